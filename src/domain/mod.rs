@@ -1,0 +1,18 @@
+//! The vocabulary: what an upload is, what may become of it, and what is always true of it.
+//!
+//! An **upload** is one file on its way to one object. It is *direct* (we sign, the browser talks to S3) or
+//! *relay* (the bytes pass through us). A **part** has a number from 1, a size in bytes and an `ETag`.
+//! Everything here is a pure rule: no async, no I/O, no web or database types, so every rule can be tested
+//! beside its code in microseconds.
+
+mod name;
+mod part;
+mod plan;
+mod policy;
+mod upload;
+
+pub use name::{FileName, KeyTemplate, ObjectKey};
+pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
+pub use plan::{MAX_PARTS, MAX_PART_SIZE, PartLimits, PartPlan};
+pub use policy::{MediaType, Policy};
+pub use upload::{Fingerprint, NewUpload, Owner, State, Transfer, Upload, UploadId};

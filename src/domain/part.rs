@@ -1,0 +1,245 @@
+//! Parts: their numbers, sets of them as clients write them, and what is wrong with a set of stored ones.
+//!
+//! Separate from `upload`, because protocols, the store and the database all speak of parts without an upload.
+
+use std::fmt;
+
+use serde::Serialize;
+
+use super::plan::{MAX_PARTS, PartPlan};
+use crate::error::Error;
+
+/// A part's number, 1 to 10,000:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(transparent)]
+pub struct PartNumber(u16);
+
+impl PartNumber {
+    /// Accepts 1 to 10,000.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `field` for any other number.
+    pub fn new(number: u64, field: &str) -> Result<Self, Error> {
+        match u16::try_from(number) {
+            Ok(n) if n >= 1 && u32::from(n) <= MAX_PARTS => Ok(Self(n)),
+            _ => Err(Error::invalid(field, format!("a part number is 1 to {MAX_PARTS}, not {number}"))),
+        }
+    }
+
+    /// The bare number.
+    pub fn get(self) -> u16 {
+        self.0
+    }
+}
+
+impl fmt::Display for PartNumber {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// A part that the store holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredPart {
+    /// Which part.
+    pub number: PartNumber,
+    /// Bytes.
+    pub size: u64,
+    /// The store's tag, with its quotes where the store gave them.
+    pub etag: String,
+}
+
+/// Part numbers in ascending order, each once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct PartSet(Vec<PartNumber>);
+
+impl PartSet {
+    /// From a list of numbers in any order; repeated ones count once.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `parts` where a number is not one of the upload's.
+    pub fn from_numbers(numbers: impl IntoIterator<Item = u64>, part_count: u32) -> Result<Self, Error> {
+        let mut set = Vec::new();
+        for number in numbers {
+            set.push(within(number, part_count)?);
+        }
+        set.sort_unstable();
+        set.dedup();
+        Self::non_empty(set)
+    }
+
+    /// From text such as `1-1000` or `3,7,20-29`.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `parts` for anything else, and for a number that is not one of the upload's.
+    pub fn parse(text: &str, part_count: u32) -> Result<Self, Error> {
+        let mut set = Vec::new();
+        for piece in text.split(',').map(str::trim) {
+            let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
+            let (first, last) = (number_in(first, text)?, number_in(last, text)?);
+            if first > last {
+                return Err(Error::invalid("parts", format!("the range {piece} runs backwards")));
+            }
+            // Both ends are checked before the range is walked, so that its length is bounded.
+            for number in within(first, part_count)?.0..=within(last, part_count)?.0 {
+                set.push(PartNumber(number));
+            }
+        }
+        set.sort_unstable();
+        set.dedup();
+        Self::non_empty(set)
+    }
+
+    fn non_empty(set: Vec<PartNumber>) -> Result<Self, Error> {
+        if set.is_empty() {
+            return Err(Error::invalid("parts", "name at least one part, as \"1-1000\" or [3, 7]"));
+        }
+        Ok(Self(set))
+    }
+
+    /// The numbers, ascending.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = PartNumber> + '_ {
+        self.0.iter().copied()
+    }
+
+    /// How many parts are in the set.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether no part is in the set.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+fn number_in(text: &str, whole: &str) -> Result<u64, Error> {
+    let text = text.trim();
+    text.parse().map_err(|_| {
+        let shown: String = whole.chars().take(40).collect();
+        Error::invalid("parts", format!("\"{shown}\" is not a list of part numbers such as \"1-1000\" or \"3,7\""))
+    })
+}
+
+fn within(number: u64, part_count: u32) -> Result<PartNumber, Error> {
+    match PartNumber::new(number, "parts") {
+        Ok(part) if u32::from(part.0) <= part_count => Ok(part),
+        _ => Err(Error::invalid("parts", format!("this upload has parts 1 to {part_count}, not {number}"))),
+    }
+}
+
+/// What is wrong with one part when an upload is to be completed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "problem", rename_all = "kebab-case")]
+pub enum PartDefect {
+    /// The store does not have it.
+    Missing {
+        /// Which part.
+        number: PartNumber,
+    },
+    /// The store has it with another size.
+    WrongSize {
+        /// Which part.
+        number: PartNumber,
+        /// Bytes it should have.
+        expected: u64,
+        /// Bytes it has.
+        actual: u64,
+    },
+    /// The store has a part that the upload has not.
+    Surplus {
+        /// Which part.
+        number: PartNumber,
+    },
+}
+
+impl fmt::Display for PartDefect {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Missing { number } => write!(f, "part {number} is missing"),
+            Self::WrongSize { number, expected, actual } => {
+                write!(f, "part {number} has {actual} bytes instead of {expected}")
+            }
+            Self::Surplus { number } => write!(f, "part {number} does not belong to it"),
+        }
+    }
+}
+
+/// Everything that keeps `stored` (ascending) from being the whole of `plan`, in part order.
+pub fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
+    let mut found = Vec::new();
+    let mut stored = stored.iter().peekable();
+    for (number, expected) in plan.parts() {
+        while let Some(stray) = stored.next_if(|part| part.number < number) {
+            found.push(PartDefect::Surplus { number: stray.number });
+        }
+        match stored.next_if(|part| part.number == number) {
+            None => found.push(PartDefect::Missing { number }),
+            Some(part) if part.size != expected => {
+                found.push(PartDefect::WrongSize { number, expected, actual: part.size });
+            }
+            Some(_) => {}
+        }
+    }
+    found.extend(stored.map(|part| PartDefect::Surplus { number: part.number }));
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::domain::PartLimits;
+
+    fn numbers(set: &PartSet) -> Vec<u16> {
+        set.iter().map(PartNumber::get).collect()
+    }
+
+    fn stored(number: u16, size: u64) -> StoredPart {
+        StoredPart { number: PartNumber(number), size, etag: "\"x\"".into() }
+    }
+
+    fn plan_of_three() -> PartPlan {
+        let limits = PartLimits { min: 4, preferred: 4, max: 100, step: 1 };
+        PartPlan::new(10, None, &limits).unwrap()
+    }
+
+    #[test]
+    fn ranges_and_single_numbers_mix_and_repeated_ones_count_once() {
+        let set = PartSet::parse("7, 1-3,2", 10).unwrap();
+
+        assert_eq!(numbers(&set), [1, 2, 3, 7]);
+    }
+
+    #[test]
+    fn a_number_beyond_the_upload_is_refused_and_the_limit_is_named() {
+        for text in ["11", "1-11", "0", "99999999999999"] {
+            let error = PartSet::parse(text, 10).unwrap_err().to_string();
+            assert!(error.contains("parts 1 to 10"), "{error}");
+        }
+    }
+
+    #[test]
+    fn text_that_is_no_list_is_refused_by_name_of_the_field() {
+        for text in ["", "x", "1-", "-3", "3-1", "1..4"] {
+            let error = PartSet::parse(text, 10).unwrap_err().to_string();
+            assert!(error.starts_with("parts:"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_whole_upload_has_no_defects() {
+        assert!(defects(&plan_of_three(), &[stored(1, 4), stored(2, 4), stored(3, 2)]).is_empty());
+    }
+
+    #[test]
+    fn gaps_wrong_sizes_and_strays_are_each_named() {
+        let found = defects(&plan_of_three(), &[stored(1, 4), stored(3, 4), stored(9, 1)]);
+
+        let said: Vec<String> = found.iter().map(ToString::to_string).collect();
+        assert_eq!(
+            said,
+            ["part 2 is missing", "part 3 has 4 bytes instead of 2", "part 9 does not belong to it"]
+        );
+    }
+}

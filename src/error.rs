@@ -1,0 +1,127 @@
+//! Every way an upload can fail, in upload words: no HTTP, no SQL, no protocol.
+//!
+//! It is separate so that the lower layers can name what went wrong without knowing how it will be told;
+//! `web::problem` holds the only table from these variants to statuses, and each protocol renders them its
+//! clients' way. A variant's text is written for the client; causes ride in `#[source]` on
+//! [`Error::Unavailable`] and [`Error::Internal`] alone, are logged once, and never leave the process.
+
+use crate::domain::{PartDefect, State};
+
+/// What lies behind an [`Error::Internal`] or [`Error::Unavailable`]; for the log only.
+pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
+
+/// One thing that is wrong with one field of a request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FieldError {
+    /// The field's name as the client wrote it, a path for nested ones: `metadata.title`.
+    pub field: String,
+    /// What is wrong and what would be right, with the limit.
+    pub detail: String,
+}
+
+impl FieldError {
+    /// A complaint about `field`.
+    pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self { field: field.into(), detail: detail.into() }
+    }
+}
+
+/// Why an upload verb did not do what was asked.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// The request makes no sense as it stands; every bad field is named at once.
+    #[error("{}", list_fields(.0))]
+    Invalid(Vec<FieldError>),
+    /// The file is larger than policy or store allow.
+    #[error("a file may be at most {limit} bytes, this one has {size}")]
+    TooLarge {
+        /// Most bytes that one file may have.
+        limit: u64,
+        /// Bytes that were declared.
+        size: u64,
+    },
+    /// Policy does not take files of this media type.
+    #[error("files of type {content_type} are not accepted here")]
+    TypeRefused {
+        /// The declared media type.
+        content_type: String,
+    },
+    /// There is no such thing, or it belongs to somebody else: the two look alike on purpose.
+    #[error("there is no such {0}")]
+    NotFound(&'static str),
+    /// Nobody we know is asking.
+    #[error("{0}")]
+    Unauthenticated(&'static str),
+    /// We know who asks, and they may not.
+    #[error("{0}")]
+    Forbidden(&'static str),
+    /// The upload's state does not allow the verb.
+    #[error("the upload is {state}; it cannot be {verb}")]
+    WrongState {
+        /// What the upload is now.
+        state: State,
+        /// The verb's participle: `signed`, `completed`, `aborted`.
+        verb: &'static str,
+    },
+    /// Completion was asked for while parts are missing or have another size.
+    #[error("{}", describe_defects(.defects, *.total))]
+    Incomplete {
+        /// The first defects in part order, at most a hundred.
+        defects: Vec<PartDefect>,
+        /// How many defects there are in all.
+        total: usize,
+    },
+    /// The multipart upload has vanished from the store: it was aborted or expired there.
+    #[error("the store no longer knows this multipart upload; start the upload again")]
+    Vanished,
+    /// The store refused a request of ours for a reason that a retry will not change.
+    #[error("the store refused the request: {code}")]
+    StoreRefused {
+        /// The store's own error code, such as `NoSuchBucket`.
+        code: String,
+    },
+    /// Too much of something at once; try again later.
+    #[error("{0}")]
+    Busy(&'static str),
+    /// The database or the store does not answer just now.
+    #[error("{what} does not answer just now; try again")]
+    Unavailable {
+        /// `the database` or `the store`.
+        what: &'static str,
+        /// For the log only.
+        #[source]
+        cause: Cause,
+    },
+    /// A defect of ours.
+    #[error("something went wrong on our side")]
+    Internal(#[source] Cause),
+}
+
+impl Error {
+    /// A request with a single bad field.
+    pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
+        Self::Invalid(vec![FieldError::new(field, detail)])
+    }
+
+    /// A defect of ours, with its cause for the log.
+    pub fn internal(cause: impl Into<Cause>) -> Self {
+        Self::Internal(cause.into())
+    }
+
+    /// The database or the store does not answer.
+    pub fn unavailable(what: &'static str, cause: impl Into<Cause>) -> Self {
+        Self::Unavailable { what, cause: cause.into() }
+    }
+}
+
+fn list_fields(fields: &[FieldError]) -> String {
+    let lines: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.detail)).collect();
+    lines.join("; ")
+}
+
+fn describe_defects(defects: &[PartDefect], total: usize) -> String {
+    let shown: Vec<String> = defects.iter().take(10).map(ToString::to_string).collect();
+    let more = total.saturating_sub(shown.len());
+    let tail = if more > 0 { format!(", and {more} more") } else { String::new() };
+    format!("the upload is not whole: {}{tail}", shown.join(", "))
+}
