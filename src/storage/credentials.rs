@@ -50,9 +50,15 @@ impl CredentialSource {
             loader = loader.profile_name(profile);
         }
         let provider = loader.load().await.credentials_provider().ok_or_else(|| {
-            Error::unavailable("the credential chain", CredentialsError::not_loaded("it is empty"))
+            Error::unavailable(
+                "the credential chain",
+                CredentialsError::not_loaded("it is empty"),
+            )
         })?;
-        let source = Self(Kind::Chain(Arc::new(Chain { provider, kept: RwLock::new(None) })));
+        let source = Self(Kind::Chain(Arc::new(Chain {
+            provider,
+            kept: RwLock::new(None),
+        })));
         source.current(now).await?;
         Ok(source)
     }
@@ -88,12 +94,11 @@ impl Chain {
             .provide_credentials()
             .await
             .map_err(|error| Error::unavailable("the credential chain", error))?;
-        let credentials = Arc::new(Credentials::new(
-            given.access_key_id(),
-            given.secret_access_key(),
-            given.session_token(),
-            given.expiry().map(DateTime::<Utc>::from),
-        ));
+        let credentials = Arc::new(Credentials {
+            session_token: given.session_token().map(Into::into),
+            expires_at: given.expiry().map(DateTime::<Utc>::from),
+            ..Credentials::long_term(given.access_key_id(), given.secret_access_key())
+        });
         *kept = Some(credentials.clone());
         Ok(credentials)
     }

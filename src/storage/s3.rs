@@ -14,12 +14,16 @@ use super::s3_answers::Answer;
 use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
 use crate::error::Error;
 use crate::signing::{
-    BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload, SignedRequest,
-    SigningError, SigningKeys, v2, v4,
+    BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload,
+    SignedRequest, SigningError, SigningKeys, v2, v4,
 };
 
 /// How often a request is sent at most, with these pauses between.
-const PAUSES: [Duration; 3] = [Duration::from_millis(100), Duration::from_millis(400), Duration::from_secs(1)];
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+];
 
 /// Joining ten thousand parts may take a store minutes; all else is quick.
 const PATIENCE_TO_COMPLETE: Duration = Duration::from_secs(300);
@@ -69,7 +73,12 @@ impl S3Store {
             .redirect(reqwest::redirect::Policy::none())
             .build()
             .map_err(Error::internal)?;
-        Ok(Self { settings, credentials, keys: SigningKeys::new(), http })
+        Ok(Self {
+            settings,
+            credentials,
+            keys: SigningKeys::new(),
+            http,
+        })
     }
 
     /// The bucket's name.
@@ -95,7 +104,10 @@ impl S3Store {
             upload_id_marker: None,
             max_uploads: Some(1),
         };
-        self.send(listing, "", now, Bytes::new()).await?.success().map(drop)
+        self.send(listing, "", now, Bytes::new())
+            .await?
+            .success()
+            .map(drop)
     }
 
     /// Begins a multipart upload: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
@@ -110,7 +122,9 @@ impl S3Store {
         let disposition = name.content_disposition();
         let headers = object_headers(kind, &disposition);
         let create = Operation::CreateMultipartUpload { headers };
-        self.send(create, key.as_str(), now, Bytes::new()).await?.multipart_id()
+        self.send(create, key.as_str(), now, Bytes::new())
+            .await?
+            .multipart_id()
     }
 
     /// All parts that the store holds, ascending: every page of
@@ -127,7 +141,11 @@ impl S3Store {
         let mut all: Vec<StoredPart> = Vec::new();
         let mut marker = None;
         for _ in 0..MAX_PAGES {
-            let list = Operation::ListParts { upload_id, marker, max_parts: Some(1000) };
+            let list = Operation::ListParts {
+                upload_id,
+                marker,
+                max_parts: Some(1000),
+            };
             let (page, next) = self.send(list, key.as_str(), now, Bytes::new()).await?.parts()?;
             all.extend(page);
             // A marker that does not move on would go round for ever.
@@ -154,7 +172,9 @@ impl S3Store {
         now: DateTime<Utc>,
     ) -> Result<Option<String>, Error> {
         let complete = Operation::CompleteMultipartUpload { upload_id };
-        self.send(complete, key.as_str(), now, completion_list(parts)).await?.completed_etag()
+        self.send(complete, key.as_str(), now, completion_list(parts))
+            .await?
+            .completed_etag()
     }
 
     /// Drops a multipart upload; one that the store does not know is fine.
@@ -168,13 +188,18 @@ impl S3Store {
 
     /// The object under `key`, if there is one.
     pub async fn head(&self, key: &ObjectKey, now: DateTime<Utc>) -> Result<Option<StoredObject>, Error> {
-        let answer = self.send(Operation::HeadObject, key.as_str(), now, Bytes::new()).await?;
+        let answer = self
+            .send(Operation::HeadObject, key.as_str(), now, Bytes::new())
+            .await?;
         // A HEAD has no body that could name an error code.
         if answer.status == 404 {
             return Ok(None);
         }
         let answer = answer.success()?;
-        Ok(answer.content_length.map(|size| StoredObject { size, etag: answer.etag }))
+        Ok(answer.content_length.map(|size| StoredObject {
+            size,
+            etag: answer.etag,
+        }))
     }
 
     /// Stores an object of no bytes: some stores take no multipart upload without any.
@@ -187,8 +212,15 @@ impl S3Store {
     ) -> Result<Option<String>, Error> {
         let disposition = name.content_disposition();
         let headers = object_headers(kind, &disposition);
-        let put = Operation::PutObject { content_length: Some(0), headers };
-        Ok(self.send(put, key.as_str(), now, Bytes::new()).await?.success()?.etag)
+        let put = Operation::PutObject {
+            content_length: Some(0),
+            headers,
+        };
+        Ok(self
+            .send(put, key.as_str(), now, Bytes::new())
+            .await?
+            .success()?
+            .etag)
     }
 
     /// A signer for the parts of one upload, as browsers will send them.
@@ -199,10 +231,20 @@ impl S3Store {
         now: DateTime<Utc>,
     ) -> Result<PartSigner, Error> {
         let credentials = self.credentials.current(now).await?;
-        let upload = MultipartUpload { key: key.as_str(), upload_id };
+        let upload = MultipartUpload {
+            key: key.as_str(),
+            upload_id,
+        };
         let location = &self.settings.public_location;
-        PartSigner::new(&self.keys, location, &credentials, upload, now, self.settings.url_lifetime)
-            .map_err(unsigned)
+        PartSigner::new(
+            &self.keys,
+            location,
+            &credentials,
+            upload,
+            now,
+            self.settings.url_lifetime,
+        )
+        .map_err(unsigned)
     }
 
     /// A presigned URL for one request of the browser, and when it dies.
@@ -224,13 +266,17 @@ impl S3Store {
     pub fn sign_v2(
         &self,
         operation: Operation<'_>,
-        content_type: Option<&str>,
+        content_type: &str,
         key: &ObjectKey,
         now: DateTime<Utc>,
     ) -> Result<Option<v2::HeaderSignature>, Error> {
-        let Some(credentials) = &self.settings.signature_v2 else { return Ok(None) };
+        let Some(credentials) = &self.settings.signature_v2 else {
+            return Ok(None);
+        };
         let location = &self.settings.public_location;
-        v2::sign(operation, key.as_str(), location, credentials, now, content_type).map(Some).map_err(unsigned)
+        v2::sign(operation, key.as_str(), location, credentials, now, content_type)
+            .map(Some)
+            .map_err(unsigned)
     }
 
     /// Sends one request of our own, up to four times.
@@ -263,20 +309,33 @@ impl S3Store {
         body: Bytes,
     ) -> Result<Answer, Error> {
         let credentials = self.credentials.current(now).await?;
-        let payload = if body.is_empty() { Payload::Empty } else { Payload::Bytes(&body) };
+        let payload = if body.is_empty() {
+            Payload::Empty
+        } else {
+            Payload::Bytes(&body)
+        };
         let location = &self.settings.location;
         let signed = v4::sign(operation, key, location, &credentials, now, payload).map_err(unsigned)?;
         let patience = match operation {
             Operation::CompleteMultipartUpload { .. } => PATIENCE_TO_COMPLETE,
             _ => PATIENCE,
         };
-        let mut request = self.http.request(signed.method, &signed.url).timeout(patience).body(body);
+        let mut request = self
+            .http
+            .request(signed.method, &signed.url)
+            .timeout(patience)
+            .body(body);
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
         let lost = |error: reqwest::Error| Error::unavailable("the store", error.without_url());
         let response = request.send().await.map_err(lost)?;
-        let header = |name| response.headers().get(name).and_then(|value: &http::HeaderValue| value.to_str().ok());
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &http::HeaderValue| value.to_str().ok())
+        };
         let mut answer = Answer {
             status: response.status().as_u16(),
             etag: header(http::header::ETAG).map(str::to_owned),
@@ -289,7 +348,11 @@ impl S3Store {
 }
 
 fn object_headers<'a>(kind: &'a MediaType, disposition: &'a str) -> ObjectHeaders<'a> {
-    ObjectHeaders { content_type: Some(kind.as_str()), content_disposition: Some(disposition), extra: &[] }
+    ObjectHeaders {
+        content_type: Some(kind.as_str()),
+        content_disposition: Some(disposition),
+        extra: &[],
+    }
 }
 
 /// What cannot be signed is a defect of ours: keys, ids and numbers were checked long before.
@@ -307,7 +370,11 @@ fn completion_list(parts: &[StoredPart]) -> Bytes {
     xml.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for part in parts {
         let etag = quick_xml::escape::escape(part.etag.as_str());
-        let _ = write!(xml, "<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>", part.number);
+        let _ = write!(
+            xml,
+            "<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>",
+            part.number
+        );
     }
     xml.push_str("</CompleteMultipartUpload>");
     Bytes::from(xml)

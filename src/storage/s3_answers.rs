@@ -91,7 +91,10 @@ impl Answer {
             return Ok(self);
         }
         let transient = self.is_transient();
-        let ErrorBody { code, message } = error.unwrap_or(ErrorBody { code: None, message: None });
+        let ErrorBody { code, message } = error.unwrap_or(ErrorBody {
+            code: None,
+            message: None,
+        });
         let code = code.unwrap_or_else(|| format!("status {}", self.status));
         // radosgw says NoSuchKey where AWS says NoSuchUpload.
         if matches!(code.as_str(), "NoSuchUpload" | "NoSuchKey") {
@@ -125,10 +128,18 @@ impl Answer {
         let mut parts = Vec::with_capacity(list.part.len());
         for part in list.part {
             let number = PartNumber::new(part.part_number, "PartNumber").map_err(Error::internal)?;
-            parts.push(StoredPart { number, size: part.size, etag: part.etag });
+            parts.push(StoredPart {
+                number,
+                size: part.size,
+                etag: part.etag,
+            });
         }
         let last = parts.iter().map(|part| part.number.get()).max();
-        let next = if list.is_truncated { list.next_part_number_marker.or(last) } else { None };
+        let next = if list.is_truncated {
+            list.next_part_number_marker.or(last)
+        } else {
+            None
+        };
         Ok((parts, next))
     }
 
@@ -164,7 +175,12 @@ mod tests {
     use super::*;
 
     fn answer(status: u16, body: &str) -> Answer {
-        Answer { status, etag: None, content_length: None, body: body.into() }
+        Answer {
+            status,
+            etag: None,
+            content_length: None,
+            body: body.into(),
+        }
     }
 
     #[test]
@@ -186,8 +202,13 @@ mod tests {
 
     #[test]
     fn a_page_of_parts_names_the_next_one_even_where_the_store_forgets_the_marker() {
-        let part = |n| format!("<Part><PartNumber>{n}</PartNumber><ETag>&quot;a&quot;</ETag><Size>5</Size></Part>");
-        let body = format!("<ListPartsResult xmlns=\"x\"><IsTruncated>true</IsTruncated>{}{}</ListPartsResult>", part(1), part(7));
+        let part =
+            |n| format!("<Part><PartNumber>{n}</PartNumber><ETag>&quot;a&quot;</ETag><Size>5</Size></Part>");
+        let body = format!(
+            "<ListPartsResult xmlns=\"x\"><IsTruncated>true</IsTruncated>{}{}</ListPartsResult>",
+            part(1),
+            part(7)
+        );
 
         let (parts, next) = answer(200, &body).parts().unwrap();
 
@@ -198,7 +219,12 @@ mod tests {
 
     #[test]
     fn an_empty_list_and_an_empty_tag_are_read() {
-        let (parts, next) = answer(200, "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>").parts().unwrap();
+        let (parts, next) = answer(
+            200,
+            "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
+        )
+        .parts()
+        .unwrap();
         assert!(parts.is_empty() && next.is_none());
 
         let body = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
