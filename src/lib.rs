@@ -1,5 +1,6 @@
 //! Muleteer: the backend that every browser uploader can talk to.
 
 pub mod clock;
+pub mod db;
 pub mod domain;
 pub mod error;
