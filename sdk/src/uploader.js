@@ -55,6 +55,7 @@ import { deliver } from "./workers.js";
 
 /** How often parts that the server misses at the end are sent again before we give up. */
 const MOST_REPAIRS = 3;
+const CAN_PAUSE = new Set(["waiting", "hashing", "uploading", "completing"]);
 /** In these states there is something that a lost network interrupts. */
 const NETWORKED = new Set(["hashing", "uploading", "completing"]);
 /** The server's record of this upload is of no more use, but the file can begin anew. */
@@ -163,7 +164,7 @@ export class Upload {
 
   /** Stops at once. Parts under way are sent anew later, unless the store turns out to have them. */
   pause() {
-    if (!this.#running) return;
+    if (!CAN_PAUSE.has(this.#phase)) return;
     this.#interrupt("paused", "The upload was paused.");
     this.#enter("paused");
   }
