@@ -104,7 +104,7 @@ function summarise() {
   const speed = all.reduce((sum, row) => sum + row.speed, 0);
   setText(summary, [
     all.length > 1 ? `${format.count(done)} of ${format.count(all.length)} done` : "",
-    running.length > 1 && speed > 0 ? format.speed(speed) : "",
+    all.filter((row) => row.speed > 0).length > 1 ? format.speed(speed) : "",
   ].filter(Boolean).join(" · "));
   const size = running.reduce((sum, { upload }) => sum + upload.progress.size, 0);
   const sent = running.reduce((sum, { upload }) => sum + upload.progress.acknowledged, 0);

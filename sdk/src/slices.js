@@ -49,6 +49,11 @@ export class Slices {
     return this.#doneCount;
   }
 
+  /** Whether any part is on its way or waits for its next try. */
+  get isMoving() {
+    return this.states.includes(UNDER_WAY);
+  }
+
   get isWhole() {
     return this.#doneCount === this.count;
   }

@@ -55,6 +55,8 @@ import { deliver } from "./workers.js";
 
 /** How often parts that the server misses at the end are sent again before we give up. */
 const MOST_REPAIRS = 3;
+/** What is sent wholly is joined before anybody sends more: one short call, and a file is safe. */
+const FIRST_IN_LINE = 0;
 const CAN_PAUSE = new Set(["waiting", "hashing", "uploading", "completing"]);
 /** In these states there is something that a lost network interrupts. */
 const NETWORKED = new Set(["hashing", "uploading", "completing"]);
@@ -291,7 +293,7 @@ export class Upload {
         this.#enter("uploading");
         await this.#deliver(session, run);
         this.#enter("completing");
-        await this.#inSlot(run.signal, () => this.protocol.finish(session, run));
+        await this.pool.use(FIRST_IN_LINE, run.signal, () => this.protocol.finish(session, run));
       } catch (thrown) {
         throwIfAborted(run.signal);
         const error = asUploadError(thrown);

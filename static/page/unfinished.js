@@ -59,7 +59,7 @@ export class Unfinished {
   remove(id) {
     this.#rows.get(id)?.remove();
     this.#rows.delete(id);
-    this.section.hidden = this.#rows.size === 0;
+    this.#showSection();
   }
 
   /** @param {Entry[]} entries */
@@ -67,7 +67,12 @@ export class Unfinished {
     const shown = entries.filter(({ id }) => !this.page.isOnPage(id));
     this.#rows = new Map(shown.map((entry) => [entry.id, this.#row(entry)]));
     this.list.replaceChildren(...this.#rows.values());
-    this.section.hidden = shown.length === 0;
+    this.#showSection();
+  }
+
+  #showSection() {
+    this.section.hidden = this.#rows.size === 0;
+    document.body.classList.toggle("has-unfinished", !this.section.hidden);
   }
 
   /** @param {Entry} entry */

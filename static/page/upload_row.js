@@ -124,8 +124,9 @@ export class UploadRow {
     const isMoving = state === "uploading";
     const speed = isMoving ? this.#meter.speed : null;
     const seconds = isMoving ? this.#meter.secondsLeft(remaining) : null;
-    const hasBegun = progress.acknowledged > 0 || isMoving;
-    setText(this.#part(".status"), WORDS[state]);
+    const hasBegun = progress.acknowledged > 0 || (isMoving && this.upload.slices?.isMoving);
+    const isQueued = isMoving && !speed && this.upload.slices?.isMoving === false;
+    setText(this.#part(".status"), isQueued ? "Waits for its turn" : WORDS[state]);
     setText(this.#part(".percent"), state !== "complete" && hasBegun && file.size > 0 ? `${percent} %` : "");
     setText(this.#part(".speed"), speed ? format.speed(speed) : "");
     setText(this.#part(".left"), seconds !== null ? format.timeLeft(seconds) : "");
