@@ -15,6 +15,8 @@ export const DONE = 2;
 export class Slices {
   /** Where the search for a missing part begins: every part below is under way or done. */
   #next = 1;
+  /** Every part below is done. */
+  #firstUndone = 1;
   /** @type {Map<number, number>} bytes of each part under way that have left */
   #sent = new Map();
   #acknowledged = 0;
@@ -121,6 +123,7 @@ export class Slices {
     }
     this.states[number - 1] = MISSING;
     this.#next = Math.min(this.#next, number);
+    this.#firstUndone = Math.min(this.#firstUndone, number);
   }
 
   /**
@@ -131,6 +134,7 @@ export class Slices {
     this.states.fill(MISSING);
     this.#sent.clear();
     this.#next = 1;
+    this.#firstUndone = 1;
     this.#acknowledged = 0;
     this.#doneCount = 0;
     for (const { number, size } of held) {
@@ -138,15 +142,22 @@ export class Slices {
     }
   }
 
+  /** Whether any part is left that nobody has taken yet. */
+  get hasMissing() {
+    for (let n = this.#next; n <= this.count; n += 1) if (this.states[n - 1] === MISSING) return true;
+    return false;
+  }
+
   /**
-   * The next parts that nobody has taken yet.
+   * The first parts that are not done: those under way and the next in line.
    * @param {number} limit
    * @returns {number[]}
    */
-  upcoming(limit) {
+  outstanding(limit) {
+    while (this.#firstUndone <= this.count && this.states[this.#firstUndone - 1] === DONE) this.#firstUndone += 1;
     const numbers = [];
-    for (let n = this.#next; n <= this.count && numbers.length < limit; n += 1) {
-      if (this.states[n - 1] === MISSING) numbers.push(n);
+    for (let n = this.#firstUndone; n <= this.count && numbers.length < limit; n += 1) {
+      if (this.states[n - 1] !== DONE) numbers.push(n);
     }
     return numbers;
   }

@@ -37,7 +37,7 @@ export async function deliver(delivery, run) {
   const failures = [];
 
   const worker = async () => {
-    while (!stop.signal.aborted && slices.upcoming(1).length > 0) {
+    while (!stop.signal.aborted && slices.hasMissing) {
       await delivery.inSlot(stop.signal, async () => {
         const number = slices.claim();
         if (number !== null) await deliverPart(delivery, number, { ...run, signal: stop.signal });

@@ -76,7 +76,7 @@ async function create(api, source, run) {
     result: null,
     private: {
       token: found.token,
-      signatures: new Signatures(api, (body, r) => callAs(api, session, "POST", "/signatures", body, r), slices),
+      signatures: new Signatures(api.env, (body, r) => timedCallAs(api, session, "POST", "/signatures", body, r), slices),
       records: new Records((parts, r) => callAs(api, session, "POST", "/parts", { parts }, r)),
       refused: new Set(),
       stalls: new Map(),
@@ -84,7 +84,7 @@ async function create(api, source, run) {
   };
   adopt(session, found);
   // Where CORS hides `Date`, the server's time has to be asked for: addresses expire by it.
-  if (!api.clock.isSet) await api.session(run);
+  if (!api.seesDate) await api.session(run);
   return session;
 }
 
@@ -201,15 +201,28 @@ async function discard(api, session, run) {
  * @param {import("./native/signatures.js").Run} run
  */
 async function callAs(api, session, method, path, body, run) {
+  return (await timedCallAs(api, session, method, path, body, run)).body;
+}
+
+/**
+ * As {@link callAs}, with the moment of the call.
+ * @param {NativeApi} api
+ * @param {NativeSession} session
+ * @param {string} method
+ * @param {string} path
+ * @param {unknown} body
+ * @param {import("./native/signatures.js").Run} run
+ */
+async function timedCallAs(api, session, method, path, body, run) {
   const base = `/uploads/${encodeURIComponent(session.id)}`;
   const { token } = session.private;
   try {
-    return await api.call(method, base + path, body, { ...run, token });
+    return await api.callTimed(method, base + path, body, { ...run, token });
   } catch (error) {
     if (!token || !(error instanceof UploadError) || error.status !== 401) throw error;
     const found = await api.call("GET", base, undefined, run);
     session.private.token = found.token;
-    return api.call(method, base + path, body, { ...run, token: found.token });
+    return api.callTimed(method, base + path, body, { ...run, token: found.token });
   }
 }
 

@@ -7,7 +7,6 @@ import { surroundings } from "../../environment.js";
 import { UploadError } from "../../errors.js";
 import { call, isPassing, retryAfterOf } from "../../http.js";
 import { DEFAULT_POLICY, persist } from "../../retry.js";
-import { ServerClock } from "./server_clock.js";
 
 /**
  * @typedef {import("../../retry.js").Policy} Policy
@@ -67,7 +66,10 @@ export class NativeApi {
     this.url = url.replace(/\/+$/, "");
     this.apiKey = apiKey;
     this.env = env;
-    this.clock = new ServerClock(env);
+    /** Whether answers show their `Date`; CORS hides it from pages of other hosts. */
+    this.seesDate = false;
+    /** Server time minus the steady clock, in milliseconds, where the session had to tell. */
+    this.ahead = NaN;
   }
 
   /**
@@ -78,7 +80,7 @@ export class NativeApi {
   async session(run) {
     const askedAt = this.env.now();
     const session = await this.call("GET", "/session", undefined, run);
-    if (!this.clock.isSet) this.clock.hear(session.server_time, askedAt);
+    this.ahead = Date.parse(session.server_time) - askedAt;
     return session;
   }
 
@@ -119,7 +121,22 @@ export class NativeApi {
    * @returns {Promise<any>}  null for an empty answer
    * @throws {UploadError} with the problem's last segment as its code
    */
-  async call(method, path, body, run = {}) {
+  async call(method, path, body, run) {
+    return (await this.callTimed(method, path, body, run)).body;
+  }
+
+  /**
+   * The same, with the moment of the call on both clocks: what expires at some server time lives for the
+   * difference, whatever the browser's own clock says.
+   *
+   * @param {string} method
+   * @param {string} path
+   * @param {unknown} [body]
+   * @param {Run & {token?: string}} [run]
+   * @returns {Promise<{body: any, askedAt: number, serverTime: number}>}  `askedAt` on the steady clock;
+   *   `serverTime` in milliseconds since 1970, NaN where it cannot be known
+   */
+  async callTimed(method, path, body, run = {}) {
     const policy = run.policy ?? DEFAULT_POLICY;
     const signal = run.signal ?? new AbortController().signal;
     return persist(() => this.#once(method, path, body, policy, signal, run.token), {
@@ -148,10 +165,11 @@ export class NativeApi {
       answerWithin: policy.answerWithin,
       signal,
     });
-    this.clock.hear(answer.header("Date"), askedAt);
+    const date = answer.header("Date");
+    this.seesDate ||= date !== null;
     if (answer.status < 200 || answer.status > 299) throw problemOf(answer);
-    if (answer.text === "") return null;
-    return parse(answer);
+    const serverTime = date === null ? this.ahead + askedAt : Date.parse(date);
+    return { body: answer.text === "" ? null : parse(answer), askedAt, serverTime };
   }
 
   /**

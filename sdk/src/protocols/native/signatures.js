@@ -4,11 +4,12 @@
  */
 
 import { isInterruption, throwIfAborted, UploadError } from "../../errors.js";
+import { DONE } from "../../slices.js";
 
 /**
  * @typedef {import("../../retry.js").Policy} Policy
  * @typedef {import("../../slices.js").Slices} Slices
- * @typedef {import("./api.js").NativeApi} NativeApi
+ * @typedef {import("../../environment.js").Environment} Environment
  *
  * @typedef {object} Batch  what one answer's addresses have in common
  * @property {string} head
@@ -19,7 +20,8 @@ import { isInterruption, throwIfAborted, UploadError } from "../../errors.js";
  *
  * @typedef {{policy: Policy, signal: AbortSignal, onRetry?: (retry: import("../../retry.js").Retry) => void}} Run
  *
- * @typedef {(body: {parts: string | number[], format: "compact"}, run: Run) => Promise<any>} AskForSignatures
+ * @typedef {(body: {parts: string | number[], format: "compact"}, run: Run)
+ *   => Promise<{body: any, askedAt: number, serverTime: number}>} AskForSignatures
  */
 
 /** How many parts ahead are signed in one call; some 20 kB in the compact format. */
@@ -28,6 +30,9 @@ const WINDOW = 256;
 const LOW_WATER = 64;
 /** An address is not used in its last seconds: the request may sit in the browser's queue for a while. */
 const LONGEST_MARGIN = 60_000;
+/** Assumed where the server's time cannot be known at all. */
+const LIFE_WHEN_UNKNOWN = 5 * 60_000;
+const WORTH_A_TRY = 1000;
 
 export class Signatures {
   /** @type {Map<number, {signature: string, batch: Batch}>} */
@@ -38,12 +43,12 @@ export class Signatures {
   #fetching = null;
 
   /**
-   * @param {NativeApi} api
+   * @param {Environment} env
    * @param {AskForSignatures} ask
    * @param {Slices} slices  says which parts come next
    */
-  constructor(api, ask, slices) {
-    this.api = api;
+  constructor(env, ask, slices) {
+    this.env = env;
     this.ask = ask;
     this.slices = slices;
   }
@@ -85,11 +90,10 @@ export class Signatures {
   }
 
   /**
-   * This part is stored; its address is of no more use.
+   * This part is stored.
    * @param {number} number
    */
   spend(number) {
-    this.#held.delete(number);
     this.#doubtful.delete(number);
   }
 
@@ -109,7 +113,7 @@ export class Signatures {
 
   /** @param {Run} run */
   #lookAhead(run) {
-    const next = this.slices.upcoming(LOW_WATER);
+    const next = this.slices.outstanding(LOW_WATER);
     if (next.every((number) => this.#isFresh(number))) return;
     // Whoever needs the address will ask again and hear of the failure.
     this.#fetch(this.#unsigned(WINDOW), run).catch(() => {});
@@ -141,37 +145,38 @@ export class Signatures {
    */
   async #fetchNow(numbers, run) {
     const wanted = [...new Set(numbers)].sort((a, b) => a - b);
-    const answer = await this.ask({ parts: listOf(wanted), format: "compact" }, run);
-    const now = this.api.env.now();
-    const expiresAt = this.api.clock.steady(answer.expires_at);
-    const life = Math.max(0, expiresAt - now);
+    const { body: answer, askedAt, serverTime } = await this.ask({ parts: listOf(wanted), format: "compact" }, run);
+    const life = Date.parse(answer.expires_at) - serverTime || LIFE_WHEN_UNKNOWN;
     const batch = {
       head: answer.head,
       middle: answer.middle,
       tail: answer.tail,
-      staleAt: now + life / 2,
-      unusableAt: expiresAt - Math.min(LONGEST_MARGIN, life / 4),
+      staleAt: askedAt + life / 2,
+      unusableAt: askedAt + life - Math.min(LONGEST_MARGIN, life / 4),
     };
-    // Even an address that seems to be expired is worth one try: the store is the judge.
-    if (life === 0) batch.unusableAt = now + 1000;
+    // An address that came so late that it is as good as expired is worth a try all the same: the store is the
+    // judge, and asking again would bring the next late one.
+    const now = this.env.now();
+    if (batch.unusableAt <= now) batch.unusableAt = now + WORTH_A_TRY;
+    for (const number of this.#held.keys()) if (this.slices.states[number - 1] === DONE) this.#held.delete(number);
     for (const [number, signature] of answer.signatures) this.#held.set(number, { signature, batch });
   }
 
   /** @param {number} limit */
   #unsigned(limit) {
-    return this.slices.upcoming(limit).filter((number) => !this.#isFresh(number));
+    return this.slices.outstanding(limit).filter((number) => !this.#isFresh(number));
   }
 
   /** @param {number} number */
   #isUsable(number) {
     const held = this.#held.get(number);
-    return held !== undefined && this.api.env.now() < held.batch.unusableAt;
+    return held !== undefined && this.env.now() < held.batch.unusableAt;
   }
 
   /** @param {number} number */
   #isFresh(number) {
     const held = this.#held.get(number);
-    return held !== undefined && this.api.env.now() < held.batch.staleAt;
+    return held !== undefined && this.env.now() < held.batch.staleAt;
   }
 }
 
