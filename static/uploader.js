@@ -4,7 +4,7 @@
 
 import { Memory, NativeApi, Pool, Upload, native } from "./sdk/index.js";
 import { Announcer } from "./page/announcer.js";
-import { find, setText } from "./page/dom.js";
+import { find, setText, showText } from "./page/dom.js";
 import { receiveFiles } from "./page/drop.js";
 import * as format from "./page/format.js";
 import { Identity, storedKey } from "./page/identity.js";
@@ -15,6 +15,7 @@ import { keepWorkers } from "./page/workers.js";
 
 const main = find(document, "#uploader", HTMLElement);
 const input = find(document, "#file-input", HTMLInputElement);
+const note = find(document, "#network-note", HTMLElement);
 const list = find(document, "#uploads", HTMLElement);
 const section = find(document, "#uploads-section", HTMLElement);
 const summary = find(document, "#uploads-summary", HTMLElement);
@@ -33,6 +34,7 @@ const unfinished = new Unfinished(api, memory, {
   say: (words) => announcer.say(words),
 });
 const identity = new Identity(api, () => {
+  clearTimeout(isSlow);
   void refreshUnfinished();
   for (const { upload } of rows) if (upload.error?.status === 401) void start(upload);
 });
@@ -131,7 +133,11 @@ if (maxSize > 0) {
   setText(hint, `${hint.textContent} Up to ${format.bytes(maxSize)} a file.`);
 }
 keepWorkers(find(document, "#workers", HTMLInputElement), pool);
-watchNetwork(find(document, "#network-note", HTMLElement));
+watchNetwork(note);
 receiveFiles(input, find(document, "#drop-veil", HTMLElement), add);
-unfinished.showRemembered();
-identity.refresh().catch((/** @type {unknown} */ error) => console.warn("The session:", error));
+
+if (main.dataset.anonymous === "false" && storedKey() === null) identity.ask();
+const isSlow = setTimeout(() => unfinished.showRemembered(), 1000);
+identity.refresh().catch((/** @type {unknown} */ error) => {
+  showText(note, `${error instanceof Error ? error.message : error} Reload the page to try again.`);
+});

@@ -41,7 +41,7 @@ const THINKING_FACTOR = 2;
  * @throws {UploadError} `network` or `stalled`, both retryable; the signal's reason when aborted
  */
 export async function call(env, { method, url, headers, body, answerWithin, signal }) {
-  return withFetch(env, answerWithin, signal, (inner) => ({ url, init: { method, headers, body, signal: inner } }));
+  return withFetch(env, "The upload server", answerWithin, signal, (inner) => ({ url, init: { method, headers, body, signal: inner } }));
 }
 
 /**
@@ -57,7 +57,7 @@ export async function put(env, { url, body, stallAfter, signal, onSent }) {
   if (env.XMLHttpRequest) return putWithProgress(env, { url, body, stallAfter, signal, onSent });
   const within = stallAfter + body.size / SLOWEST_UNSEEN;
   // No credentials: a cookie for the store's host is none of the signature's business.
-  return withFetch(env, within, signal, (inner) => ({
+  return withFetch(env, "The store", within, signal, (inner) => ({
     url,
     init: { method: "PUT", body, signal: inner, credentials: "omit" },
   }));
@@ -65,12 +65,13 @@ export async function put(env, { url, body, stallAfter, signal, onSent }) {
 
 /**
  * @param {Environment} env
+ * @param {string} peer  whom we talk to, for the error's words
  * @param {number} within  milliseconds
  * @param {AbortSignal} signal
  * @param {(signal: AbortSignal) => {url: string, init: RequestInit}} prepare
  * @returns {Promise<Answer>}
  */
-async function withFetch(env, within, signal, prepare) {
+async function withFetch(env, peer, within, signal, prepare) {
   throwIfAborted(signal);
   const inner = new AbortController();
   const abort = () => inner.abort();
@@ -87,7 +88,7 @@ async function withFetch(env, within, signal, prepare) {
     return { status: response.status, header: (name) => response.headers.get(name), text };
   } catch (cause) {
     throwIfAborted(signal);
-    throw isLate ? stalled() : unreachable(cause);
+    throw isLate ? stalled(peer) : unreachable(peer, cause);
   } finally {
     stopWatching();
     signal.removeEventListener("abort", abort);
@@ -119,7 +120,7 @@ function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {
     const watch = (limit) => {
       stopWatching();
       stopWatching = env.after(limit, () => {
-        end(() => reject(stalled()));
+        end(() => reject(stalled("The store")));
         xhr.abort();
       });
     };
@@ -129,7 +130,7 @@ function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {
     };
     xhr.upload.onload = () => watch(stallAfter * THINKING_FACTOR);
     xhr.onload = () => end(() => resolve(answerOf(xhr)));
-    xhr.onerror = () => end(() => reject(unreachable(undefined)));
+    xhr.onerror = () => end(() => reject(unreachable("The store")));
     signal.addEventListener("abort", onAbort);
     xhr.open("PUT", url);
     watch(stallAfter);
@@ -151,13 +152,17 @@ function answerOf(xhr) {
   return { status: xhr.status, header: (name) => headers.get(name.toLowerCase()) ?? null, text: xhr.responseText };
 }
 
-/** @param {unknown} cause */
-function unreachable(cause) {
-  return new UploadError("network", "The connection failed.", { isRetryable: true, cause });
+/**
+ * @param {string} peer
+ * @param {unknown} [cause]
+ */
+function unreachable(peer, cause) {
+  return new UploadError("network", `${peer} cannot be reached.`, { isRetryable: true, cause });
 }
 
-function stalled() {
-  return new UploadError("stalled", "The connection stopped moving.", { isRetryable: true });
+/** @param {string} peer */
+function stalled(peer) {
+  return new UploadError("stalled", `${peer} stopped answering.`, { isRetryable: true });
 }
 
 /**

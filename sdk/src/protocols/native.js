@@ -32,6 +32,12 @@ import { Signatures } from "./native/signatures.js";
 const FINISH_WITHIN = 5 * 60_000;
 /** A part that stands still again and again is on a slow line rather than a dead one: its limit grows. */
 const MOST_STALL_DOUBLINGS = 3;
+/** States that no part can be added to any more, in words for a person. @type {Map<string, string>} */
+const ENDINGS = new Map([
+  ["aborted", "This upload was given up elsewhere."],
+  ["expired", "This upload lay idle for too long and has expired."],
+  ["failed", "The server could not put this upload together."],
+]);
 /** Codes of the store's 4xx answers that are about the connection, not about the request. */
 const PASSING_STORE_CODES = new Set(["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"]);
 
@@ -231,9 +237,8 @@ async function timedCallAs(api, session, method, path, body, run) {
  * @param {UploadDocument} found
  */
 function adopt(session, found) {
-  if (found.state === "aborted" || found.state === "expired" || found.state === "failed") {
-    throw new UploadError(found.state, `This upload was ${found.state} meanwhile.`, { status: 409 });
-  }
+  const ending = ENDINGS.get(found.state);
+  if (ending) throw new UploadError(found.state, ending);
   if (found.token) session.private.token = found.token;
   session.slices.adopt(found.parts);
   session.result = found.state === "complete" ? resultOf(found) : null;
