@@ -13,6 +13,6 @@ mod upload;
 
 pub use name::{FileName, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
-pub use plan::{MAX_PARTS, MAX_PART_SIZE, PartLimits, PartPlan};
+pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
 pub use upload::{Fingerprint, NewUpload, Owner, State, Transfer, Upload, UploadId};
