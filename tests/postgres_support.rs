@@ -23,10 +23,14 @@ fn every_call_gives_an_empty_database_of_its_own() {
 
 #[test]
 fn databases_can_be_made_from_many_threads_at_once() {
-    let threads: Vec<_> = (0..8).map(|_| std::thread::spawn(postgres::fresh_database)).collect();
+    let threads: Vec<_> = (0..8)
+        .map(|_| std::thread::spawn(postgres::fresh_database))
+        .collect();
 
-    let urls: std::collections::HashSet<_> =
-        threads.into_iter().map(|thread| thread.join().expect("no thread fails")).collect();
+    let urls: std::collections::HashSet<_> = threads
+        .into_iter()
+        .map(|thread| thread.join().expect("no thread fails"))
+        .collect();
 
     assert!(urls.len() == 8 || urls.contains(&None), "{urls:?}");
 }

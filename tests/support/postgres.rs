@@ -37,7 +37,9 @@ pub fn fresh_database() -> Option<String> {
         format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"),
         format!("CREATE DATABASE {name} TEMPLATE template0"),
     ] {
-        diesel::sql_query(statement).execute(&mut admin).expect("the administrator may create databases");
+        diesel::sql_query(statement)
+            .execute(&mut admin)
+            .expect("the administrator may create databases");
     }
     Some(with_database(admin_url, &name))
 }
@@ -71,14 +73,21 @@ fn start_server() -> String {
         "scripts/postgres could not start a server. Install PostgreSQL (Debian: apt-get install postgresql), or set \
          MULETEER_TEST_POSTGRES=skip to run the database tests on SQLite alone."
     );
-    String::from_utf8(output.stdout).expect("a URL is text").trim().to_owned()
+    String::from_utf8(output.stdout)
+        .expect("a URL is text")
+        .trim()
+        .to_owned()
 }
 
 /// `url` with its database (the path) replaced by `name`; the query, if any, stays.
 fn with_database(url: &str, name: &str) -> String {
-    let (address, query) = url.split_once('?').map_or((url, None), |(address, query)| (address, Some(query)));
+    let (address, query) = url
+        .split_once('?')
+        .map_or((url, None), |(address, query)| (address, Some(query)));
     let authority_start = address.find("://").map_or(0, |at| at + 3);
-    let authority_end = address[authority_start..].find('/').map_or(address.len(), |at| authority_start + at);
+    let authority_end = address[authority_start..]
+        .find('/')
+        .map_or(address.len(), |at| authority_start + at);
     let query = query.map(|query| format!("?{query}")).unwrap_or_default();
     format!("{}/{name}{query}", &address[..authority_end])
 }
