@@ -136,12 +136,7 @@ export class StoreProxy {
         await this.slowDown(chunk.length);
         sent += chunk.length;
         if (sent > breakAfter) throw new Error("broken off on purpose");
-        if (!upstream.write(chunk)) {
-          await new Promise((resolve) => {
-            upstream.once("drain", resolve);
-            upstream.once("close", resolve);
-          });
-        }
+        if (!upstream.write(chunk)) await drained(upstream);
       }
       if (breakInBody) throw new Error("broken off on purpose");
     } catch {
@@ -162,4 +157,15 @@ export class StoreProxy {
     this.nextSlot = slot + (bytes / rate) * 1000;
     if (slot > now) await sleep(slot - now);
   }
+}
+
+/** Waits until a stream takes more, or takes nothing any more. */
+function drained(stream) {
+  return new Promise((resolve) => {
+    const done = () => {
+      stream.off("drain", done).off("close", done);
+      resolve();
+    };
+    stream.on("drain", done).on("close", done);
+  });
 }
