@@ -41,7 +41,11 @@ const identity = new Identity(api, () => {
 
 /** The list is a help, not a condition: while it cannot be had, uploading works all the same. */
 async function refreshUnfinished() {
-  await unfinished.refresh().catch((/** @type {unknown} */ error) => console.warn("The list of unfinished uploads:", error));
+  try {
+    await unfinished.refresh();
+  } catch (error) {
+    console.warn("The list of unfinished uploads:", error);
+  }
 }
 
 /** @param {File[]} files */

@@ -75,13 +75,18 @@ const LAYERS: &[Layer] = &[
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
     Layer {
+        modules: &["identity"],
+        may_use: &["domain", "db", "signing", "clock", "error"],
+        never: &["actix", "diesel", "reqwest"],
+    },
+    Layer {
         modules: &["web"],
-        may_use: &["uploads", "domain", "error", "config", "clock", "signing"],
+        may_use: &["uploads", "identity", "domain", "error", "config"],
         never: &["diesel", "reqwest"],
     },
     Layer {
-        modules: &["protocol", "admin"],
-        may_use: &["uploads", "domain", "web", "error", "config"],
+        modules: &["protocol", "pages"],
+        may_use: &["uploads", "identity", "domain", "web", "error", "config"],
         never: &["diesel", "reqwest"],
     },
     // Could be a crate of its own: it knows S3 and a directory, and nothing of uploads.

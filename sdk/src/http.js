@@ -24,6 +24,13 @@ import { UploadError, throwIfAborted } from "./errors.js";
  * @property {string} [body]
  * @property {number} answerWithin  milliseconds
  * @property {AbortSignal} signal
+ *
+ * @typedef {object} Put
+ * @property {string} url
+ * @property {Blob} body
+ * @property {number} stallAfter  milliseconds without movement
+ * @property {AbortSignal} signal
+ * @property {(bytes: number) => void} onSent  hears how many bytes have been handed to the network
  */
 
 /** Slower than this, a body sent without sight of its progress counts as stalled: 16 KiB a second. */
@@ -41,15 +48,17 @@ const THINKING_FACTOR = 2;
  * @throws {UploadError} `network` or `stalled`, both retryable; the signal's reason when aborted
  */
 export async function call(env, { method, url, headers, body, answerWithin, signal }) {
-  return withFetch(env, "The upload server", answerWithin, signal, (inner) => ({ url, init: { method, headers, body, signal: inner } }));
+  return withFetch(env, "The upload server", answerWithin, signal, (inner) => ({
+    url,
+    init: { method, headers, body, signal: inner },
+  }));
 }
 
 /**
  * Puts one body.
  *
  * @param {Environment} env
- * @param {{url: string, body: Blob, stallAfter: number, signal: AbortSignal, onSent: (bytes: number) => void}} put
- *   `onSent` hears how many bytes have been handed to the network
+ * @param {Put} put
  * @returns {Promise<Answer>}
  * @throws {UploadError} as {@link call}
  */
@@ -97,7 +106,7 @@ async function withFetch(env, peer, within, signal, prepare) {
 
 /**
  * @param {Environment} env
- * @param {{url: string, body: Blob, stallAfter: number, signal: AbortSignal, onSent: (bytes: number) => void}} put
+ * @param {Put} put
  * @returns {Promise<Answer>}
  */
 function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {

@@ -79,7 +79,9 @@ test("a part whose address is refused is signed anew once", async (t) => {
 
 test("a part that is refused with a fresh address as well fails the upload with the store's words", async (t) => {
   const body = "<Error><Code>AccessDenied</Code><Message>Not yours</Message></Error>";
-  const { backend, upload } = await scene(t, { onPart: ({ number }) => (number === 2 ? { status: 403, body } : undefined) });
+  const { backend, upload } = await scene(t, {
+    onPart: ({ number }) => (number === 2 ? { status: 403, body } : undefined),
+  });
   const film = upload(3000);
 
   await assert.rejects(film.start().finished(), { code: "refused", message: /part 2 .*AccessDenied: Not yours/ });

@@ -41,10 +41,10 @@ enum Command {
 /// Where settings come from; good for every subcommand.
 #[derive(Debug, Args)]
 struct SettingsArgs {
-    /// The settings file [default: Rocket.toml, if there is one; or MULETEER_CONFIG]
+    /// The settings file [default: Rocket.toml, if there is one; or `MULETEER_CONFIG`]
     #[arg(long, global = true, value_name = "FILE")]
     config: Option<PathBuf>,
-    /// The profile [default: debug or release, as it was built; or MULETEER_PROFILE]
+    /// The profile [default: debug or release, as it was built; or `MULETEER_PROFILE`]
     #[arg(long, global = true, value_name = "NAME")]
     profile: Option<String>,
     /// Folder of the SQLite file and of the embedded S3's objects

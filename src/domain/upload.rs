@@ -116,12 +116,11 @@ impl Fingerprint {
         size: u64,
         last_modified: Option<DateTime<Utc>>,
     ) -> Self {
-        let text = match claimed {
-            Some(claimed) => format!("claimed\0{size}\0{claimed}"),
-            None => {
-                let changed = last_modified.map_or(0, |time| time.timestamp_millis());
-                format!("file\0{size}\0{changed}\0{}", name.as_str())
-            }
+        let text = if let Some(claimed) = claimed {
+            format!("claimed\0{size}\0{claimed}")
+        } else {
+            let changed = last_modified.map_or(0, |time| time.timestamp_millis());
+            format!("file\0{size}\0{changed}\0{}", name.as_str())
         };
         Self(hex::encode(Sha256::digest(text)))
     }

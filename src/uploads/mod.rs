@@ -17,7 +17,9 @@ use std::sync::Arc;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+// What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::UploadSummary;
+pub use crate::signing::{Operation, Signature, SignedRequest};
 pub use create::Begun;
 pub use record::ArrivedPart;
 pub use sign::SignedParts;

@@ -75,6 +75,8 @@ async function create(api, source, run) {
     resume: source.resume,
   }, run);
   const slices = new Slices(found.size, found.part_size, found.part_count);
+  /** @type {import("./native/signatures.js").AskForSignatures} */
+  const ask = (body, askingRun) => timedCallAs(api, session, "POST", "/signatures", body, askingRun);
   /** @type {NativeSession} */
   const session = {
     id: found.id,
@@ -82,7 +84,7 @@ async function create(api, source, run) {
     result: null,
     private: {
       token: found.token,
-      signatures: new Signatures(api.env, (body, r) => timedCallAs(api, session, "POST", "/signatures", body, r), slices),
+      signatures: new Signatures(api.env, ask, slices),
       records: new Records((parts, r) => callAs(api, session, "POST", "/parts", { parts }, r)),
       refused: new Set(),
       stalls: new Map(),

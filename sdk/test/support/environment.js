@@ -3,6 +3,8 @@
  * the sockets are real.
  */
 
+import { webcrypto } from "node:crypto";
+
 import { surroundings } from "../../src/environment.js";
 
 export class World {
@@ -22,6 +24,7 @@ export class World {
     return {
       ...surroundings,
       XMLHttpRequest: undefined,
+      subtle: webcrypto.subtle, // Node 18 has it here only
       now: () => this.time,
       random: () => this.chance,
       sleep: (ms, signal) => this.#sleep(ms, signal),

@@ -31,8 +31,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::signing::Operation;
-use crate::uploads::{ArrivedPart, Begun, Status, Uploads};
+use crate::uploads::{ArrivedPart, Begun, Operation, Status, Uploads};
 use crate::web::auth;
 use crate::web::problem::Failure;
 

@@ -9,8 +9,7 @@ use serde_json::{Value, json};
 
 use crate::domain::Upload;
 use crate::error::Error;
-use crate::signing::{Operation, SignedRequest};
-use crate::uploads::Uploads;
+use crate::uploads::{Operation, SignedRequest, Uploads};
 use crate::web::problem::{Kind, Tell};
 
 /// Which signature the caller can use.

@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::requests::SignatureFormat;
 use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart};
 use crate::identity::Scopes;
-use crate::uploads::{Listing, SignedParts, Status, UploadSummary, Uploads};
+use crate::uploads::{Listing, Signature, SignedParts, Status, UploadSummary, Uploads};
 
 /// A part that the store holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -149,7 +149,7 @@ pub struct SignedHeaders {
 
 /// A signature in hexadecimal, kept on the stack.
 #[derive(Debug)]
-pub struct HexSignature(crate::signing::Signature);
+pub struct HexSignature(Signature);
 
 impl Serialize for HexSignature {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
