@@ -11,20 +11,44 @@ use s3s::dto::{
 use s3s::{S3Error, S3Request, S3Response, S3Result, s3_error};
 
 use super::cors::CorsRule;
+use super::listing::{self, Filter, Start};
 use super::service::Service;
 use super::store::run;
 
 /// The methods that a CORS rule may name.
 const METHODS: [&str; 5] = ["GET", "PUT", "POST", "DELETE", "HEAD"];
 
-pub fn list(service: &Service, _: S3Request<ListBucketsInput>) -> S3Result<S3Response<ListBucketsOutput>> {
-    let buckets = service.store.buckets().into_iter().map(|bucket| Bucket {
-        name: Some(bucket.name),
+pub fn list(
+    service: &Service,
+    request: S3Request<ListBucketsInput>,
+) -> S3Result<S3Response<ListBucketsOutput>> {
+    let input = request.input;
+    let start = input
+        .continuation_token
+        .as_deref()
+        .map_or(Ok(Start::Beginning), Start::from_token)?;
+    let limit = usize::try_from(listing::limit(input.max_buckets)?).unwrap_or_default();
+    let prefix = input.prefix.clone().unwrap_or_default();
+    let filter = Filter {
+        prefix,
+        delimiter: String::new(),
+        limit,
+    };
+    let buckets = service.store.buckets();
+    let behind = buckets
+        .iter()
+        .map(|bucket| (bucket.name.as_str(), bucket))
+        .filter(|(name, _)| start.admits(name));
+    let page = listing::page(behind, &filter);
+    let listed = page.entries.iter().map(|bucket| Bucket {
+        name: Some(bucket.name.clone()),
         creation_date: Some(bucket.created.into()),
         ..Bucket::default()
     });
     Ok(S3Response::new(ListBucketsOutput {
-        buckets: Some(buckets.collect()),
+        buckets: Some(listed.collect()),
+        continuation_token: page.last.filter(|_| page.truncated).map(listing::token),
+        prefix: input.prefix,
         ..Default::default()
     }))
 }
@@ -51,10 +75,13 @@ pub fn head(
     service: &Service,
     request: S3Request<HeadBucketInput>,
 ) -> S3Result<S3Response<HeadBucketOutput>> {
-    service.store.with_bucket(&request.input.bucket, |_| ())?;
+    let HeadBucketInput { bucket, .. } = request.input;
+    service.store.with_bucket(&bucket, |_| ())?;
     Ok(S3Response::new(HeadBucketOutput {
         bucket_region: Some(service.region.clone()),
-        ..Default::default()
+        access_point_alias: None,
+        bucket_location_name: None,
+        bucket_location_type: None,
     }))
 }
 
@@ -62,7 +89,8 @@ pub fn location(
     service: &Service,
     request: S3Request<GetBucketLocationInput>,
 ) -> S3Result<S3Response<GetBucketLocationOutput>> {
-    service.store.with_bucket(&request.input.bucket, |_| ())?;
+    let GetBucketLocationInput { bucket, .. } = request.input;
+    service.store.with_bucket(&bucket, |_| ())?;
     // S3's oldest region has no name here.
     let named =
         (service.region != "us-east-1").then(|| BucketLocationConstraint::from(service.region.clone()));
@@ -92,9 +120,10 @@ pub fn get_cors(
     service: &Service,
     request: S3Request<GetBucketCorsInput>,
 ) -> S3Result<S3Response<GetBucketCorsOutput>> {
+    let GetBucketCorsInput { bucket, .. } = request.input;
     let rules = service
         .store
-        .with_bucket(&request.input.bucket, |bucket| bucket.record.cors.clone())?;
+        .with_bucket(&bucket, |bucket| bucket.record.cors.clone())?;
     let rules = rules
         .ok_or_else(|| s3_error!(NoSuchCORSConfiguration, "The CORS configuration does not exist"))?
         .into_iter()

@@ -108,7 +108,7 @@ impl Layout {
     }
 
     /// Removes a record for good; that it is gone already is no error.
-    pub fn remove(&self, path: &Path) -> io::Result<()> {
+    pub fn remove(path: &Path) -> io::Result<()> {
         match fs::remove_file(path) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
             _ => path.parent().map_or(Ok(()), sync_directory),

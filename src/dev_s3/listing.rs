@@ -76,15 +76,10 @@ pub fn page<'n, T>(items: impl Iterator<Item = (&'n str, T)>, filter: &Filter) -
             page.truncated = filter.limit > 0;
             break;
         }
+        page.last = Some(common.map_or(Last::Name(name), Last::Prefix));
         match common {
-            Some(common) => {
-                page.prefixes.push(common);
-                page.last = Some(Last::Prefix(common));
-            }
-            None => {
-                page.entries.push(item);
-                page.last = Some(Last::Name(name));
-            }
+            Some(common) => page.prefixes.push(common),
+            None => page.entries.push(item),
         }
     }
     page

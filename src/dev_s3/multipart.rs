@@ -11,7 +11,7 @@ use std::time::Duration;
 use s3s::{S3Error, S3Result, s3_error};
 use uuid::Uuid;
 
-use super::layout::Segment;
+use super::layout::{Layout, Segment};
 use super::parts_log::PartsLog;
 use super::records::{Moment, ObjectHeaders, PartRecord, UploadRecord};
 use super::store::{Store, lock, read, read_json, write};
@@ -151,10 +151,8 @@ impl Store {
     pub(super) fn close(&self, upload: &Upload, kept: &HashSet<Uuid>) {
         write(&self.uploads).remove(&upload.record.id);
         let folder = self.layout.upload(&upload.record.id);
-        let removed = self
-            .layout
-            .remove(&folder.join("upload.json"))
-            .and_then(|()| std::fs::remove_dir_all(&folder));
+        let removed =
+            Layout::remove(&folder.join("upload.json")).and_then(|()| std::fs::remove_dir_all(&folder));
         if let Err(error) = removed {
             tracing::warn!(%error, upload_id = %upload.record.id, "an ended upload could not be removed");
         }

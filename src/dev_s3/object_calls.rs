@@ -14,7 +14,7 @@ use s3s::dto::{
 use s3s::{S3Request, S3Response, S3Result, s3_error};
 
 use super::listing::{self, Encoding, Filter, Start};
-use super::receive::{Claims, receive};
+use super::receive::{Claims, Received, receive};
 use super::records::{Moment, ObjectRecord, PartRecord};
 use super::send::{self, Selection};
 use super::service::Service;
@@ -49,11 +49,27 @@ pub async fn put(
         .ok_or_else(|| s3_error!(IncompleteBody, "There is no body"))?;
     let received = receive(&service.store, body, claims).await?;
 
+    let object = object_of(input, received);
+    let conditions = Conditions {
+        if_match: input.if_match.take(),
+        if_none_match: input.if_none_match.take(),
+    };
+    let store = service.store.clone();
+    let object = run(move || store.commit(object, &conditions)).await?;
+    let record = &object.record;
     let mut output = PutObjectOutput {
-        e_tag: Some(wire::etag(&received.md5)),
+        e_tag: Some(wire::etag(&record.etag)),
+        checksum_type: record
+            .coverage
+            .map(|coverage| ChecksumType::from_static(coverage.name())),
         ..Default::default()
     };
-    set_sums!(output, received.sums);
+    set_sums!(output, record.sums);
+    Ok(S3Response::new(output))
+}
+
+/// The object that a body makes: one of a single part.
+fn object_of(input: &PutObjectInput, received: Received) -> Object {
     let modified = Moment::now();
     let part = PartRecord {
         number: 1,
@@ -75,20 +91,10 @@ pub async fn put(
         upload_id: None,
         parts: vec![part],
     };
-    output.checksum_type = record
-        .coverage
-        .map(|coverage| ChecksumType::from_static(coverage.name()));
-    let object = Object {
+    Object {
         record,
         segments: vec![received.segment],
-    };
-    let conditions = Conditions {
-        if_match: input.if_match.take(),
-        if_none_match: input.if_none_match.take(),
-    };
-    let store = service.store.clone();
-    run(move || store.commit(object, &conditions)).await?;
-    Ok(S3Response::new(output))
+    }
 }
 
 /// What `GetObject` and `HeadObject` have in common: the object, if the conditions let it through, and what of it.

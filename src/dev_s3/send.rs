@@ -134,11 +134,7 @@ impl Reader {
         };
         let mut file = match self.open.take() {
             Some(file) => file,
-            None => {
-                let mut file = File::open(segment.path())?;
-                file.seek(SeekFrom::Start(range.start))?;
-                file
-            }
+            None => open_at(segment, range.start)?,
         };
         let length = usize::try_from(range.end - range.start)
             .unwrap_or(CHUNK)
@@ -153,4 +149,10 @@ impl Reader {
         }
         Ok(Some((bytes.into(), self)))
     }
+}
+
+fn open_at(segment: &Segment, start: u64) -> io::Result<File> {
+    let mut file = File::open(segment.path())?;
+    file.seek(SeekFrom::Start(start))?;
+    Ok(file)
 }

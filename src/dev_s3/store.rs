@@ -115,13 +115,13 @@ impl Store {
                 continue;
             };
             used.extend(record.parts.iter().map(|part| part.segment));
-            self.insert(Arc::new(Object { record, segments }));
+            self.insert(&Arc::new(Object { record, segments }));
         }
         Ok(used)
     }
 
     /// Puts a loaded or committed object in place; the one that was there before is discarded.
-    fn insert(&self, object: Arc<Object>) {
+    fn insert(&self, object: &Arc<Object>) {
         let ObjectRecord {
             bucket,
             key,
@@ -227,7 +227,7 @@ impl Store {
             .map_err(S3Error::internal_error)?;
         object.segments.iter().for_each(|segment| segment.keep());
         let object = Arc::new(object);
-        self.insert(object.clone());
+        self.insert(&object);
         Ok(object)
     }
 
@@ -237,9 +237,7 @@ impl Store {
         if !self.with_bucket(bucket, |bucket| bucket.objects.contains_key(key))? {
             return Ok(());
         }
-        self.layout
-            .remove(&self.layout.object(bucket, key))
-            .map_err(S3Error::internal_error)?;
+        Layout::remove(&self.layout.object(bucket, key)).map_err(S3Error::internal_error)?;
         let removed = write(&self.buckets)
             .get_mut(bucket)
             .and_then(|bucket| bucket.objects.remove(key));

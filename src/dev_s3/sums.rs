@@ -171,12 +171,12 @@ pub fn announced_in_trailer(headers: &HeaderMap) -> BTreeSet<Algorithm> {
         .get("x-amz-trailer")
         .and_then(|value| value.to_str().ok())
         .unwrap_or_default();
-    let named = |algorithm: &Algorithm| {
+    let is_announced = |algorithm: &Algorithm| {
         names
             .split(',')
             .any(|name| name.trim().eq_ignore_ascii_case(&algorithm.header()))
     };
-    Algorithm::ALL.into_iter().filter(named).collect()
+    Algorithm::ALL.into_iter().filter(is_announced).collect()
 }
 
 /// A hasher for exactly those algorithms.
