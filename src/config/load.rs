@@ -68,7 +68,12 @@ impl Sources {
             .collect();
         let file = file.or_else(|| environment.get("MULETEER_CONFIG").map(PathBuf::from));
         let profile = profile.or_else(|| environment.get("MULETEER_PROFILE").cloned());
-        Self { file, profile, environment, overrides }
+        Self {
+            file,
+            profile,
+            environment,
+            overrides,
+        }
     }
 }
 
@@ -85,7 +90,11 @@ pub fn load(sources: &Sources) -> Result<Config, LoadError> {
     if let Some(file) = sources.file.as_deref().filter(|file| !file.is_file()) {
         return Err(LoadError(vec![format!("there is no file {}", file.display())]));
     }
-    let built = if cfg!(debug_assertions) { "debug" } else { "release" };
+    let built = if cfg!(debug_assertions) {
+        "debug"
+    } else {
+        "release"
+    };
     let profile = Profile::new(sources.profile.as_deref().unwrap_or(built));
     let shape = shape();
     let file = sources.file.clone().unwrap_or_else(|| "Rocket.toml".into());
@@ -98,7 +107,11 @@ pub fn load(sources: &Sources) -> Result<Config, LoadError> {
     }
     let config = extract(&figment.select(profile))?;
     let complaints = config.validate();
-    if complaints.is_empty() { Ok(config) } else { Err(LoadError(complaints)) }
+    if complaints.is_empty() {
+        Ok(config)
+    } else {
+        Err(LoadError(complaints))
+    }
 }
 
 /// The variables that count, weakest first: `(variable, setting, text)`.
@@ -110,7 +123,9 @@ fn variables(environment: &BTreeMap<String, String>) -> Vec<(&str, String, &str)
         }
     }
     for (name, value) in environment {
-        let Some(rest) = name.strip_prefix("MULETEER_") else { continue };
+        let Some(rest) = name.strip_prefix("MULETEER_") else {
+            continue;
+        };
         if ABOUT_SOURCES.contains(&name.as_str()) || name.starts_with(TEST_PREFIX) {
             continue;
         }
@@ -127,12 +142,23 @@ fn shape() -> Value {
 /// A layer that sets one key. Text settings take the text as it stands, so that a key of digits keeps its
 /// leading zeros; all others are read as TOML values.
 fn one_value(shape: &Value, source: String, key: &str, text: &str) -> Figment {
-    let is_text = shape.clone().find(key).is_some_and(|value| value.as_str().is_some());
-    let is_list = shape.clone().find(key).is_some_and(|value| value.as_array().is_some());
+    let is_text = shape
+        .clone()
+        .find(key)
+        .is_some_and(|value| value.as_str().is_some());
+    let is_list = shape
+        .clone()
+        .find(key)
+        .is_some_and(|value| value.as_array().is_some());
     let value = if is_text {
         Value::from(text)
     } else if is_list && !text.trim_start().starts_with('[') {
-        Value::from(text.split(',').map(str::trim).map(str::to_owned).collect::<Vec<_>>())
+        Value::from(
+            text.split(',')
+                .map(str::trim)
+                .map(str::to_owned)
+                .collect::<Vec<_>>(),
+        )
     } else {
         text.parse().unwrap_or_else(|_| Value::from(text))
     };
@@ -196,11 +222,18 @@ fn section<T: DeserializeOwned + Default>(figment: &Figment, key: &str, complain
 /// One complaint with the key and the place where it was set.
 fn describe(error: &figment::Error) -> String {
     let key = error.path.join(".");
-    let place = error.metadata.as_ref().map_or_else(String::new, |metadata| match &metadata.source {
-        Some(source) => format!(" (in {source})"),
-        None => format!(" (by {})", metadata.name),
-    });
-    let key = if key.is_empty() { String::new() } else { format!("{key}: ") };
+    let place = error
+        .metadata
+        .as_ref()
+        .map_or_else(String::new, |metadata| match &metadata.source {
+            Some(source) => format!(" (in {source})"),
+            None => format!(" (by {})", metadata.name),
+        });
+    let key = if key.is_empty() {
+        String::new()
+    } else {
+        format!("{key}: ")
+    };
     format!("{key}{}{place}", error.kind)
 }
 
@@ -211,7 +244,10 @@ mod tests {
 
     fn sources(environment: &[(&str, &str)]) -> Sources {
         Sources {
-            environment: environment.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect(),
+            environment: environment
+                .iter()
+                .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+                .collect(),
             ..Sources::default()
         }
     }
@@ -220,7 +256,13 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("Rocket.toml");
         std::fs::write(&file, text).unwrap();
-        (folder, Sources { file: Some(file), ..sources(environment) })
+        (
+            folder,
+            Sources {
+                file: Some(file),
+                ..sources(environment)
+            },
+        )
     }
 
     #[test]
@@ -238,7 +280,9 @@ mod tests {
         assert_eq!(load(&sources).unwrap().server.port, 2);
         sources.environment.insert("PORT".into(), "3".into());
         assert_eq!(load(&sources).unwrap().server.port, 3);
-        sources.environment.insert("MULETEER_SERVER__PORT".into(), "4".into());
+        sources
+            .environment
+            .insert("MULETEER_SERVER__PORT".into(), "4".into());
         assert_eq!(load(&sources).unwrap().server.port, 4);
         sources.overrides.push(("server.port", "5".into()));
         assert_eq!(load(&sources).unwrap().server.port, 5);
@@ -249,27 +293,41 @@ mod tests {
         let config = load(&sources(&[
             ("MULETEER_AUTH__API_KEY", "00012345678901234567890123456789"),
             ("MULETEER_S3__BUCKET", "0042"),
-            ("MULETEER_CORS__ALLOWED_ORIGINS", "https://a.example, https://b.example"),
+            (
+                "MULETEER_CORS__ALLOWED_ORIGINS",
+                "https://a.example, https://b.example",
+            ),
             ("MULETEER_AUTH__ANONYMOUS", "off"),
         ]))
         .unwrap();
 
         assert_eq!(config.auth.api_key.expose(), "00012345678901234567890123456789");
         assert_eq!(config.s3.bucket, "0042");
-        assert_eq!(config.cors.allowed_origins, ["https://a.example", "https://b.example"]);
+        assert_eq!(
+            config.cors.allowed_origins,
+            ["https://a.example", "https://b.example"]
+        );
         assert_eq!(config.auth.anonymous, Anonymous::Off);
     }
 
     #[test]
     fn a_mistyped_key_stops_the_start_and_is_named_with_its_place() {
-        let (_folder, sources) =
-            with_file("[default.server]\nprot = 1\n[default.s3]\nurl_lifetime_s = \"x\"\n", &[]);
+        let (_folder, sources) = with_file(
+            "[default.server]\nprot = 1\n[default.s3]\nurl_lifetime_s = \"x\"\n",
+            &[],
+        );
 
         let LoadError(complaints) = load(&sources).unwrap_err();
 
         assert_eq!(complaints.len(), 2, "{complaints:?}");
-        assert!(complaints[0].contains("prot") && complaints[0].contains("Rocket.toml"), "{complaints:?}");
-        assert!(complaints[1].starts_with("default.s3.url_lifetime_s") || complaints[1].contains("url_lifetime_s"));
+        assert!(
+            complaints[0].contains("prot") && complaints[0].contains("Rocket.toml"),
+            "{complaints:?}"
+        );
+        assert!(
+            complaints[1].starts_with("default.s3.url_lifetime_s")
+                || complaints[1].contains("url_lifetime_s")
+        );
         let LoadError(complaints) = load(&self::sources(&[("MULETEER_SERVRE__PORT", "1")])).unwrap_err();
         assert!(complaints[0].contains("servre") && complaints[0].contains("MULETEER_SERVRE__PORT"));
     }
@@ -297,16 +355,25 @@ mod tests {
                 missing.push(key.to_owned());
             }
         });
-        assert!(missing.is_empty(), "Rocket.toml.example does not list {missing:?}");
+        assert!(
+            missing.is_empty(),
+            "Rocket.toml.example does not list {missing:?}"
+        );
         for (name, _) in WELL_KNOWN {
             assert!(text.contains(name), "Rocket.toml.example does not name {name}");
         }
     }
 
     fn walk(value: &Value, path: &str, visit: &mut impl FnMut(&str)) {
-        let Some(dict) = value.as_dict() else { return visit(path) };
+        let Some(dict) = value.as_dict() else {
+            return visit(path);
+        };
         for (key, inner) in dict {
-            let path = if path.is_empty() { key.clone() } else { format!("{path}.{key}") };
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
             walk(inner, &path, visit);
         }
     }

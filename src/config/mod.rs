@@ -282,7 +282,10 @@ impl Default for ServerConfig {
 
 impl Default for DatabaseConfig {
     fn default() -> Self {
-        Self { url: Secret::default(), pool_size: 8 }
+        Self {
+            url: Secret::default(),
+            pool_size: 8,
+        }
     }
 }
 
@@ -320,13 +323,20 @@ impl Default for DevS3Settings {
 
 impl Default for AuthConfig {
     fn default() -> Self {
-        Self { anonymous: Anonymous::Auto, api_key: Secret::default(), secret: Secret::default() }
+        Self {
+            anonymous: Anonymous::Auto,
+            api_key: Secret::default(),
+            secret: Secret::default(),
+        }
     }
 }
 
 impl Default for LimitsConfig {
     fn default() -> Self {
-        Self { max_size: MAX_PART_SIZE * 10_000, types: Vec::new() }
+        Self {
+            max_size: MAX_PART_SIZE * 10_000,
+            types: Vec::new(),
+        }
     }
 }
 
@@ -343,7 +353,10 @@ impl Default for UploadsConfig {
 
 impl Default for NativeConfig {
     fn default() -> Self {
-        Self { enabled: true, path: "/api".into() }
+        Self {
+            enabled: true,
+            path: "/api".into(),
+        }
     }
 }
 
@@ -363,6 +376,9 @@ impl Default for MuleConfig {
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, filter: "info".into() }
+        Self {
+            format: LogFormat::Text,
+            filter: "info".into(),
+        }
     }
 }

@@ -26,7 +26,11 @@ impl Config {
         match self.auth.anonymous {
             Anonymous::On => true,
             Anonymous::Off => false,
-            Anonymous::Auto => self.server.address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            Anonymous::Auto => self
+                .server
+                .address
+                .parse()
+                .is_ok_and(|ip: IpAddr| ip.is_loopback()),
         }
     }
 
@@ -42,21 +46,43 @@ impl Config {
             return format!("sqlite://{}/muleteer.sqlite", self.data_dir.trim_end_matches('/'));
         }
         // `DATABASE_PATH` of the chunk server is a bare file name.
-        if url.contains("://") { url.to_owned() } else { format!("sqlite://{url}") }
+        if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("sqlite://{url}")
+        }
     }
 
     fn check_server(&self, complaints: &mut Complaints) {
         let ip = |text: &str| text.parse::<IpAddr>().is_ok();
-        complaints.unless(ip(&self.server.address), "server.address", "must be an IP address");
-        complaints.unless(ip(&self.dev_s3.address), "dev_s3.address", "must be an IP address");
+        complaints.unless(
+            ip(&self.server.address),
+            "server.address",
+            "must be an IP address",
+        );
+        complaints.unless(
+            ip(&self.dev_s3.address),
+            "dev_s3.address",
+            "must be an IP address",
+        );
         for proxy in &self.server.trusted_proxies {
-            complaints.unless(ip(proxy), "server.trusted_proxies", &format!("\"{proxy}\" is no IP address"));
+            complaints.unless(
+                ip(proxy),
+                "server.trusted_proxies",
+                &format!("\"{proxy}\" is no IP address"),
+            );
         }
         let url = &self.server.public_url;
         complaints.unless(url.is_empty() || is_origin(url), "server.public_url", ORIGIN);
-        complaints.unless((1..=256).contains(&self.database.pool_size), "database.pool_size", "must be 1 to 256");
+        complaints.unless(
+            (1..=256).contains(&self.database.pool_size),
+            "database.pool_size",
+            "must be 1 to 256",
+        );
         let scheme = self.database_url();
-        let known = ["sqlite://", "postgres://", "postgresql://"].iter().any(|s| scheme.starts_with(s));
+        let known = ["sqlite://", "postgres://", "postgresql://"]
+            .iter()
+            .any(|s| scheme.starts_with(s));
         complaints.unless(known, "database.url", "must begin with sqlite:// or postgres://");
         let secret = self.auth.secret.expose();
         complaints.unless(
@@ -65,12 +91,19 @@ impl Config {
             "must have at least 32 characters",
         );
         let key = self.auth.api_key.expose();
-        complaints.unless(key.is_empty() || key.len() >= 16, "auth.api_key", "must have at least 16 characters");
+        complaints.unless(
+            key.is_empty() || key.len() >= 16,
+            "auth.api_key",
+            "must have at least 16 characters",
+        );
     }
 
     fn check_s3(&self, complaints: &mut Complaints) {
         let s3 = &self.s3;
-        for (key, url) in [("s3.endpoint", &s3.endpoint), ("s3.public_endpoint", &s3.public_endpoint)] {
+        for (key, url) in [
+            ("s3.endpoint", &s3.endpoint),
+            ("s3.public_endpoint", &s3.public_endpoint),
+        ] {
             complaints.unless(url.is_empty() || is_origin(url), key, ORIGIN);
         }
         complaints.unless(
@@ -78,7 +111,11 @@ impl Config {
             "s3.url_lifetime_s",
             "must be 30 to 604800 seconds",
         );
-        complaints.unless(s3.url_lifetime_s >= 1, "s3.url_lifetime_s", "must be at least one second");
+        complaints.unless(
+            s3.url_lifetime_s >= 1,
+            "s3.url_lifetime_s",
+            "must be at least one second",
+        );
         complaints.unless(!s3.region.is_empty(), "s3.region", "must not be empty");
         complaints.unless(
             s3.access_key_id.is_empty() == s3.secret_access_key.is_empty() || self.uses_embedded_store(),
@@ -86,13 +123,21 @@ impl Config {
             "must be given together with s3.secret_access_key",
         );
         if self.uses_embedded_store() {
-            let local = self.dev_s3.address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback());
+            let local = self
+                .dev_s3
+                .address
+                .parse()
+                .is_ok_and(|ip: IpAddr| ip.is_loopback());
             complaints.unless(
                 local || self.dev_s3.allow_remote,
                 "dev_s3.address",
                 "the embedded S3 is for local use: bind it to loopback, or set dev_s3.allow_remote",
             );
-            complaints.unless(cfg!(feature = "embedded-s3"), "s3.bucket", "this build has no embedded S3");
+            complaints.unless(
+                cfg!(feature = "embedded-s3"),
+                "s3.bucket",
+                "this build has no embedded S3",
+            );
         }
     }
 
@@ -112,7 +157,11 @@ impl Config {
             "uploads.ttl_hours",
             "must be 1 to 8760 (a year)",
         );
-        complaints.unless(self.uploads.sweep_interval_s >= 1, "uploads.sweep_interval_s", "must be at least 1");
+        complaints.unless(
+            self.uploads.sweep_interval_s >= 1,
+            "uploads.sweep_interval_s",
+            "must be at least 1",
+        );
         complaints.unless(self.limits.max_size >= 1, "limits.max_size", "must be at least 1");
         for kind in &self.limits.types {
             complaints.unless(
@@ -125,7 +174,11 @@ impl Config {
 
     /// Least bytes of a part of the store in use.
     pub fn min_part_size(&self) -> u64 {
-        if self.uses_embedded_store() { self.dev_s3.min_part_size } else { self.s3.min_part_size }
+        if self.uses_embedded_store() {
+            self.dev_s3.min_part_size
+        } else {
+            self.s3.min_part_size
+        }
     }
 
     fn check_doors(&self, complaints: &mut Complaints) {
@@ -133,14 +186,20 @@ impl Config {
             text.len() > 1
                 && text.starts_with('/')
                 && !text.ends_with('/')
-                && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
         };
         complaints.unless(path(&self.protocols.native.path), "protocols.native.path", PATH);
         for mount in &self.protocols.mule.paths {
             complaints.unless(path(mount), "protocols.mule.paths", PATH);
         }
         let mule = &self.protocols.mule;
-        complaints.unless(mule.chunk_size >= 1, "protocols.mule.chunk_size", "must be at least 1");
+        complaints.unless(
+            mule.chunk_size >= 1,
+            "protocols.mule.chunk_size",
+            "must be at least 1",
+        );
         complaints.unless(
             mule.access_key_id.is_empty() == mule.secret_access_key.is_empty(),
             "protocols.mule.access_key_id",
@@ -167,9 +226,14 @@ const PATH: &str = "must begin with / and must not end with one";
 
 /// `http(s)://host[:port]` and nothing else.
 fn is_origin(text: &str) -> bool {
-    let rest = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     rest.is_some_and(|host| {
-        !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
     })
 }
 
@@ -200,7 +264,12 @@ mod tests {
         let keys: Vec<&str> = complaints.iter().filter_map(|c| c.split(':').next()).collect();
         assert_eq!(
             keys,
-            ["server.address", "uploads.key_template", "uploads.part_size", "cors.allowed_origins"]
+            [
+                "server.address",
+                "uploads.key_template",
+                "uploads.part_size",
+                "cors.allowed_origins"
+            ]
         );
     }
 

@@ -46,7 +46,9 @@ impl Principal {
         match self.grant {
             Grant::Upload | Grant::UploadAndAdmin => Ok(()),
             Grant::Admin => Err(Error::Forbidden("this key may look at uploads but not begin any")),
-            Grant::OneUpload(_) => Err(Error::Forbidden("an upload's token is good for that upload alone")),
+            Grant::OneUpload(_) => Err(Error::Forbidden(
+                "an upload's token is good for that upload alone",
+            )),
         }
     }
 
@@ -86,7 +88,17 @@ mod tests {
     fn only_an_admin_looks_beyond_one_owner() {
         let id = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
 
-        assert!(Principal::new(owner(), Grant::Admin).reach(&id).unwrap().is_none());
-        assert!(Principal::new(owner(), Grant::Upload).reach(&id).unwrap().is_some());
+        assert!(
+            Principal::new(owner(), Grant::Admin)
+                .reach(&id)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            Principal::new(owner(), Grant::Upload)
+                .reach(&id)
+                .unwrap()
+                .is_some()
+        );
     }
 }
