@@ -21,7 +21,7 @@ use muleteer::signing::{
 
 const PARTS: u16 = 10_000;
 const PART_SIZE: u64 = 6 << 20;
-const TTL: Duration = Duration::from_secs(3600);
+const TTL: Duration = Duration::from_hours(1);
 const KEY: &str = "uploads/0198c2f4-6c1e-7d3a-9a53-0b7c1f0f9a11/holiday film.mp4";
 /// As long as those that AWS issues.
 const UPLOAD_ID: &str = "VXBsb2FkSUQtZm9yLWEtbGFyZ2UtZmlsZS1hcy1hd3MtaXNzdWVzLXRoZW0taW4tcHJhY3RpY2UuVXBsb2FkSUQt\
@@ -248,7 +248,7 @@ fn compare_cpu_time() -> ExitCode {
     let measure = |uploads: u32, work: &dyn Fn()| {
         let before = cpu_time(start);
         (0..uploads).for_each(|_| work());
-        (cpu_time(start) - before).as_secs_f64() * 1e9 / f64::from(uploads) / f64::from(PARTS)
+        cpu_time(start).saturating_sub(before).as_secs_f64() * 1e9 / f64::from(uploads) / f64::from(PARTS)
     };
     let our_work = || {
         let signer = fixture.signer();

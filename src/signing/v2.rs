@@ -14,7 +14,7 @@ use sha1::Sha1;
 
 use super::credentials::some_lifetime;
 use super::encoding::{self, Decimal};
-use super::operation::{Shape, check_header_value};
+use super::shape::{Shape, check_header_value};
 use super::{BucketLocation, Credentials, Operation, SignedRequest, SigningError};
 
 /// Query parameters that are part of the canonical resource; those that we never send are left out.

@@ -121,7 +121,7 @@ impl Received<'_> {
                 .filter(|word| !word.is_empty())
                 .collect::<Vec<_>>()
                 .join(" ");
-            headers += &format!("{name}:{single_spaced}\n");
+            headers.extend([name, ":", &single_spaced, "\n"]);
         }
         Ok(format!(
             "{}\n{path}\n{query}\n{headers}\n{signed_headers}\n{payload}",
