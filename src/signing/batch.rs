@@ -16,7 +16,7 @@ use sha2::{Digest, Sha256};
 use super::credentials::some_lifetime;
 use super::encoding::{self, Decimal};
 use super::key::SERVICE;
-use super::operation::{check_key, check_upload_id};
+use super::shape::{check_key, check_upload_id};
 use super::{BucketLocation, Credentials, SigningError, SigningKeys};
 
 const ALGORITHM: &str = "AWS4-HMAC-SHA256";
@@ -202,12 +202,13 @@ impl Query {
 pub struct Signature([u8; 64]);
 
 impl Signature {
+    /// Arithmetic and no table, which the compiler turns into vector instructions.
     fn new(digest: [u8; 32]) -> Self {
-        const HEX: &[u8; 16] = b"0123456789abcdef";
+        let digit = |nibble: u8| nibble + if nibble < 10 { b'0' } else { b'a' - 10 };
         let mut digits = [0; 64];
         for (pair, byte) in digits.chunks_exact_mut(2).zip(digest) {
-            pair[0] = HEX[usize::from(byte >> 4)];
-            pair[1] = HEX[usize::from(byte & 0xF)];
+            pair[0] = digit(byte >> 4);
+            pair[1] = digit(byte & 0xF);
         }
         Self(digits)
     }

@@ -12,7 +12,7 @@ use super::SigningError;
 
 /// The longest that a signed URL may live:
 /// <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html> (`X-Amz-Expires`).
-pub const MAX_LIFETIME: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+pub const MAX_LIFETIME: Duration = Duration::from_hours(7 * 24);
 
 /// A key pair that S3 knows, with the session token of a temporary one. `Debug` shows no secret.
 #[derive(Clone)]
@@ -95,8 +95,8 @@ mod tests {
     fn a_url_lives_no_longer_than_asked_than_a_week_and_than_its_credentials() {
         let long_term = Credentials::long_term("AKID", "secret");
         assert_eq!(
-            lifetime(Duration::from_secs(900), &long_term, now()),
-            Duration::from_secs(900)
+            lifetime(Duration::from_mins(15), &long_term, now()),
+            Duration::from_mins(15)
         );
         assert_eq!(
             lifetime(Duration::from_secs(700_000), &long_term, now()),
@@ -105,7 +105,7 @@ mod tests {
 
         let ending = ending_in(TimeDelta::milliseconds(59_900));
         assert_eq!(
-            lifetime(Duration::from_secs(900), &ending, now()),
+            lifetime(Duration::from_mins(15), &ending, now()),
             Duration::from_secs(59)
         );
     }
@@ -114,7 +114,7 @@ mod tests {
     fn expired_credentials_and_lifetimes_under_a_second_give_no_lifetime() {
         let expired = ending_in(TimeDelta::seconds(-1));
         assert!(matches!(
-            some_lifetime(Duration::from_secs(900), &expired, now()),
+            some_lifetime(Duration::from_mins(15), &expired, now()),
             Err(SigningError::NoLifetime)
         ));
 

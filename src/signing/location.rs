@@ -165,14 +165,14 @@ impl Endpoint {
             return Err("must not hold a user name or password");
         }
         let mut host = authority.host().to_ascii_lowercase();
-        match authority.port() {
-            None if authority.as_str().ends_with(':') => return Err("has an empty port"),
-            None => {}
-            Some(port) => match port.as_str().parse::<u16>() {
-                Err(_) | Ok(0) => return Err("has a port outside 1 to 65535"),
-                Ok(port) if port == default_port => {}
-                Ok(port) => host = format!("{host}:{port}"),
-            },
+        // `Authority::port` gives nothing both for no port and for an impossible one.
+        if let Some(port) = authority.as_str()[host.len()..].strip_prefix(':') {
+            let digits = port.bytes().all(|byte| byte.is_ascii_digit());
+            match port.parse::<u16>() {
+                Ok(port) if digits && port == default_port => {}
+                Ok(port) if digits && port != 0 => host = format!("{host}:{port}"),
+                _ => return Err("has a port outside 1 to 65535"),
+            }
         }
         Ok(Self {
             scheme,

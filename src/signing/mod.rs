@@ -16,7 +16,7 @@ mod encoding;
 mod key;
 mod location;
 mod operation;
-mod token;
+mod shape;
 pub mod v2;
 pub mod v4;
 

@@ -14,7 +14,7 @@ use sha1::Sha1;
 
 use super::credentials::some_lifetime;
 use super::encoding::{self, Decimal};
-use super::operation::{Shape, check_header_value};
+use super::shape::{Shape, check_header_value};
 use super::{BucketLocation, Credentials, Operation, SignedRequest, SigningError};
 
 /// Query parameters that are part of the canonical resource; those that we never send are left out.
@@ -86,10 +86,13 @@ impl StringToSign<'_> {
 
     /// Base64 of the HMAC-SHA1 under `secret`: 28 characters.
     pub fn sign(&self, secret: &SecretString) -> String {
-        let mac = Hmac::<Sha1>::new_from_slice(secret.expose_secret().as_bytes())
-            .expect("HMAC takes keys of any length");
+        let mac = keyed(secret.expose_secret().as_bytes());
         STANDARD.encode(mac.chain_update(self.text()).finalize().into_bytes())
     }
+}
+
+fn keyed(key: &[u8]) -> Hmac<Sha1> {
+    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
 /// The resource as it is signed: `/bucket`, the path behind it as it is sent, and those parameters of the query

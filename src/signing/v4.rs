@@ -21,7 +21,7 @@ use secrecy::ExposeSecret;
 use super::credentials::some_lifetime;
 use super::encoding::{self, Decimal};
 use super::key::SERVICE;
-use super::operation::Shape;
+use super::shape::Shape;
 use super::{BucketLocation, Credentials, Operation, SigningError};
 
 /// A request that carries its signature. `Debug` hides the query and header values: whoever has them may send it.
