@@ -11,6 +11,7 @@ mod migrate;
 mod parts;
 mod recorder;
 mod schema;
+mod search;
 mod secrets;
 mod uploads;
 mod url;
@@ -26,7 +27,7 @@ use recorder::Recorder;
 
 pub use keys::ApiKeyRecord;
 pub use parts::RecordedPart;
-pub use uploads::{UploadQuery, UploadSummary};
+pub use search::{UploadQuery, UploadSummary};
 pub use url::DatabaseUrl;
 
 use crate::error::Error;

@@ -11,6 +11,9 @@ use super::schema::parts;
 use crate::domain::{MAX_PART_SIZE, PartNumber, UploadId};
 use crate::error::Error;
 
+/// Longest tag of a part that we keep, in bytes; S3's own have some forty.
+const MAX_ETAG: usize = 256;
+
 /// One part that a client reported as stored.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct RecordedPart {
@@ -29,7 +32,7 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::NotFound`] for an unknown upload, [`Error::Busy`] while too many records wait,
-    /// [`Error::Invalid`] for a part larger than any store takes.
+    /// [`Error::Invalid`] for a part larger than any store takes, or a tag that is none.
     pub async fn record_parts(
         &self,
         id: &UploadId,
@@ -78,6 +81,12 @@ impl PartRow {
         if part.size > MAX_PART_SIZE {
             let detail = format!("a part has at most {MAX_PART_SIZE} bytes, not {}", part.size);
             return Err(Error::invalid("size", detail));
+        }
+        if let Some(etag) = &part.etag
+            && (etag.len() > MAX_ETAG || etag.chars().any(char::is_control))
+        {
+            let detail = format!("a tag has at most {MAX_ETAG} bytes and no control characters");
+            return Err(Error::invalid("etag", detail));
         }
         Ok(Self {
             upload_id: id.to_string(),

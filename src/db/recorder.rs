@@ -29,7 +29,7 @@ const BATCH: usize = 256;
 /// Records that may wait at once; beyond that clients are told to come again. Some 15 MB.
 const QUEUE: usize = 65_536;
 
-/// How often records of one upload also push out its expiry.
+/// How often, at most, records of one upload also push out its expiry, which so lags by two minutes at most.
 const REFRESH: TimeDelta = TimeDelta::minutes(1);
 
 /// Uploads whose last refresh is remembered, before the stale ones are forgotten.

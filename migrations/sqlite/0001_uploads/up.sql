@@ -22,9 +22,12 @@ CREATE TABLE uploads (
     expires_at    TEXT    NOT NULL
 ) STRICT;
 
--- Few uploads are unfinished at any time, so what only they are asked for has an index of them alone.
-CREATE INDEX uploads_resume ON uploads (owner, fingerprint, id) WHERE state IN ('open', 'completing');
-CREATE INDEX uploads_expiry ON uploads (expires_at) WHERE state IN ('open', 'completing');
+-- Few uploads are unfinished at any time, so what only they are asked for has an index of them alone. "Not ended"
+-- rather than "open or completing": SQLite would take the latter for a search of uploads_state.
+CREATE INDEX uploads_resume ON uploads (owner, fingerprint, id)
+    WHERE state NOT IN ('complete', 'aborted', 'expired', 'failed');
+CREATE INDEX uploads_expiry ON uploads (expires_at)
+    WHERE state NOT IN ('complete', 'aborted', 'expired', 'failed');
 -- The admin's searches; ids sort by time, so each of these also yields "newest first" without sorting.
 CREATE INDEX uploads_owner ON uploads (owner, id);
 CREATE INDEX uploads_owner_state ON uploads (owner, state, id);
