@@ -41,7 +41,6 @@ const LAYERS: &[Layer] = &[
             "reqwest",
             "hyper",
             "s3s",
-            "axum",
         ],
     },
     Layer {
@@ -74,14 +73,20 @@ const LAYERS: &[Layer] = &[
         may_use: &["domain", "db", "storage", "signing", "clock", "error", "config"],
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
+    // Who is asking. Knows nothing of HTTP: where a credential stands in a request is the business of `web`.
+    Layer {
+        modules: &["identity"],
+        may_use: &["domain", "db", "signing", "clock", "error", "config"],
+        never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
+    },
     Layer {
         modules: &["web"],
-        may_use: &["uploads", "domain", "error", "config", "clock", "signing"],
+        may_use: &["uploads", "identity", "domain", "error", "config", "clock"],
         never: &["diesel", "reqwest"],
     },
     Layer {
-        modules: &["protocol", "admin"],
-        may_use: &["uploads", "domain", "web", "error", "config"],
+        modules: &["protocol", "pages"],
+        may_use: &["uploads", "identity", "domain", "web", "error", "config"],
         never: &["diesel", "reqwest"],
     },
     // Could be a crate of its own: it knows S3 and a directory, and nothing of uploads.
