@@ -14,7 +14,7 @@ use anyhow::Context as _;
 use chrono::TimeDelta;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
-use utoipa_swagger_ui::{SwaggerUi, Url};
+use utoipa_swagger_ui::SwaggerUi;
 
 use crate::clock::Clock;
 use crate::config::{Config, PathStyle};
@@ -92,7 +92,11 @@ struct Shared {
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     #[cfg(feature = "embedded-s3")]
-    let embedded = if config.uses_embedded_store() { Some(start_embedded(&config, &db).await?) } else { None };
+    let embedded = if config.uses_embedded_store() {
+        Some(start_embedded(&config, &db).await?)
+    } else {
+        None
+    };
     #[cfg(feature = "embedded-s3")]
     let (store_address, embedded_key) = match &embedded {
         Some((running, credentials)) => (Some(running.endpoint()), Some(credentials.clone())),
@@ -114,7 +118,11 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
         pages: Data::new(PageSettings {
-            api: config.protocols.native.enabled.then(|| format!("{}/v1", config.protocols.native.path)),
+            api: config
+                .protocols
+                .native
+                .enabled
+                .then(|| format!("{}/v1", config.protocols.native.path)),
             anonymous: config.admits_anonymous(),
             embedded_store: config.uses_embedded_store(),
         }),
@@ -141,7 +149,10 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
 /// Whatever the database says.
 pub async fn open_database(config: &Config) -> anyhow::Result<Database> {
     let url = config.database_url();
-    let place = url.rsplit_once('@').map_or(url.as_str(), |(_, place)| place).to_owned();
+    let place = url
+        .rsplit_once('@')
+        .map_or(url.as_str(), |(_, place)| place)
+        .to_owned();
     Database::open(&url, config.database.pool_size)
         .await
         .map_err(|error| explain(error).context(format!("the database {place} cannot be used")))
@@ -191,12 +202,17 @@ fn serve_on(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::R
 
 fn routes(services: &mut ServiceConfig, config: &Config) {
     protocol::routes(services, &config.protocols);
-    services.configure(pages::routes).configure(assets::routes).configure(health::routes);
+    services
+        .configure(pages::routes)
+        .configure(assets::routes)
+        .configure(health::routes);
     if config.protocols.native.enabled {
         let document = protocol::native::document(&format!("{}/v1", config.protocols.native.path));
         let address = format!("{}/openapi.json", config.protocols.native.path);
-        let reference = SwaggerUi::new("/docs/{_:.*}").urls(vec![(Url::new("Muleteer", address), document)]);
-        services.service(actix_web::web::redirect("/docs", "/docs/")).service(reference);
+        let reference = SwaggerUi::new("/docs/{_:.*}").url(address, document);
+        services
+            .service(actix_web::web::redirect("/docs", "/docs/"))
+            .service(reference);
     }
 }
 
@@ -206,10 +222,17 @@ async fn nowhere() -> Result<actix_web::HttpResponse, Failure<ProblemDocument>> 
 
 fn cors(origins: &[String]) -> Cors {
     let exposed = ["Retry-After", "X-Request-Id", "Date"];
-    let mut cors =
-        Cors::default().allow_any_method().allow_any_header().expose_headers(exposed).max_age(3600);
+    let mut cors = Cors::default()
+        .allow_any_method()
+        .allow_any_header()
+        .expose_headers(exposed)
+        .max_age(3600);
     for origin in origins {
-        cors = if origin == "*" { cors.allow_any_origin() } else { cors.allowed_origin(origin) };
+        cors = if origin == "*" {
+            cors.allow_any_origin()
+        } else {
+            cors.allowed_origin(origin)
+        };
     }
     cors
 }
@@ -229,7 +252,9 @@ fn hours(hours: u64) -> TimeDelta {
 async fn identity_settings(config: &Config, db: &Database) -> anyhow::Result<IdentitySettings> {
     let secret = config.auth.secret.expose();
     let secret = if secret.is_empty() {
-        db.shared_secret(TOKEN_SECRET, random_secret()).await.map_err(explain)?
+        db.shared_secret(TOKEN_SECRET, random_secret())
+            .await
+            .map_err(explain)?
     } else {
         secret.to_owned()
     };
@@ -243,15 +268,24 @@ async fn identity_settings(config: &Config, db: &Database) -> anyhow::Result<Ide
 
 /// 244 random bits in hexadecimal.
 fn random_secret() -> String {
-    format!("{}{}", uuid::Uuid::new_v4().simple(), uuid::Uuid::new_v4().simple())
+    format!(
+        "{}{}",
+        uuid::Uuid::new_v4().simple(),
+        uuid::Uuid::new_v4().simple()
+    )
 }
 
 #[cfg(feature = "embedded-s3")]
-async fn start_embedded(config: &Config, db: &Database) -> anyhow::Result<(crate::dev_s3::DevS3, Credentials)> {
+async fn start_embedded(
+    config: &Config,
+    db: &Database,
+) -> anyhow::Result<(crate::dev_s3::DevS3, Credentials)> {
     let settings = &config.dev_s3;
     let given = settings.secret_access_key.expose();
     let secret = if given.is_empty() {
-        db.shared_secret(STORE_SECRET, random_secret()).await.map_err(explain)?
+        db.shared_secret(STORE_SECRET, random_secret())
+            .await
+            .map_err(explain)?
     } else {
         given.to_owned()
     };
@@ -271,7 +305,10 @@ async fn start_embedded(config: &Config, db: &Database) -> anyhow::Result<(crate
     })
     .await
     .context("the embedded S3 does not start")?;
-    Ok((running, Credentials::long_term(settings.access_key_id.clone(), secret)))
+    Ok((
+        running,
+        Credentials::long_term(settings.access_key_id.clone(), secret),
+    ))
 }
 
 async fn open_store(
@@ -285,9 +322,17 @@ async fn open_store(
         Some(credentials) => CredentialSource::fixed(credentials),
         None => credentials(config, clock).await?,
     };
-    let bucket = if embedded.is_some() { &config.dev_s3.bucket } else { &s3.bucket };
+    let bucket = if embedded.is_some() {
+        &config.dev_s3.bucket
+    } else {
+        &s3.bucket
+    };
     let endpoint = embedded.unwrap_or(&s3.endpoint);
-    let public = if s3.public_endpoint.is_empty() { endpoint } else { &s3.public_endpoint };
+    let public = if s3.public_endpoint.is_empty() {
+        endpoint
+    } else {
+        &s3.public_endpoint
+    };
     let style = match (s3.path_style, endpoint.is_empty()) {
         (PathStyle::Always, _) | (PathStyle::Auto, false) => AddressingStyle::Path,
         (PathStyle::Never, _) | (PathStyle::Auto, true) => AddressingStyle::VirtualHost,
@@ -343,7 +388,9 @@ async fn credentials(config: &Config, clock: &Clock) -> anyhow::Result<Credentia
     #[cfg(feature = "aws-credential-chain")]
     return CredentialSource::chain(&s3.profile, clock.now())
         .await
-        .map_err(|error| explain(error).context("no credentials for S3: set s3.access_key_id, or AWS's own"));
+        .map_err(|error| {
+            explain(error).context("no credentials for S3: set s3.access_key_id, or AWS's own")
+        });
     #[cfg(not(feature = "aws-credential-chain"))]
     {
         let _ = clock;

@@ -36,14 +36,20 @@ pub struct Scopes {
 
 impl Scopes {
     /// Both.
-    pub const ALL: Self = Self { upload: true, admin: true };
+    pub const ALL: Self = Self {
+        upload: true,
+        admin: true,
+    };
 
     /// Reads `upload`, `admin` or both with a comma between.
     ///
     /// # Errors
     /// [`Error::Invalid`] naming `scopes` for anything else.
     pub fn parse(text: &str) -> Result<Self, Error> {
-        let mut scopes = Self { upload: false, admin: false };
+        let mut scopes = Self {
+            upload: false,
+            admin: false,
+        };
         for word in text.split(',').map(str::trim) {
             match word {
                 "upload" => scopes.upload = true,
@@ -60,16 +66,28 @@ impl Scopes {
     /// The scopes that a grant comes from; none for an upload's token.
     pub fn of(grant: &Grant) -> Self {
         match grant {
-            Grant::Upload => Self { upload: true, admin: false },
-            Grant::Admin => Self { upload: false, admin: true },
+            Grant::Upload => Self {
+                upload: true,
+                admin: false,
+            },
+            Grant::Admin => Self {
+                upload: false,
+                admin: true,
+            },
             Grant::UploadAndAdmin => Self::ALL,
-            Grant::OneUpload(_) => Self { upload: false, admin: false },
+            Grant::OneUpload(_) => Self {
+                upload: false,
+                admin: false,
+            },
         }
     }
 
     /// The scopes' names.
     pub fn names(self) -> Vec<&'static str> {
-        [("upload", self.upload), ("admin", self.admin)].into_iter().filter_map(|(n, on)| on.then_some(n)).collect()
+        [("upload", self.upload), ("admin", self.admin)]
+            .into_iter()
+            .filter_map(|(n, on)| on.then_some(n))
+            .collect()
     }
 
     fn grant(self) -> Grant {
@@ -143,11 +161,20 @@ impl Identity {
     /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
     pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
         let hash = hash(key);
-        if self.configured_key.as_ref().is_some_and(|own| own.as_bytes().ct_eq(hash.as_bytes()).into()) {
-            return Ok(Principal::new(Owner::recorded(CONFIGURED_OWNER.into()), Grant::UploadAndAdmin));
+        if self
+            .configured_key
+            .as_ref()
+            .is_some_and(|own| own.as_bytes().ct_eq(hash.as_bytes()).into())
+        {
+            return Ok(Principal::new(
+                Owner::recorded(CONFIGURED_OWNER.into()),
+                Grant::UploadAndAdmin,
+            ));
         }
         let record = self.db.find_key(&hash).await?;
-        let record = record.ok_or(Error::Unauthenticated("this API key is not known here, or was revoked"))?;
+        let record = record.ok_or(Error::Unauthenticated(
+            "this API key is not known here, or was revoked",
+        ))?;
         let scopes = Scopes::parse(&record.scopes).map_err(Error::internal)?;
         Ok(Principal::new(record.owner, scopes.grant()))
     }
@@ -160,7 +187,9 @@ impl Identity {
         let claim = self
             .tokens
             .read_upload(token, self.clock.now())
-            .ok_or(Error::Unauthenticated("this upload token is not ours, or has expired"))?;
+            .ok_or(Error::Unauthenticated(
+                "this upload token is not ours, or has expired",
+            ))?;
         let id = UploadId::parse(&claim.upload_id)?;
         Ok(Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id)))
     }
@@ -179,7 +208,10 @@ impl Identity {
         }
         let id = Uuid::new_v4();
         let principal = Principal::new(Owner::visitor(&id), Grant::Upload);
-        Some(NewVisitor { principal, cookie: self.tokens.for_visitor(&id.simple().to_string()) })
+        Some(NewVisitor {
+            principal,
+            cookie: self.tokens.for_visitor(&id.simple().to_string()),
+        })
     }
 
     /// The bearer token of one upload, so that a browser never has to hold an API key.
@@ -187,9 +219,13 @@ impl Identity {
     /// # Errors
     /// [`Error::Internal`] if it cannot be made.
     pub fn upload_token(&self, upload: &Upload) -> Result<String, Error> {
-        let claim =
-            UploadClaim { upload_id: upload.id.to_string(), owner: upload.owner.as_str().to_owned() };
-        self.tokens.for_upload(&claim, self.clock.now(), self.token_lifetime).map_err(Error::internal)
+        let claim = UploadClaim {
+            upload_id: upload.id.to_string(),
+            owner: upload.owner.as_str().to_owned(),
+        };
+        self.tokens
+            .for_upload(&claim, self.clock.now(), self.token_lifetime)
+            .map_err(Error::internal)
     }
 }
 

@@ -50,19 +50,28 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
             println!("{}", create_key(db, &owner, scopes, now).await.map_err(explain)?);
         }
         KeysCommand::List => {
-            println!("{:<32}  {:<10}  {:<20}  {:<13}  {:<20}  STATE", "ID", "BEGINS", "OWNER", "SCOPES", "MADE");
+            println!(
+                "{:<32}  {:<10}  {:<20}  {:<13}  {:<20}  STATE",
+                "ID", "BEGINS", "OWNER", "SCOPES", "MADE"
+            );
             for key in db.list_keys().await.map_err(explain)? {
                 let state = key.revoked_at.map_or_else(
                     || "good".to_owned(),
                     |time| format!("revoked {}", time.format("%Y-%m-%dT%H:%M:%SZ")),
                 );
                 let made = key.created_at.format("%Y-%m-%dT%H:%M:%SZ");
-                println!("{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}", key.id, key.hint, key.owner, key.scopes);
+                println!(
+                    "{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}",
+                    key.id, key.hint, key.owner, key.scopes
+                );
             }
         }
         KeysCommand::Revoke { id } => {
             let revoked = db.revoke_key(&id, now).await.map_err(explain)?;
-            anyhow::ensure!(revoked, "there is no good key with the id {id}; `muleteer keys list` shows them");
+            anyhow::ensure!(
+                revoked,
+                "there is no good key with the id {id}; `muleteer keys list` shows them"
+            );
         }
     }
     Ok(())

@@ -101,12 +101,18 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
 }
 
 async fn migrate(config: &Config) -> anyhow::Result<()> {
-    crate::app::open_database(config).await?.close().await.map_err(crate::app::explain)
+    crate::app::open_database(config)
+        .await?
+        .close()
+        .await
+        .map_err(crate::app::explain)
 }
 
 fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),

@@ -81,7 +81,9 @@ async fn announce(running: &Running, config: &Config) -> anyhow::Result<()> {
     if keys.is_empty() && config.auth.api_key.is_empty() {
         let owner = Owner::named(FIRST_OWNER).map_err(|error| anyhow::anyhow!(error.detail))?;
         let now = Clock::system().now();
-        let key = create_key(&running.db, &owner, Scopes::ALL, now).await.map_err(explain)?;
+        let key = create_key(&running.db, &owner, Scopes::ALL, now)
+            .await
+            .map_err(explain)?;
         println!("  admin key      {key}   (told this once; scopes upload and admin)");
     }
     Ok(())

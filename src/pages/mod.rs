@@ -72,11 +72,21 @@ async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: D
 }
 
 async fn problem(slug: Path<String>) -> Page {
-    let kind = KINDS.iter().find(|kind| kind.slug == *slug).ok_or(Error::NotFound("problem type"))?;
-    render(&ProblemPage { base: "", version: VERSION, kind })
+    let kind = KINDS
+        .iter()
+        .find(|kind| kind.slug == *slug)
+        .ok_or(Error::NotFound("problem type"))?;
+    render(&ProblemPage {
+        base: "",
+        version: VERSION,
+        kind,
+    })
 }
 
 fn render(page: &impl Template) -> Page {
     let html = page.render().map_err(Error::internal)?;
-    Ok(HttpResponse::Ok().content_type("text/html; charset=utf-8").insert_header(("Cache-Control", "no-cache")).body(html))
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Cache-Control", "no-cache"))
+        .body(html))
 }

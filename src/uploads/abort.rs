@@ -12,7 +12,12 @@ impl Uploads {
     pub async fn abort(&self, caller: &Principal, id: &UploadId) -> Result<(), Error> {
         let upload = self.find(caller, id).await?;
         match upload.state {
-            State::Complete => return Err(Error::WrongState { state: upload.state, verb: "aborted" }),
+            State::Complete => {
+                return Err(Error::WrongState {
+                    state: upload.state,
+                    verb: "aborted",
+                });
+            }
             State::Aborted | State::Expired | State::Failed => return Ok(()),
             State::Open | State::Completing => {}
         }
@@ -25,15 +30,19 @@ impl Uploads {
         if let Some(multipart_id) = &upload.multipart_id {
             self.0.store.abort(&upload.key, multipart_id, self.now()).await?;
         }
-        if self.change(&upload.id, &[State::Open, State::Completing], end).await? {
+        if self
+            .change(&upload.id, &[State::Open, State::Completing], end)
+            .await?
+        {
             tracing::info!(upload = %upload.id, key = %upload.key, "{end}");
             return Ok(());
         }
         // A completion that ran beside this was first: what it stored stands.
         match self.0.db.find_upload(&upload.id, None).await? {
-            Some(now) if now.state == State::Complete => {
-                Err(Error::WrongState { state: State::Complete, verb: "aborted" })
-            }
+            Some(now) if now.state == State::Complete => Err(Error::WrongState {
+                state: State::Complete,
+                verb: "aborted",
+            }),
             _ => Ok(()),
         }
     }

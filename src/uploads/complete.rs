@@ -25,7 +25,12 @@ impl Uploads {
         match upload.state {
             State::Complete => return Ok(upload),
             State::Open | State::Completing => {}
-            state => return Err(Error::WrongState { state, verb: "completed" }),
+            state => {
+                return Err(Error::WrongState {
+                    state,
+                    verb: "completed",
+                });
+            }
         }
         let this = self.clone();
         Self::see_through(async move { this.join(upload).await }).await
@@ -35,13 +40,23 @@ impl Uploads {
         let Some(multipart_id) = upload.multipart_id.clone() else {
             return self.join_nothing(upload).await;
         };
-        let stored = match self.0.store.list_parts(&upload.key, &multipart_id, self.now()).await {
+        let stored = match self
+            .0
+            .store
+            .list_parts(&upload.key, &multipart_id, self.now())
+            .await
+        {
             Err(Error::Vanished) => return self.settled(&upload).await,
             stored => stored?,
         };
         check_whole(&upload, &stored)?;
         self.change(&upload.id, &[State::Open], State::Completing).await?;
-        match self.0.store.finish(&upload.key, &multipart_id, &stored, self.now()).await {
+        match self
+            .0
+            .store
+            .finish(&upload.key, &multipart_id, &stored, self.now())
+            .await
+        {
             Ok(etag) => {
                 let etag = match etag {
                     Some(etag) => Some(etag),
@@ -73,8 +88,11 @@ impl Uploads {
     async fn mark_complete(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
-        let done =
-            self.0.db.change_state(&upload.id, &unfinished, State::Complete, etag.clone(), now).await?;
+        let done = self
+            .0
+            .db
+            .change_state(&upload.id, &unfinished, State::Complete, etag.clone(), now)
+            .await?;
         if done {
             tracing::info!(upload = %upload.id, key = %upload.key, size = upload.size, "complete");
             upload.state = State::Complete;
@@ -83,10 +101,18 @@ impl Uploads {
             return Ok(upload);
         }
         // Somebody else was first, and their outcome stands.
-        let current = self.0.db.find_upload(&upload.id, None).await?.ok_or(Error::NotFound("upload"))?;
+        let current = self
+            .0
+            .db
+            .find_upload(&upload.id, None)
+            .await?
+            .ok_or(Error::NotFound("upload"))?;
         match current.state {
             State::Complete => Ok(current),
-            state => Err(Error::WrongState { state, verb: "completed" }),
+            state => Err(Error::WrongState {
+                state,
+                verb: "completed",
+            }),
         }
     }
 
@@ -109,7 +135,8 @@ impl Uploads {
             }
             _ => {
                 tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
-                self.change(&upload.id, &[State::Open, State::Completing], State::Failed).await?;
+                self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+                    .await?;
                 Ok(None)
             }
         }
@@ -118,7 +145,13 @@ impl Uploads {
     /// The object's tag from the object itself: some stores leave it out of the completion's answer.
     async fn tag_of(&self, upload: &Upload) -> Option<String> {
         // A credential that may not read objects is no reason to call a finished upload a failure.
-        self.0.store.head(&upload.key, self.now()).await.ok().flatten().and_then(|object| object.etag)
+        self.0
+            .store
+            .head(&upload.key, self.now())
+            .await
+            .ok()
+            .flatten()
+            .and_then(|object| object.etag)
     }
 }
 
@@ -129,5 +162,8 @@ fn check_whole(upload: &Upload, stored: &[StoredPart]) -> Result<(), Error> {
         return Ok(());
     }
     found.truncate(MAX_NAMED);
-    Err(Error::Incomplete { defects: found, total })
+    Err(Error::Incomplete {
+        defects: found,
+        total,
+    })
 }

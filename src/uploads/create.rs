@@ -29,19 +29,38 @@ impl Uploads {
         let (this, owner) = (self.clone(), caller.owner.clone());
         Self::see_through(async move {
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
-                return Ok(Begun { status, resumed: true });
+                return Ok(Begun {
+                    status,
+                    resumed: true,
+                });
             }
             let upload = this.make(owner, new, plan).await?;
-            Ok(Begun { status: Status { upload, parts: Vec::new() }, resumed: false })
+            Ok(Begun {
+                status: Status {
+                    upload,
+                    parts: Vec::new(),
+                },
+                resumed: false,
+            })
         })
         .await
     }
 
     /// The newest upload that can go on with this file, with its parts.
-    pub(super) async fn find_resumable(&self, owner: &Owner, new: &NewUpload) -> Result<Option<Status>, Error> {
-        let found = self.0.db.find_resumable(owner, &new.fingerprint(), self.now()).await?;
+    pub(super) async fn find_resumable(
+        &self,
+        owner: &Owner,
+        new: &NewUpload,
+    ) -> Result<Option<Status>, Error> {
+        let found = self
+            .0
+            .db
+            .find_resumable(owner, &new.fingerprint(), self.now())
+            .await?;
         // A bucket that is no longer ours to sign for holds nothing that could go on.
-        let Some(upload) = found.filter(|found| found.bucket == self.0.store.bucket()) else { return Ok(None) };
+        let Some(upload) = found.filter(|found| found.bucket == self.0.store.bucket()) else {
+            return Ok(None);
+        };
         match self.holdings(upload).await {
             Ok(status) => Ok(Some(status)),
             // It ended elsewhere: the file begins anew.
@@ -84,16 +103,27 @@ impl Uploads {
     }
 
     /// An empty file needs no multipart upload, and some stores take none without any bytes.
-    async fn reserve(&self, key: &ObjectKey, new: &NewUpload, plan: &PartPlan) -> Result<Option<String>, Error> {
+    async fn reserve(
+        &self,
+        key: &ObjectKey,
+        new: &NewUpload,
+        plan: &PartPlan,
+    ) -> Result<Option<String>, Error> {
         if plan.part_count() == 0 {
             return Ok(None);
         }
-        self.0.store.begin(key, &new.content_type, &new.filename, self.now()).await.map(Some)
+        self.0
+            .store
+            .begin(key, &new.content_type, &new.filename, self.now())
+            .await
+            .map(Some)
     }
 
     /// Drops a multipart upload that nobody will ever hear of.
     async fn discard(&self, upload: &Upload) {
-        let Some(multipart_id) = &upload.multipart_id else { return };
+        let Some(multipart_id) = &upload.multipart_id else {
+            return;
+        };
         if let Err(error) = self.0.store.abort(&upload.key, multipart_id, self.now()).await {
             tracing::warn!(upload = %upload.id, %error, "an unrecorded multipart upload stays in the store");
         }

@@ -99,7 +99,11 @@ impl Uploads {
     /// The upload, if this caller may reach it.
     async fn find(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let owner = caller.reach(id)?;
-        self.0.db.find_upload(id, owner).await?.ok_or(Error::NotFound("upload"))
+        self.0
+            .db
+            .find_upload(id, owner)
+            .await?
+            .ok_or(Error::NotFound("upload"))
     }
 
     /// Notes that somebody still cares, at most once a minute.
@@ -108,12 +112,19 @@ impl Uploads {
         if now - upload.updated_at < TOUCH_EVERY {
             return Ok(());
         }
-        self.0.db.touch(&upload.id, now, now + self.0.time_to_live).await.map(drop)
+        self.0
+            .db
+            .touch(&upload.id, now, now + self.0.time_to_live)
+            .await
+            .map(drop)
     }
 
     /// Changes the state by condition; `true` if this call did it.
     async fn change(&self, id: &UploadId, from: &[State], to: State) -> Result<bool, Error> {
-        debug_assert!(from.iter().all(|state| state.may_become(to)), "{from:?} may not become {to}");
+        debug_assert!(
+            from.iter().all(|state| state.may_become(to)),
+            "{from:?} may not become {to}"
+        );
         self.0.db.change_state(id, from, to, None, self.now()).await
     }
 

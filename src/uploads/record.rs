@@ -25,17 +25,30 @@ impl Uploads {
     /// # Errors
     /// [`Error::Invalid`] for a number or a size that is not the upload's, [`Error::NotFound`],
     /// [`Error::WrongState`] for an upload that was given up, [`Error::Busy`] when the writer cannot keep up.
-    pub async fn record(&self, caller: &Principal, id: &UploadId, parts: Vec<ArrivedPart>) -> Result<(), Error> {
+    pub async fn record(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        parts: Vec<ArrivedPart>,
+    ) -> Result<(), Error> {
         let upload = self.find(caller, id).await?;
         let recorded = checked(&upload, parts)?;
         match upload.state {
             State::Open | State::Completing => {}
             // A late word about a part of a finished upload is true, and changes nothing.
             State::Complete => return Ok(()),
-            state => return Err(Error::WrongState { state, verb: "added to" }),
+            state => {
+                return Err(Error::WrongState {
+                    state,
+                    verb: "added to",
+                });
+            }
         }
         let now = self.now();
-        self.0.db.record_parts(id, recorded, now, now + self.0.time_to_live).await
+        self.0
+            .db
+            .record_parts(id, recorded, now, now + self.0.time_to_live)
+            .await
     }
 }
 
@@ -52,10 +65,21 @@ fn checked(upload: &Upload, parts: Vec<ArrivedPart>) -> Result<Vec<RecordedPart>
             let detail = format!("part {number} of this upload has {size} bytes, not {claimed}");
             return Err(Error::invalid("size", detail));
         }
-        if part.etag.as_ref().is_some_and(|etag| etag.len() > MAX_ETAG || etag.chars().any(char::is_control)) {
-            return Err(Error::invalid("etag", format!("a tag has at most {MAX_ETAG} printable characters")));
+        if part
+            .etag
+            .as_ref()
+            .is_some_and(|etag| etag.len() > MAX_ETAG || etag.chars().any(char::is_control))
+        {
+            return Err(Error::invalid(
+                "etag",
+                format!("a tag has at most {MAX_ETAG} printable characters"),
+            ));
         }
-        recorded.push(RecordedPart { number, size, etag: part.etag });
+        recorded.push(RecordedPart {
+            number,
+            size,
+            etag: part.etag,
+        });
     }
     Ok(recorded)
 }

@@ -27,7 +27,9 @@ impl SignedParts {
 
     /// The parts with their sizes, ascending.
     pub fn parts(&self) -> impl Iterator<Item = (PartNumber, u64)> + '_ {
-        self.set.iter().filter_map(|number| Some((number, self.plan.size_of(number)?)))
+        self.set
+            .iter()
+            .filter_map(|number| Some((number, self.plan.size_of(number)?)))
     }
 }
 
@@ -47,9 +49,16 @@ impl Uploads {
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
         let Some(multipart_id) = &upload.multipart_id else {
-            return Err(Error::invalid("parts", "an empty file has no parts; complete the upload"));
+            return Err(Error::invalid(
+                "parts",
+                "an empty file has no parts; complete the upload",
+            ));
         };
-        let signer = self.0.store.part_signer(&upload.key, multipart_id, self.now()).await?;
+        let signer = self
+            .0
+            .store
+            .part_signer(&upload.key, multipart_id, self.now())
+            .await?;
         self.touch(&upload).await?;
         Ok(SignedParts { signer, plan, set })
     }
@@ -71,7 +80,9 @@ impl Uploads {
         operation: Operation<'_>,
         content_type: &str,
     ) -> Result<Option<v2::HeaderSignature>, Error> {
-        self.0.store.sign_v2(operation, content_type, &upload.key, self.now())
+        self.0
+            .store
+            .sign_v2(operation, content_type, &upload.key, self.now())
     }
 
     /// The upload, if this caller may reach it and it has not ended.
@@ -82,6 +93,13 @@ impl Uploads {
         verb: &'static str,
     ) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
-        if upload.state.is_unfinished() { Ok(upload) } else { Err(Error::WrongState { state: upload.state, verb }) }
+        if upload.state.is_unfinished() {
+            Ok(upload)
+        } else {
+            Err(Error::WrongState {
+                state: upload.state,
+                verb,
+            })
+        }
     }
 }

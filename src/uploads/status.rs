@@ -44,11 +44,17 @@ impl Uploads {
     pub async fn status(&self, caller: &Principal, id: &UploadId) -> Result<Status, Error> {
         let upload = self.find(caller, id).await?;
         if !upload.state.is_unfinished() {
-            return Ok(Status { upload, parts: Vec::new() });
+            return Ok(Status {
+                upload,
+                parts: Vec::new(),
+            });
         }
         match self.holdings(upload).await {
             // It has just ended; say how.
-            Err(Error::Vanished) => Ok(Status { upload: self.find(caller, id).await?, parts: Vec::new() }),
+            Err(Error::Vanished) => Ok(Status {
+                upload: self.find(caller, id).await?,
+                parts: Vec::new(),
+            }),
             outcome => outcome,
         }
     }
@@ -63,8 +69,16 @@ impl Uploads {
         key: &ObjectKey,
         multipart_id: &str,
     ) -> Result<Upload, Error> {
-        let owner = if caller.is_admin() { None } else { Some(&caller.owner) };
-        let found = self.0.db.find_by_multipart(owner, key.as_str(), multipart_id).await?;
+        let owner = if caller.is_admin() {
+            None
+        } else {
+            Some(&caller.owner)
+        };
+        let found = self
+            .0
+            .db
+            .find_by_multipart(owner, key.as_str(), multipart_id)
+            .await?;
         let upload = found.ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
         Ok(upload)
@@ -78,7 +92,9 @@ impl Uploads {
         let owner = match (caller.is_admin(), query.owner) {
             (true, owner) => owner.map(Owner::recorded),
             (false, Some(owner)) if owner != caller.owner.as_str() => {
-                return Err(Error::Forbidden("only an admin key may look at somebody else's uploads"));
+                return Err(Error::Forbidden(
+                    "only an admin key may look at somebody else's uploads",
+                ));
             }
             (false, _) => {
                 caller.may_begin()?;
@@ -103,7 +119,10 @@ impl Uploads {
             .await?;
         let more = uploads.len() > limit as usize;
         uploads.truncate(limit as usize);
-        let next = uploads.last().filter(|_| more).map(|summary| summary.upload.id.clone());
+        let next = uploads
+            .last()
+            .filter(|_| more)
+            .map(|summary| summary.upload.id.clone());
         Ok(Listing { uploads, next })
     }
 
@@ -114,7 +133,10 @@ impl Uploads {
     /// [`Error::Vanished`] where the store lost it; then its record says how it ended.
     pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
         let Some(multipart_id) = upload.multipart_id.clone() else {
-            return Ok(Status { upload, parts: Vec::new() });
+            return Ok(Status {
+                upload,
+                parts: Vec::new(),
+            });
         };
         let now = self.now();
         match self.0.store.list_parts(&upload.key, &multipart_id, now).await {
@@ -125,7 +147,10 @@ impl Uploads {
                 Ok(Status { upload, parts })
             }
             Err(Error::Vanished) => match self.settle_vanished(&upload).await? {
-                Some(complete) => Ok(Status { upload: complete, parts: Vec::new() }),
+                Some(complete) => Ok(Status {
+                    upload: complete,
+                    parts: Vec::new(),
+                }),
                 None => Err(Error::Vanished),
             },
             Err(error) => Err(error),
@@ -135,5 +160,8 @@ impl Uploads {
 
 fn usable(upload: &Upload, stored: Vec<StoredPart>) -> Vec<StoredPart> {
     let plan = upload.plan();
-    stored.into_iter().filter(|part| plan.size_of(part.number) == Some(part.size)).collect()
+    stored
+        .into_iter()
+        .filter(|part| plan.size_of(part.number) == Some(part.size))
+        .collect()
 }

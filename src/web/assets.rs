@@ -30,7 +30,9 @@ async fn serve(request: HttpRequest, path: Path<String>) -> Result<HttpResponse,
     if let Ok(IfNoneMatch::Items(seen)) = IfNoneMatch::parse(&request)
         && seen.iter().any(|seen| seen.weak_eq(&tag))
     {
-        return Ok(HttpResponse::NotModified().insert_header((ETAG, tag.to_string())).finish());
+        return Ok(HttpResponse::NotModified()
+            .insert_header((ETAG, tag.to_string()))
+            .finish());
     }
     let kind = mime_guess::from_path(path.as_str()).first_or_octet_stream();
     Ok(HttpResponse::Ok()
@@ -49,5 +51,9 @@ fn find(path: &str) -> Option<EmbeddedFile> {
 
 fn with_charset(kind: &str) -> String {
     let textual = kind.starts_with("text/") || matches!(kind, "application/javascript" | "image/svg+xml");
-    if textual { format!("{kind}; charset=utf-8") } else { kind.to_owned() }
+    if textual {
+        format!("{kind}; charset=utf-8")
+    } else {
+        kind.to_owned()
+    }
 }

@@ -62,11 +62,15 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
         return identity.by_key(key.trim()).await.map(Some);
     }
     if let Some(value) = header(request, &AUTHORIZATION)? {
-        let token = value.split_once(' ').filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let token = value
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
         return identity.by_token(token.trim()).map(Some);
     }
-    let visitor = request.cookie(COOKIE).and_then(|cookie| identity.by_cookie(cookie.value()));
+    let visitor = request
+        .cookie(COOKIE)
+        .and_then(|cookie| identity.by_cookie(cookie.value()));
     if visitor.is_some() {
         refuse_other_sites(request)?;
     }
@@ -76,19 +80,32 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from
 /// no page at all: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>.
 fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
-    match request.headers().get("sec-fetch-site").and_then(|value| value.to_str().ok()) {
+    match request
+        .headers()
+        .get("sec-fetch-site")
+        .and_then(|value| value.to_str().ok())
+    {
         None | Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err(Error::Forbidden("pages of other sites must send an API key or an upload's token")),
+        Some(_) => Err(Error::Forbidden(
+            "pages of other sites must send an API key or an upload's token",
+        )),
     }
 }
 
 fn identity(request: &HttpRequest) -> Result<&Data<Identity>, Error> {
-    request.app_data::<Data<Identity>>().ok_or_else(|| Error::internal("no identity in this app"))
+    request
+        .app_data::<Data<Identity>>()
+        .ok_or_else(|| Error::internal("no identity in this app"))
 }
 
 fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a str>, Error> {
-    let Some(value) = request.headers().get(name) else { return Ok(None) };
-    value.to_str().map(Some).map_err(|_| Error::Unauthenticated("a credential is made of visible ASCII characters"))
+    let Some(value) = request.headers().get(name) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| Error::Unauthenticated("a credential is made of visible ASCII characters"))
 }
 
 /// Middleware: gives a newcomer the cookie that [`caller_or_newcomer`] made.
@@ -99,7 +116,10 @@ pub async fn send_cookie(
     let mut response = next.call(request).await?;
     let made = response.request().extensions_mut().remove::<CookieToSend>();
     if let Some(CookieToSend(value)) = made {
-        let secure = response.request().app_data::<SecureCookies>().is_some_and(|secure| secure.0);
+        let secure = response
+            .request()
+            .app_data::<SecureCookies>()
+            .is_some_and(|secure| secure.0);
         let cookie = Cookie::build(COOKIE, value)
             .path("/")
             .http_only(true)

@@ -18,13 +18,22 @@ const MAX_BODY: usize = 4 << 20;
 /// [`Error::Invalid`] naming the field that is missing, unknown, or of the wrong type; naming `Content-Type` where
 /// it is not JSON (a form of another site can send no JSON without asking first), and `body` where it is no JSON.
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Error> {
-    let kind = request.headers().get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or("");
+    let kind = request
+        .headers()
+        .get(CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or("");
     let essence = kind.split(';').next().unwrap_or("").trim();
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Error::invalid("Content-Type", "must be application/json"));
     }
     let bytes = match payload.to_bytes_limited(MAX_BODY).await {
-        Err(_) => return Err(Error::invalid("body", format!("may have at most {MAX_BODY} bytes"))),
+        Err(_) => {
+            return Err(Error::invalid(
+                "body",
+                format!("may have at most {MAX_BODY} bytes"),
+            ));
+        }
         Ok(read) => read.map_err(|error| Error::invalid("body", format!("cannot be read: {error}")))?,
     };
     let mut reader = serde_json::Deserializer::from_slice(&bytes);
@@ -44,7 +53,11 @@ fn complaint(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
-    let detail = if text.starts_with("missing field") { "is required".to_owned() } else { text };
+    let detail = if text.starts_with("missing field") {
+        "is required".to_owned()
+    } else {
+        text
+    };
     Error::invalid(field, detail)
 }
 
@@ -80,7 +93,10 @@ mod tests {
         assert!(refused("{\"filename\":\"a\",\"size\":-1}").starts_with("size: invalid value"));
         assert!(refused("{\"filename\":7,\"size\":1}").starts_with("filename: invalid type"));
         assert!(refused("{\"name\":\"a\"}").starts_with("name: unknown field"));
-        assert_eq!(refused("{\"filename\":\"a\",\"size\":1,\"parts\":[{}]}"), "parts[0].number: is required");
+        assert_eq!(
+            refused("{\"filename\":\"a\",\"size\":1,\"parts\":[{}]}"),
+            "parts[0].number: is required"
+        );
         assert!(refused("nonsense").starts_with("body: "));
     }
 }

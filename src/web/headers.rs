@@ -29,7 +29,10 @@ impl Policies {
         let value = |text: &str| {
             HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("default-src 'none'"))
         };
-        Self { page: value(&page), reference: value(&reference) }
+        Self {
+            page: value(&page),
+            reference: value(&reference),
+        }
     }
 }
 
@@ -41,7 +44,11 @@ pub async fn protect(
     let is_reference = request.path().starts_with("/docs");
     let mut response = next.call(request).await?;
     let policy = response.request().app_data::<Policies>().map(|policies| {
-        if is_reference { policies.reference.clone() } else { policies.page.clone() }
+        if is_reference {
+            policies.reference.clone()
+        } else {
+            policies.page.clone()
+        }
     });
     let headers = response.headers_mut();
     if let Some(policy) = policy {

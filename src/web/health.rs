@@ -20,9 +20,13 @@ async fn alive() -> HttpResponse {
 
 async fn ready(uploads: Data<Uploads>) -> Result<HttpResponse, Failure<ProblemDocument>> {
     uploads.check().await?;
-    Ok(fine(&json!({ "status": "ready", "database": "ok", "store": "ok" })))
+    Ok(fine(
+        &json!({ "status": "ready", "database": "ok", "store": "ok" }),
+    ))
 }
 
 fn fine(body: &serde_json::Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body)
 }

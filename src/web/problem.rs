@@ -141,7 +141,10 @@ impl Kind {
 
     /// The kind with this slug; `internal` for one that does not exist.
     pub fn named(slug: &str) -> &'static Self {
-        KINDS.iter().find(|kind| kind.slug == slug).unwrap_or(&KINDS[KINDS.len() - 1])
+        KINDS
+            .iter()
+            .find(|kind| kind.slug == slug)
+            .unwrap_or(&KINDS[KINDS.len() - 1])
     }
 
     /// Its status.
@@ -162,7 +165,9 @@ impl Kind {
             members.extend(extra);
         }
         let mut response = HttpResponse::build(self.status());
-        response.content_type("application/problem+json").insert_header((CACHE_CONTROL, "no-store"));
+        response
+            .content_type("application/problem+json")
+            .insert_header((CACHE_CONTROL, "no-store"));
         if matches!(self.status, 429 | 503) {
             response.insert_header((RETRY_AFTER, "1"));
         }
@@ -184,8 +189,10 @@ impl Tell for ProblemDocument {
     fn tell(error: &Error) -> HttpResponse {
         let extra = match error {
             Error::Invalid(fields) => {
-                let list: Vec<Value> =
-                    fields.iter().map(|f| json!({ "field": f.field, "detail": f.detail })).collect();
+                let list: Vec<Value> = fields
+                    .iter()
+                    .map(|f| json!({ "field": f.field, "detail": f.detail }))
+                    .collect();
                 json!({ "errors": list })
             }
             Error::TooLarge { limit, size } => json!({ "limit": limit, "size": size }),
@@ -194,7 +201,11 @@ impl Tell for ProblemDocument {
             Error::StoreRefused { code } => json!({ "code": code }),
             _ => Value::Null,
         };
-        let extra = if let Value::Object(members) = extra { members } else { Map::new() };
+        let extra = if let Value::Object(members) = extra {
+            members
+        } else {
+            Map::new()
+        };
         Kind::of(error).document(&error.to_string(), extra)
     }
 }
@@ -236,7 +247,12 @@ fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
         Error::Unavailable { what, cause } => {
-            tracing::warn!(request_id = request_id(), what, cause = chain(cause.as_ref()), "unavailable");
+            tracing::warn!(
+                request_id = request_id(),
+                what,
+                cause = chain(cause.as_ref()),
+                "unavailable"
+            );
         }
         _ => {}
     }
@@ -261,7 +277,11 @@ mod tests {
     fn every_kind_has_its_own_slug_and_an_error_status() {
         for (n, kind) in KINDS.iter().enumerate() {
             assert!((400..600).contains(&kind.status), "{}", kind.slug);
-            assert!(KINDS[n + 1..].iter().all(|other| other.slug != kind.slug), "{}", kind.slug);
+            assert!(
+                KINDS[n + 1..].iter().all(|other| other.slug != kind.slug),
+                "{}",
+                kind.slug
+            );
         }
     }
 

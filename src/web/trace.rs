@@ -30,7 +30,11 @@ pub async fn trace(
     let method = request.method().clone();
     let path = request.path().to_owned();
     let peer = request.peer_addr().map(|address| address.ip().to_string());
-    let received = request.headers().get("content-length").and_then(|value| value.to_str().ok()).map(str::to_owned);
+    let received = request
+        .headers()
+        .get("content-length")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
     let mut outcome = REQUEST_ID.scope(id.clone(), next.call(request)).await;
     let status = match &outcome {
         Ok(response) => response.status(),
@@ -39,7 +43,9 @@ pub async fn trace(
     if let Ok(response) = &mut outcome
         && let Ok(value) = HeaderValue::from_str(&id)
     {
-        response.headers_mut().insert(HeaderName::from_static("x-request-id"), value);
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
     }
     let sent = match outcome.as_ref().map(|response| response.response().body().size()) {
         Ok(BodySize::Sized(size)) => size,

@@ -37,7 +37,12 @@ use crate::web::auth;
 use crate::web::problem::Failure;
 
 /// mule-uploader, first generation.
-pub const PROTOCOL: Protocol = Protocol { name: "mule-v1", title: "mule-uploader, version 1", mounts, routes };
+pub const PROTOCOL: Protocol = Protocol {
+    name: "mule-v1",
+    title: "mule-uploader, version 1",
+    mounts,
+    routes,
+};
 
 /// One count for all workers of this process.
 static ROUNDS: LazyLock<Arc<ForcedRounds>> = LazyLock::new(Arc::default);
@@ -48,7 +53,11 @@ const AHEAD: usize = 8;
 type Answer = Result<HttpResponse, Failure<PlainText>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    if settings.mule.enabled { settings.mule.paths.clone() } else { Vec::new() }
+    if settings.mule.enabled {
+        settings.mule.paths.clone()
+    } else {
+        Vec::new()
+    }
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {
@@ -70,7 +79,11 @@ async fn act(
     uploads: Data<Uploads>,
 ) -> Answer {
     let query = MuleQuery::parse(request.query_string());
-    let call = Call { query: &query, settings: &settings, uploads: &uploads };
+    let call = Call {
+        query: &query,
+        settings: &settings,
+        uploads: &uploads,
+    };
     if action.as_str() == "get_init_signature" {
         let caller = who(&request, &query, &identity, true).await?;
         return Ok(call.init(&caller, &rounds).await?);
@@ -129,9 +142,12 @@ impl Call<'_> {
         }
         let Begun { status, resumed } = begun;
         let upload = &status.upload;
-        if resumed && self.query.get("force") == Some("true") && rounds.is_too_many(&upload.id, &status.parts) {
+        if resumed && self.query.get("force") == Some("true") && rounds.is_too_many(&upload.id, &status.parts)
+        {
             tracing::warn!(upload = %upload.id, "a page starts this upload over and over; it is stopped");
-            return Err(Error::Busy("this upload could not be completed; ask the operator"));
+            return Err(Error::Busy(
+                "this upload could not be completed; ask the operator",
+            ));
         }
         let mut reply = match version {
             // The script signs nothing with it: an upload id in the answer makes it skip that request.
@@ -152,8 +168,15 @@ impl Call<'_> {
             return Err(Error::invalid("num_chunks", format!("is at most {MAX_PARTS}")));
         }
         let held = self.uploads.status(caller, &upload.id).await?.parts;
-        let missing = upload.plan().parts().filter(|(number, _)| held.iter().all(|part| part.number != *number));
-        let ahead = if version == Version::V2 { AHEAD } else { MAX_PARTS as usize };
+        let plan = upload.plan();
+        let missing = plan
+            .parts()
+            .filter(|(number, _)| held.iter().all(|part| part.number != *number));
+        let ahead = if version == Version::V2 {
+            AHEAD
+        } else {
+            MAX_PARTS as usize
+        };
         let mut chunks = Map::new();
         for (number, _) in missing.take(ahead) {
             let signed = listed_signature(self.uploads, upload, part(upload, number)?, version).await?;
@@ -175,14 +198,21 @@ impl Call<'_> {
     /// `chunk_loaded`: the script does not wait for the answer and does not read it.
     async fn chunk_loaded(&self, caller: &Principal, upload: &Upload) -> Result<HttpResponse, Error> {
         let number = self.chunk(upload)?;
-        let arrived = ArrivedPart { number: number.get().into(), size: None, etag: None };
+        let arrived = ArrivedPart {
+            number: number.get().into(),
+            size: None,
+            etag: None,
+        };
         self.uploads.record(caller, &upload.id, vec![arrived]).await?;
         Ok(noted())
     }
 
     async fn sign(&self, upload: &Upload, operation: Operation<'_>) -> Result<Value, Error> {
         if !upload.state.is_unfinished() {
-            return Err(Error::WrongState { state: upload.state, verb: "signed" });
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "signed",
+            });
         }
         signature(self.uploads, upload, operation, self.version()?).await
     }
@@ -190,7 +220,10 @@ impl Call<'_> {
     /// The upload that `upload_id` and `key` name together: only pairs that we made, and only this caller's.
     async fn upload(&self, caller: &Principal) -> Result<Upload, Error> {
         let key = self.checked_key()?;
-        let id = self.query.get("upload_id").ok_or_else(|| Error::invalid("upload_id", "is required"))?;
+        let id = self
+            .query
+            .get("upload_id")
+            .ok_or_else(|| Error::invalid("upload_id", "is required"))?;
         self.uploads.by_multipart(caller, &key, id).await
     }
 
@@ -200,12 +233,18 @@ impl Call<'_> {
 
     /// The key is sent raw and stands in what is signed, so nothing but the safe alphabet may be in it.
     fn checked_key(&self) -> Result<ObjectKey, Error> {
-        let key = self.query.get("key").ok_or_else(|| Error::invalid("key", "is required"))?;
+        let key = self
+            .query
+            .get("key")
+            .ok_or_else(|| Error::invalid("key", "is required"))?;
         ObjectKey::new(key).map_err(|error| Error::Invalid(vec![error]))
     }
 
     fn digits(&self, name: &str) -> Result<u64, Error> {
-        let text = self.query.get(name).ok_or_else(|| Error::invalid(name, "is required"))?;
+        let text = self
+            .query
+            .get(name)
+            .ok_or_else(|| Error::invalid(name, "is required"))?;
         let wrong = || Error::invalid(name, "is a whole number in digits");
         if !text.bytes().all(|byte| byte.is_ascii_digit()) {
             return Err(wrong());
@@ -218,12 +257,18 @@ impl Call<'_> {
         let number = PartNumber::new(self.digits("chunk")?, "chunk")?;
         let known = upload.plan().size_of(number).is_some();
         known.then_some(number).ok_or_else(|| {
-            Error::invalid("chunk", format!("is 1 to {} for this upload", upload.plan().part_count()))
+            Error::invalid(
+                "chunk",
+                format!("is 1 to {} for this upload", upload.plan().part_count()),
+            )
         })
     }
 
     fn new_upload(&self) -> Result<NewUpload, Error> {
-        let name = self.query.get("filename").ok_or_else(|| Error::invalid("filename", "is required"))?;
+        let name = self
+            .query
+            .get("filename")
+            .ok_or_else(|| Error::invalid("filename", "is required"))?;
         let filename = FileName::new(name).map_err(|error| Error::Invalid(vec![error]))?;
         let size = self.digits("filesize")?;
         let modified = self.digits("last_modified").unwrap_or(0);
@@ -246,7 +291,10 @@ impl Call<'_> {
     }
 
     fn content_type(&self) -> Result<MediaType, Error> {
-        let given = self.query.get("mime_type").filter(|text| !text.is_empty() && *text != "undefined");
+        let given = self
+            .query
+            .get("mime_type")
+            .filter(|text| !text.is_empty() && *text != "undefined");
         let text = given.unwrap_or(&self.settings.mime_type);
         if text.contains(';') {
             // Browsers rewrite a charset on the completing POST alone, and its signature would not match.
@@ -259,14 +307,22 @@ impl Call<'_> {
 /// Sizes with which the script itself can never finish.
 fn check_size(size: u64, chunk_size: u64) -> Result<(), Error> {
     if size == 0 {
-        return Err(Error::invalid("filesize", "this uploader cannot send an empty file"));
+        return Err(Error::invalid(
+            "filesize",
+            "this uploader cannot send an empty file",
+        ));
     }
     if size.is_multiple_of(chunk_size) {
-        let detail = format!("this uploader cannot finish a file of a whole number of {chunk_size}-byte chunks");
+        let detail =
+            format!("this uploader cannot finish a file of a whole number of {chunk_size}-byte chunks");
         return Err(Error::invalid("filesize", detail));
     }
     let limit = chunk_size.saturating_mul(u64::from(MAX_PARTS));
-    if size > limit { Err(Error::TooLarge { limit, size }) } else { Ok(()) }
+    if size > limit {
+        Err(Error::TooLarge { limit, size })
+    } else {
+        Ok(())
+    }
 }
 
 /// The chunks that need not be sent. Never all of them: the script would throw everything away and begin anew, so
@@ -285,17 +341,29 @@ fn multipart_id(upload: &Upload) -> Result<&str, Error> {
 
 fn part(upload: &Upload, number: PartNumber) -> Result<Operation<'_>, Error> {
     let content_length = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
-    Ok(Operation::UploadPart { upload_id: multipart_id(upload)?, part_number: number.get(), content_length })
+    Ok(Operation::UploadPart {
+        upload_id: multipart_id(upload)?,
+        part_number: number.get(),
+        content_length,
+    })
 }
 
 fn list(upload: &Upload) -> Result<Operation<'_>, Error> {
-    Ok(Operation::ListParts { upload_id: multipart_id(upload)?, marker: None, max_parts: None })
+    Ok(Operation::ListParts {
+        upload_id: multipart_id(upload)?,
+        marker: None,
+        max_parts: None,
+    })
 }
 
 fn end(upload: &Upload) -> Result<Operation<'_>, Error> {
-    Ok(Operation::CompleteMultipartUpload { upload_id: multipart_id(upload)? })
+    Ok(Operation::CompleteMultipartUpload {
+        upload_id: multipart_id(upload)?,
+    })
 }
 
 fn delete(upload: &Upload) -> Result<Operation<'_>, Error> {
-    Ok(Operation::AbortMultipartUpload { upload_id: multipart_id(upload)? })
+    Ok(Operation::AbortMultipartUpload {
+        upload_id: multipart_id(upload)?,
+    })
 }

@@ -14,12 +14,20 @@ impl MuleQuery {
             let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
             (unescape(name), unescape(value))
         };
-        Self(raw.split('&').filter(|piece| !piece.is_empty()).map(pair).collect())
+        Self(
+            raw.split('&')
+                .filter(|piece| !piece.is_empty())
+                .map(pair)
+                .collect(),
+        )
     }
 
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(own, _)| own == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(own, _)| own == name)
+            .map(|(_, value)| value.as_str())
     }
 }
 
@@ -58,7 +66,9 @@ fn hex(bytes: &[u8], at: usize, prefix: &str, digits: usize) -> Option<u32> {
     }
     let text = std::str::from_utf8(bytes.get(start..start + digits)?).ok()?;
     // `from_str_radix` would take a sign.
-    text.bytes().all(|b| b.is_ascii_hexdigit()).then(|| u32::from_str_radix(text, 16).ok())?
+    text.bytes()
+        .all(|b| b.is_ascii_hexdigit())
+        .then(|| u32::from_str_radix(text, 16).ok())?
 }
 
 fn flush_run(run: &mut Vec<u8>, out: &mut String) {
@@ -95,7 +105,11 @@ mod tests {
             ("na%C3%AFve.bin", "naïve.bin"),
             ("%E9%u65E5x", "é日x"),
         ] {
-            assert_eq!(MuleQuery::parse(&format!("filename={raw}")).get("filename"), Some(name), "{raw}");
+            assert_eq!(
+                MuleQuery::parse(&format!("filename={raw}")).get("filename"),
+                Some(name),
+                "{raw}"
+            );
         }
     }
 

@@ -77,14 +77,19 @@ const V2_IS_OFF: Error = Error::Forbidden(
 /// The script sets the page's `content_type` on parts and on the completion, and none on all else.
 fn sent_content_type<'a>(operation: &Operation<'_>, upload: &'a Upload) -> &'a str {
     match operation {
-        Operation::UploadPart { .. } | Operation::CompleteMultipartUpload { .. } => upload.content_type.as_str(),
+        Operation::UploadPart { .. } | Operation::CompleteMultipartUpload { .. } => {
+            upload.content_type.as_str()
+        }
         _ => "",
     }
 }
 
 fn presigned(request: &SignedRequest, expires_at: DateTime<Utc>) -> Value {
-    let headers: serde_json::Map<String, Value> =
-        request.headers.iter().map(|(name, value)| (name.clone(), Value::from(value.as_str()))).collect();
+    let headers: serde_json::Map<String, Value> = request
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), Value::from(value.as_str())))
+        .collect();
     json!({
         "signature": parameter(&request.url, "X-Amz-Signature"),
         "date": parameter(&request.url, "X-Amz-Date"),
@@ -98,7 +103,10 @@ fn presigned(request: &SignedRequest, expires_at: DateTime<Utc>) -> Value {
 /// A parameter of a URL of ours whose value needs no encoding.
 fn parameter<'a>(url: &'a str, name: &str) -> &'a str {
     let (_, query) = url.split_once('?').unwrap_or(("", ""));
-    query.split('&').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('=')).unwrap_or("")
+    query
+        .split('&')
+        .find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='))
+        .unwrap_or("")
 }
 
 /// The date as the script sends it on: <https://www.rfc-editor.org/rfc/rfc9110#section-5.6.7>.
@@ -108,12 +116,17 @@ pub fn http_date(time: DateTime<Utc>) -> String {
 
 /// The script asks the same address again for a fresh signature, so nothing may keep an answer.
 pub fn fresh(body: &Value) -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).json(body)
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body)
 }
 
 /// An answer that the script does not read.
 pub fn noted() -> HttpResponse {
-    HttpResponse::Ok().insert_header((CACHE_CONTROL, "no-store")).content_type("text/plain").body("")
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("text/plain")
+        .body("")
 }
 
 /// Refusals in plain text: the script takes any JSON for a signature and would go on with it, but stops cleanly

@@ -45,7 +45,11 @@ mod tests {
     fn a_page_is_stopped_only_when_nothing_moves() {
         let rounds = ForcedRounds::default();
         let id = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
-        let part = StoredPart { number: PartNumber::new(1, "n").unwrap(), size: 1, etag: String::new() };
+        let part = StoredPart {
+            number: PartNumber::new(1, "n").unwrap(),
+            size: 1,
+            etag: String::new(),
+        };
 
         for _ in 0..MAX_ROUNDS {
             assert!(!rounds.is_too_many(&id, &[]));

@@ -26,12 +26,21 @@ use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
 
 /// The native API.
-pub const PROTOCOL: Protocol = Protocol { name: "native", title: "Native API", mounts, routes };
+pub const PROTOCOL: Protocol = Protocol {
+    name: "native",
+    title: "Native API",
+    mounts,
+    routes,
+};
 
 type Answer = Result<HttpResponse, Failure<ProblemDocument>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    if settings.native.enabled { vec![format!("{}/v1", settings.native.path)] } else { Vec::new() }
+    if settings.native.enabled {
+        vec![format!("{}/v1", settings.native.path)]
+    } else {
+        Vec::new()
+    }
 }
 
 fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
@@ -58,7 +67,12 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
         Err(Error::Unauthenticated(_) | Error::Forbidden(_)) => None,
         Err(error) => return Err(error.into()),
     };
-    let view = SessionView::new(caller.as_ref(), identity.admits_anonymous(), uploads.policy(), uploads.now());
+    let view = SessionView::new(
+        caller.as_ref(),
+        identity.admits_anonymous(),
+        uploads.policy(),
+        uploads.now(),
+    );
     Ok(fresh(HttpResponse::Ok(), &view))
 }
 
@@ -83,7 +97,11 @@ async fn create(
     let new = wanted.parse(PROTOCOL.name)?;
     let caller = auth::caller_or_newcomer(&request).await?;
     let begun = uploads.create(&caller, new, resume).await?;
-    let answer = if begun.resumed { HttpResponse::Ok() } else { HttpResponse::Created() };
+    let answer = if begun.resumed {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::Created()
+    };
     Ok(fresh(answer, &view(&begun.status, &uploads, &identity)?))
 }
 
@@ -99,8 +117,13 @@ async fn create(
 async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: SignParts = body::json(&request, payload).await?;
-    let signed = uploads.sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count)).await?;
-    Ok(fresh(HttpResponse::Ok(), &SignaturesView::new(&signed, wanted.format)))
+    let signed = uploads
+        .sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count))
+        .await?;
+    Ok(fresh(
+        HttpResponse::Ok(),
+        &SignaturesView::new(&signed, wanted.format),
+    ))
 }
 
 /// Records that a part has arrived in the store (`chunk_loaded`); the same again does no harm.
@@ -121,9 +144,15 @@ async fn record_one(
 ) -> Answer {
     let (id, number) = path.into_inner();
     let (caller, id) = caller_and_id(&request, &id).await?;
-    let number = number.parse().map_err(|_| Error::invalid("number", "a part's number is made of digits"))?;
+    let number = number
+        .parse()
+        .map_err(|_| Error::invalid("number", "a part's number is made of digits"))?;
     let part: RecordOnePart = body::json(&request, payload).await?;
-    let part = ArrivedPart { number, size: Some(part.size), etag: part.etag };
+    let part = ArrivedPart {
+        number,
+        size: Some(part.size),
+        etag: part.etag,
+    };
     uploads.record(&caller, &id, vec![part]).await?;
     Ok(HttpResponse::NoContent().finish())
 }
@@ -182,7 +211,10 @@ async fn complete(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let upload = uploads.complete(&caller, &id).await?;
-    let status = Status { upload, parts: Vec::new() };
+    let status = Status {
+        upload,
+        parts: Vec::new(),
+    };
     Ok(fresh(HttpResponse::Ok(), &view(&status, &uploads, &identity)?))
 }
 
@@ -221,7 +253,11 @@ async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, Up
 
 fn view(status: &Status, uploads: &Uploads, identity: &Identity) -> Result<UploadView, Error> {
     let token = identity.upload_token(&status.upload)?;
-    Ok(UploadView::new(status, uploads.location(&status.upload.key), token))
+    Ok(UploadView::new(
+        status,
+        uploads.location(&status.upload.key),
+        token,
+    ))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

@@ -1,8 +1,8 @@
 //! The OpenAPI document, made from the handlers' own attributes.
 
+use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
 use utoipa::openapi::{OpenApi as Document, SecurityRequirement, Server};
-use utoipa::OpenApi;
 
 /// What the attributes cannot say is added in [`document`].
 #[derive(OpenApi)]
@@ -36,7 +36,12 @@ pub fn document(mount: &str) -> Document {
     let mut document = Api::openapi();
     document.servers = Some(vec![Server::new(mount)]);
     let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
-    let token = SecurityScheme::Http(HttpBuilder::new().scheme(HttpAuthScheme::Bearer).bearer_format("JWT").build());
+    let token = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build(),
+    );
     let components = document.components.get_or_insert_default();
     components.add_security_scheme("api_key", key);
     components.add_security_scheme("upload_token", token);

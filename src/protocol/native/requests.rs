@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::Deserialize;
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
@@ -58,7 +59,9 @@ impl CreateUpload {
     /// [`Error::Invalid`] naming every bad field at once.
     pub fn parse(self, protocol: &'static str) -> Result<NewUpload, Error> {
         let mut bad = Vec::new();
-        let filename = FileName::new(&self.filename).map_err(|error| bad.push(error)).ok();
+        let filename = FileName::new(&self.filename)
+            .map_err(|error| bad.push(error))
+            .ok();
         let content_type = match self.content_type.as_deref() {
             None | Some("") => Some(MediaType::default()),
             Some(text) => MediaType::new(text).map_err(|error| bad.push(error)).ok(),
@@ -67,8 +70,15 @@ impl CreateUpload {
             bad.push(error);
             None
         });
-        if self.fingerprint.as_ref().is_some_and(|f| f.is_empty() || f.chars().count() > MAX_FINGERPRINT) {
-            bad.push(FieldError::new("fingerprint", format!("has 1 to {MAX_FINGERPRINT} characters")));
+        if self
+            .fingerprint
+            .as_ref()
+            .is_some_and(|f| f.is_empty() || f.chars().count() > MAX_FINGERPRINT)
+        {
+            bad.push(FieldError::new(
+                "fingerprint",
+                format!("has 1 to {MAX_FINGERPRINT} characters"),
+            ));
         }
         check_metadata(&self.metadata, &mut bad);
         match (filename, content_type) {
@@ -91,20 +101,25 @@ fn moment(value: Option<&Value>) -> Result<Option<DateTime<Utc>>, FieldError> {
     let time = match value {
         None | Some(Value::Null) => return Ok(None),
         // Before the year 10000, so that every database can hold it.
-        Some(Value::Number(ms)) => {
-            ms.as_i64().filter(|ms| (0..253_402_300_800_000).contains(ms)).and_then(DateTime::from_timestamp_millis)
-        }
+        Some(Value::Number(ms)) => ms
+            .as_i64()
+            .filter(|ms| (0..253_402_300_800_000).contains(ms))
+            .and_then(DateTime::from_timestamp_millis),
         Some(Value::String(text)) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()),
         Some(_) => None,
     };
     let wanted = "is RFC 3339 such as 2026-05-05T10:00:00Z, or milliseconds since 1970";
-    time.map(Some).ok_or_else(|| FieldError::new("last_modified", wanted))
+    time.map(Some)
+        .ok_or_else(|| FieldError::new("last_modified", wanted))
 }
 
 fn check_metadata(metadata: &BTreeMap<String, String>, bad: &mut Vec<FieldError>) {
     let (members, name, value) = MAX_METADATA;
     if metadata.len() > members {
-        bad.push(FieldError::new("metadata", format!("has at most {members} members")));
+        bad.push(FieldError::new(
+            "metadata",
+            format!("has at most {members} members"),
+        ));
     }
     for (key, text) in metadata {
         if key.is_empty() || key.chars().count() > name || text.chars().count() > value {
@@ -116,16 +131,27 @@ fn check_metadata(metadata: &BTreeMap<String, String>, bad: &mut Vec<FieldError>
 }
 
 /// Part numbers as text or as a list.
-#[derive(Debug, Deserialize, ToSchema)]
+#[derive(Debug, ToSchema)]
 #[serde(untagged)]
 pub enum Selection {
     /// Such as `1-1000` or `3,7,20-29`.
     Text(String),
     /// Such as `[3, 7]`.
     List(Vec<u64>),
-    /// Anything else, to be refused by the field's name.
-    #[schema(ignore)]
-    Other(Value),
+}
+
+impl<'de> Deserialize<'de> for Selection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wanted = || D::Error::custom("is text such as \"1-1000\" or a list of numbers such as [3, 7]");
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Array(list) => {
+                let numbers: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
+                numbers.map(Self::List).ok_or_else(wanted)
+            }
+            _ => Err(wanted()),
+        }
+    }
 }
 
 impl Selection {
@@ -137,9 +163,6 @@ impl Selection {
         match self {
             Self::Text(text) => PartSet::parse(text, part_count),
             Self::List(numbers) => PartSet::from_numbers(numbers.iter().copied(), part_count),
-            Self::Other(_) => {
-                Err(Error::invalid("parts", "is text such as \"1-1000\" or a list such as [3, 7]"))
-            }
         }
     }
 }
@@ -207,7 +230,11 @@ impl RecordParts {
         if self.parts.is_empty() || self.parts.len() > MAX_PARTS as usize {
             return Err(Error::invalid("parts", format!("has 1 to {MAX_PARTS} members")));
         }
-        let arrived = |part: RecordPart| ArrivedPart { number: part.number, size: Some(part.size), etag: part.etag };
+        let arrived = |part: RecordPart| ArrivedPart {
+            number: part.number,
+            size: Some(part.size),
+            etag: part.etag,
+        };
         Ok(self.parts.into_iter().map(arrived).collect())
     }
 }
@@ -246,7 +273,8 @@ impl ListUploads {
             })
         });
         let cursor = self.cursor.filter(|text| !text.is_empty()).map(|text| {
-            UploadId::parse(&text).map_err(|_| Error::invalid("cursor", "is the next_cursor of an earlier page"))
+            UploadId::parse(&text)
+                .map_err(|_| Error::invalid("cursor", "is the next_cursor of an earlier page"))
         });
         if self.limit.is_some_and(|limit| !(1..=200).contains(&limit)) {
             return Err(Error::invalid("limit", "is 1 to 200"));

@@ -24,7 +24,11 @@ pub struct PartView {
 
 impl From<&StoredPart> for PartView {
     fn from(part: &StoredPart) -> Self {
-        Self { number: part.number.get(), size: part.size, etag: part.etag.clone() }
+        Self {
+            number: part.number.get(),
+            size: part.size,
+            etag: part.etag.clone(),
+        }
     }
 }
 
@@ -163,10 +167,18 @@ impl SignaturesView {
                 let door = |number: u16, size: u64| SignedPartView {
                     number,
                     url: signer.url(number, size),
-                    headers: SignedHeaders { content_length: size.to_string() },
+                    headers: SignedHeaders {
+                        content_length: size.to_string(),
+                    },
                 };
-                let signatures = signed.parts().map(|(number, size)| door(number.get(), size)).collect();
-                Self::Full { expires_at, signatures }
+                let signatures = signed
+                    .parts()
+                    .map(|(number, size)| door(number.get(), size))
+                    .collect();
+                Self::Full {
+                    expires_at,
+                    signatures,
+                }
             }
             SignatureFormat::Compact => {
                 let sign = |number: u16, size: u64| (number, HexSignature(signer.sign(number, size)));
@@ -175,7 +187,10 @@ impl SignaturesView {
                     head: signer.head().to_owned(),
                     middle: signer.middle().to_owned(),
                     tail: signer.tail().to_owned(),
-                    signatures: signed.parts().map(|(number, size)| sign(number.get(), size)).collect(),
+                    signatures: signed
+                        .parts()
+                        .map(|(number, size)| sign(number.get(), size))
+                        .collect(),
                 }
             }
         }
@@ -292,13 +307,18 @@ impl SessionView {
         let kind = match caller {
             None => "none",
             Some(caller) if caller.owner.is_visitor() => "anonymous",
-            Some(Principal { grant: Grant::OneUpload(_), .. }) => "upload-token",
+            Some(Principal {
+                grant: Grant::OneUpload(_),
+                ..
+            }) => "upload-token",
             Some(_) => "api-key",
         };
         Self {
             owner: caller.map(|caller| caller.owner.to_string()),
             kind,
-            scopes: caller.map(|caller| Scopes::of(&caller.grant).names()).unwrap_or_default(),
+            scopes: caller
+                .map(|caller| Scopes::of(&caller.grant).names())
+                .unwrap_or_default(),
             anonymous_allowed,
             limits: LimitsView {
                 max_size: policy.max_size(),
