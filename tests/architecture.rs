@@ -41,7 +41,6 @@ const LAYERS: &[Layer] = &[
             "reqwest",
             "hyper",
             "s3s",
-            "axum",
         ],
     },
     Layer {
@@ -74,6 +73,12 @@ const LAYERS: &[Layer] = &[
         may_use: &["domain", "db", "storage", "signing", "clock", "error", "config"],
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
+    // Who is asking. Knows nothing of HTTP: where a credential stands in a request is the business of `web`.
+    Layer {
+        modules: &["identity"],
+        may_use: &["domain", "db", "signing", "clock", "error", "config"],
+        never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
+    },
     Layer {
         modules: &["identity"],
         may_use: &["domain", "db", "signing", "clock", "error"],
@@ -81,7 +86,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["web"],
-        may_use: &["uploads", "identity", "domain", "error", "config"],
+        may_use: &["uploads", "identity", "domain", "error", "config", "clock"],
         never: &["diesel", "reqwest"],
     },
     Layer {
