@@ -27,8 +27,9 @@ use crate::protocol;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials};
 use crate::storage::{CredentialSource, S3Store, StoreSettings};
 use crate::uploads::{self, Uploads};
-use crate::web::auth::{SecureCookies, send_cookie};
+use crate::web::auth::send_cookie;
 use crate::web::headers::{Policies, protect};
+use crate::web::peer::TrustedProxies;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::{assets, health};
@@ -64,7 +65,9 @@ impl Running {
     /// # Errors
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
+        let signals = tokio::spawn(stop_on_signals(self.server.handle()));
         let outcome = self.server.await;
+        signals.abort();
         self.sweeper.abort();
         #[cfg(feature = "embedded-s3")]
         if let Some(embedded) = self.embedded {
@@ -175,7 +178,7 @@ fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 }
 
 fn serve_on(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
-    let secure = SecureCookies(config.server.public_url.starts_with("https://"));
+    let proxies = TrustedProxies::new(&config.server);
     let origins = config.cors.allowed_origins.clone();
     let mut server = HttpServer::new(move || {
         App::new()
@@ -183,7 +186,7 @@ fn serve_on(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::R
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
             .app_data(shared.policies.clone())
-            .app_data(secure)
+            .app_data(proxies.clone())
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
             .wrap(from_fn(send_cookie))
@@ -193,11 +196,50 @@ fn serve_on(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::R
             .wrap(from_fn(trace))
     })
     .shutdown_timeout(config.server.shutdown_timeout_s)
+    // actix would cut running requests short on SIGINT.
+    .disable_signals()
     .listen(listener)?;
     if config.server.workers > 0 {
         server = server.workers(config.server.workers.into());
     }
     Ok(server.run())
+}
+
+/// SIGTERM or SIGINT lets running requests finish; a second one does not.
+async fn stop_on_signals(server: ServerHandle) {
+    next_signal().await;
+    tracing::info!("stopping: running requests finish first");
+    let graceful = server.stop(true);
+    tokio::select! {
+        () = graceful => {}
+        () = next_signal() => server.stop(false).await,
+    }
+}
+
+#[cfg(unix)]
+async fn next_signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+
+    let wait = async |kind| match signal(kind) {
+        Ok(mut signals) => {
+            signals.recv().await;
+        }
+        Err(error) => {
+            tracing::warn!(%error, "signals cannot be received");
+            std::future::pending::<()>().await;
+        }
+    };
+    tokio::select! {
+        () = wait(SignalKind::terminate()) => {}
+        () = wait(SignalKind::interrupt()) => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn next_signal() {
+    if tokio::signal::ctrl_c().await.is_err() {
+        std::future::pending::<()>().await;
+    }
 }
 
 fn routes(services: &mut ServiceConfig, config: &Config) {

@@ -109,7 +109,9 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?;
+    // The signer writes whole canonical queries, session tokens among them, at the finest level.
+    let filter =
+        tracing_subscriber::EnvFilter::try_new(&config.log.filter)?.add_directive("aws_sigv4=info".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -11,6 +11,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::peer::is_https;
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -27,10 +28,6 @@ const NOBODY: Error = Error::Unauthenticated(
 
 /// A cookie that the answer must carry.
 struct CookieToSend(String);
-
-/// Whether the browser must be told to keep cookies to HTTPS.
-#[derive(Debug, Clone, Copy)]
-pub struct SecureCookies(pub bool);
 
 /// Who is asking, by a credential that they brought.
 ///
@@ -116,15 +113,11 @@ pub async fn send_cookie(
     let mut response = next.call(request).await?;
     let made = response.request().extensions_mut().remove::<CookieToSend>();
     if let Some(CookieToSend(value)) = made {
-        let secure = response
-            .request()
-            .app_data::<SecureCookies>()
-            .is_some_and(|secure| secure.0);
         let cookie = Cookie::build(COOKIE, value)
             .path("/")
             .http_only(true)
             .same_site(SameSite::Strict)
-            .secure(secure)
+            .secure(is_https(response.request()))
             .max_age(COOKIE_LIFE)
             .finish();
         response.response_mut().add_cookie(&cookie)?;

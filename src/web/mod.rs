@@ -5,5 +5,6 @@ pub mod auth;
 pub mod body;
 pub mod headers;
 pub mod health;
+pub mod peer;
 pub mod problem;
 pub mod trace;

@@ -10,6 +10,8 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use uuid::Uuid;
 
+use super::peer::client_address;
+
 tokio::task_local! {
     static REQUEST_ID: String;
 }
@@ -29,7 +31,7 @@ pub async fn trace(
     let began = Instant::now();
     let method = request.method().clone();
     let path = request.path().to_owned();
-    let peer = request.peer_addr().map(|address| address.ip().to_string());
+    let peer = client_address(request.request());
     let received = request
         .headers()
         .get("content-length")
