@@ -17,6 +17,7 @@ mod key;
 mod location;
 mod operation;
 mod shape;
+mod token;
 pub mod v2;
 pub mod v4;
 
