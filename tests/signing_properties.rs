@@ -42,19 +42,21 @@ fn received<'a>(request: &'a SignedRequest, body: &'a [u8]) -> Received<'a> {
     }
 }
 
-/// Every operation, with all that can be chosen about it.
-fn for_each_operation(case: &Case, number: u16, length: u64, mut check: impl FnMut(Operation<'_>)) {
-    let upload_id = case.upload_id.as_str();
-    let extra = [
+/// Values that a signer has to fold, quote or leave alone.
+const HEADERS: ObjectHeaders<'static> = ObjectHeaders {
+    content_type: Some("video/mp4; codecs=\"avc1\""),
+    content_disposition: Some("attachment; filename*=UTF-8''caf%C3%A9.mp4"),
+    extra: &[
         ("x-amz-meta-title", "a  b, c;d=\"e\""),
         ("X-Amz-Acl", "private"),
         ("cache-control", "no-store"),
-    ];
-    let headers = ObjectHeaders {
-        content_type: Some("video/mp4; codecs=\"avc1\""),
-        content_disposition: Some("attachment; filename*=UTF-8''caf%C3%A9.mp4"),
-        extra: &extra,
-    };
+    ],
+};
+
+/// Every operation, with all that can be chosen about it.
+fn for_each_operation(case: &Case, number: u16, length: u64, mut check: impl FnMut(Operation<'_>)) {
+    let upload_id = case.upload_id.as_str();
+    let headers = HEADERS;
     let listing = Operation::ListMultipartUploads {
         prefix: Some("u/ é&="),
         key_marker: Some(&case.key),
