@@ -26,7 +26,7 @@ const PAUSES: [Duration; 3] = [
 ];
 
 /// Joining ten thousand parts may take a store minutes; all else is quick.
-const PATIENCE_TO_COMPLETE: Duration = Duration::from_secs(300);
+const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Most pages of a part list: ten of a thousand, and room for stores with smaller pages.
