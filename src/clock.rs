@@ -24,12 +24,15 @@ impl Clock {
     /// Now, in whole microseconds.
     pub fn now(&self) -> DateTime<Utc> {
         let shifted = Utc::now() + TimeDelta::microseconds(self.offset.load(Ordering::Relaxed));
-        shifted.duration_trunc(TimeDelta::microseconds(1)).unwrap_or(shifted)
+        shifted
+            .duration_trunc(TimeDelta::microseconds(1))
+            .unwrap_or(shifted)
     }
 
     /// Moves this clock and its clones; a negative `by` moves them back.
     pub fn advance(&self, by: TimeDelta) {
-        self.offset.fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
+        self.offset
+            .fetch_add(by.num_microseconds().unwrap_or(0), Ordering::Relaxed);
     }
 }
 

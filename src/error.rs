@@ -22,7 +22,10 @@ pub struct FieldError {
 impl FieldError {
     /// A complaint about `field`.
     pub fn new(field: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), detail: detail.into() }
+        Self {
+            field: field.into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -110,18 +113,28 @@ impl Error {
 
     /// The database or the store does not answer.
     pub fn unavailable(what: &'static str, cause: impl Into<Cause>) -> Self {
-        Self::Unavailable { what, cause: cause.into() }
+        Self::Unavailable {
+            what,
+            cause: cause.into(),
+        }
     }
 }
 
 fn list_fields(fields: &[FieldError]) -> String {
-    let lines: Vec<String> = fields.iter().map(|f| format!("{}: {}", f.field, f.detail)).collect();
+    let lines: Vec<String> = fields
+        .iter()
+        .map(|f| format!("{}: {}", f.field, f.detail))
+        .collect();
     lines.join("; ")
 }
 
 fn describe_defects(defects: &[PartDefect], total: usize) -> String {
     let shown: Vec<String> = defects.iter().take(10).map(ToString::to_string).collect();
     let more = total.saturating_sub(shown.len());
-    let tail = if more > 0 { format!(", and {more} more") } else { String::new() };
+    let tail = if more > 0 {
+        format!(", and {more} more")
+    } else {
+        String::new()
+    };
     format!("the upload is not whole: {}{tail}", shown.join(", "))
 }

@@ -23,7 +23,10 @@ impl PartNumber {
     pub fn new(number: u64, field: &str) -> Result<Self, Error> {
         match u16::try_from(number) {
             Ok(n) if n >= 1 && u32::from(n) <= MAX_PARTS => Ok(Self(n)),
-            _ => Err(Error::invalid(field, format!("a part number is 1 to {MAX_PARTS}, not {number}"))),
+            _ => Err(Error::invalid(
+                field,
+                format!("a part number is 1 to {MAX_PARTS}, not {number}"),
+            )),
         }
     }
 
@@ -79,7 +82,10 @@ impl PartSet {
             let (first, last) = piece.split_once('-').unwrap_or((piece, piece));
             let (first, last) = (number_in(first, text)?, number_in(last, text)?);
             if first > last {
-                return Err(Error::invalid("parts", format!("the range {piece} runs backwards")));
+                return Err(Error::invalid(
+                    "parts",
+                    format!("the range {piece} runs backwards"),
+                ));
             }
             // Both ends are checked before the range is walked, so that its length is bounded.
             for number in within(first, part_count)?.0..=within(last, part_count)?.0 {
@@ -93,7 +99,10 @@ impl PartSet {
 
     fn non_empty(set: Vec<PartNumber>) -> Result<Self, Error> {
         if set.is_empty() {
-            return Err(Error::invalid("parts", "name at least one part, as \"1-1000\" or [3, 7]"));
+            return Err(Error::invalid(
+                "parts",
+                "name at least one part, as \"1-1000\" or [3, 7]",
+            ));
         }
         Ok(Self(set))
     }
@@ -118,14 +127,20 @@ fn number_in(text: &str, whole: &str) -> Result<u64, Error> {
     let text = text.trim();
     text.parse().map_err(|_| {
         let shown: String = whole.chars().take(40).collect();
-        Error::invalid("parts", format!("\"{shown}\" is not a list of part numbers such as \"1-1000\" or \"3,7\""))
+        Error::invalid(
+            "parts",
+            format!("\"{shown}\" is not a list of part numbers such as \"1-1000\" or \"3,7\""),
+        )
     })
 }
 
 fn within(number: u64, part_count: u32) -> Result<PartNumber, Error> {
     match PartNumber::new(number, "parts") {
         Ok(part) if u32::from(part.0) <= part_count => Ok(part),
-        _ => Err(Error::invalid("parts", format!("this upload has parts 1 to {part_count}, not {number}"))),
+        _ => Err(Error::invalid(
+            "parts",
+            format!("this upload has parts 1 to {part_count}, not {number}"),
+        )),
     }
 }
 
@@ -158,7 +173,11 @@ impl fmt::Display for PartDefect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Missing { number } => write!(f, "part {number} is missing"),
-            Self::WrongSize { number, expected, actual } => {
+            Self::WrongSize {
+                number,
+                expected,
+                actual,
+            } => {
                 write!(f, "part {number} has {actual} bytes instead of {expected}")
             }
             Self::Surplus { number } => write!(f, "part {number} does not belong to it"),
@@ -177,7 +196,11 @@ pub fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
         match stored.next_if(|part| part.number == number) {
             None => found.push(PartDefect::Missing { number }),
             Some(part) if part.size != expected => {
-                found.push(PartDefect::WrongSize { number, expected, actual: part.size });
+                found.push(PartDefect::WrongSize {
+                    number,
+                    expected,
+                    actual: part.size,
+                });
             }
             Some(_) => {}
         }
@@ -196,11 +219,20 @@ mod tests {
     }
 
     fn stored(number: u16, size: u64) -> StoredPart {
-        StoredPart { number: PartNumber(number), size, etag: "\"x\"".into() }
+        StoredPart {
+            number: PartNumber(number),
+            size,
+            etag: "\"x\"".into(),
+        }
     }
 
     fn plan_of_three() -> PartPlan {
-        let limits = PartLimits { min: 4, preferred: 4, max: 100, step: 1 };
+        let limits = PartLimits {
+            min: 4,
+            preferred: 4,
+            max: 100,
+            step: 1,
+        };
         PartPlan::new(10, None, &limits).unwrap()
     }
 
@@ -239,7 +271,11 @@ mod tests {
         let said: Vec<String> = found.iter().map(ToString::to_string).collect();
         assert_eq!(
             said,
-            ["part 2 is missing", "part 3 has 4 bytes instead of 2", "part 9 does not belong to it"]
+            [
+                "part 2 is missing",
+                "part 3 has 4 bytes instead of 2",
+                "part 9 does not belong to it"
+            ]
         );
     }
 }

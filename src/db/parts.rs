@@ -1,0 +1,112 @@
+//! What clients told us of the parts that the store took.
+//!
+//! Separate from the recorder that writes them in batches: here is what a record is and how it is read.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::Database;
+use super::column::{from_bytes, from_time, to_bytes};
+use super::schema::parts;
+use crate::domain::{MAX_PART_SIZE, PartNumber, UploadId};
+use crate::error::Error;
+
+/// Longest tag of a part that we keep, in bytes; S3's own have some forty.
+const MAX_ETAG: usize = 256;
+
+/// One part that a client reported as stored.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RecordedPart {
+    /// Which part.
+    pub number: PartNumber,
+    /// Its bytes.
+    pub size: u64,
+    /// The store's tag, where the client could read it.
+    pub etag: Option<String>,
+}
+
+impl Database {
+    /// Records parts, durably before it returns; recording a part again replaces what was known of it.
+    ///
+    /// Also notes, at most once a minute, that somebody works on the upload: `now` and the new `expires_at`.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an unknown upload, [`Error::Busy`] while too many records wait,
+    /// [`Error::Invalid`] for a part larger than any store takes, or a tag that is none.
+    pub async fn record_parts(
+        &self,
+        id: &UploadId,
+        parts: Vec<RecordedPart>,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        if parts.is_empty() {
+            return Ok(());
+        }
+        let rows = parts
+            .into_iter()
+            .map(|part| PartRow::new(id, part, now))
+            .collect::<Result<Vec<_>, _>>()?;
+        self.recorder.record(rows, expires_at - now).await
+    }
+
+    /// The parts that are recorded, ascending.
+    pub async fn recorded_parts(&self, id: &UploadId) -> Result<Vec<RecordedPart>, Error> {
+        let id = id.to_string();
+        let rows: Vec<PartRow> = self
+            .run(move |conn| {
+                parts::table
+                    .filter(parts::upload_id.eq(id))
+                    .order(parts::number.asc())
+                    .load(conn)
+            })
+            .await?;
+        rows.into_iter().map(RecordedPart::try_from).collect()
+    }
+}
+
+/// A row, its fields in the order of the columns.
+#[derive(Debug, Clone, Queryable, Insertable)]
+#[diesel(table_name = parts, treat_none_as_default_value = false)]
+pub(super) struct PartRow {
+    pub(super) upload_id: String,
+    pub(super) number: i32,
+    size: i64,
+    etag: Option<String>,
+    pub(super) recorded_at: NaiveDateTime,
+}
+
+impl PartRow {
+    fn new(id: &UploadId, part: RecordedPart, now: DateTime<Utc>) -> Result<Self, Error> {
+        if part.size > MAX_PART_SIZE {
+            let detail = format!("a part has at most {MAX_PART_SIZE} bytes, not {}", part.size);
+            return Err(Error::invalid("size", detail));
+        }
+        if let Some(etag) = &part.etag
+            && (etag.len() > MAX_ETAG || etag.chars().any(char::is_control))
+        {
+            let detail = format!("a tag has at most {MAX_ETAG} bytes and no control characters");
+            return Err(Error::invalid("etag", detail));
+        }
+        Ok(Self {
+            upload_id: id.to_string(),
+            number: i32::from(part.number.get()),
+            size: from_bytes(part.size)?,
+            etag: part.etag,
+            recorded_at: from_time(now),
+        })
+    }
+}
+
+impl TryFrom<PartRow> for RecordedPart {
+    type Error = Error;
+
+    fn try_from(row: PartRow) -> Result<Self, Error> {
+        let number = u64::try_from(row.number).map_err(Error::internal)?;
+        Ok(Self {
+            number: PartNumber::new(number, "number").map_err(Error::internal)?,
+            size: to_bytes(row.size)?,
+            etag: row.etag,
+        })
+    }
+}

@@ -1,0 +1,58 @@
+//! The tables as both databases have them.
+//!
+//! Separate, because queries are written once against these definitions; only the migrations know which
+//! database they are for. Column types stay in the subset that both share: times are UTC `Timestamp`s of whole
+//! microseconds, structured values are JSON in `Text`.
+
+diesel::table! {
+    uploads (id) {
+        id -> Text,
+        owner -> Text,
+        state -> Text,
+        transfer -> Text,
+        protocol -> Text,
+        filename -> Text,
+        size -> BigInt,
+        content_type -> Text,
+        last_modified -> Nullable<Timestamp>,
+        fingerprint -> Text,
+        metadata -> Text,
+        bucket -> Text,
+        object_key -> Text,
+        multipart_id -> Nullable<Text>,
+        part_size -> BigInt,
+        etag -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    parts (upload_id, number) {
+        upload_id -> Text,
+        number -> Integer,
+        size -> BigInt,
+        etag -> Nullable<Text>,
+        recorded_at -> Timestamp,
+    }
+}
+
+diesel::table! {
+    api_keys (id) {
+        id -> Text,
+        owner -> Text,
+        scopes -> Text,
+        hash -> Text,
+        hint -> Text,
+        created_at -> Timestamp,
+        revoked_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
+    secrets (name) {
+        name -> Text,
+        value -> Text,
+    }
+}

@@ -1,0 +1,275 @@
+//! Uploads: their rows, their look-ups, and every change of their state.
+//!
+//! Separate from `parts` and `search`, because these are statements on one row each, which carry their conditions
+//! with them. Every look-up here is served by an index of `migrations/*/0001_uploads`;
+//! `tests/database/plans.rs` holds the two together.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::sql_types::Bool;
+
+use super::Database;
+use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
+use super::connection::AnyConnection;
+use super::schema::uploads;
+use crate::domain::{FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId};
+use crate::error::{Error, FieldError};
+
+impl Database {
+    /// Keeps a new upload.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for a size that no column holds, [`Error::Invalid`] for an unusable `last_modified`.
+    pub async fn insert_upload(&self, upload: Upload) -> Result<(), Error> {
+        let row = UploadRow::try_from(upload)?;
+        self.run(move |conn| diesel::insert_into(uploads::table).values(&row).execute(conn))
+            .await?;
+        Ok(())
+    }
+
+    /// The upload with this id, within one owner; `None` as owner looks among everybody's.
+    pub async fn find_upload(&self, id: &UploadId, owner: Option<&Owner>) -> Result<Option<Upload>, Error> {
+        let (id, owner) = (id.to_string(), owner.map(Owner::to_string));
+        self.find(move |conn| {
+            let mut query = uploads::table.find(id).into_boxed();
+            if let Some(owner) = owner {
+                query = query.filter(uploads::owner.eq(owner));
+            }
+            query.first(conn).optional()
+        })
+        .await
+    }
+
+    /// The owner's newest upload of the same file that can still go on at `now`.
+    pub async fn find_resumable(
+        &self,
+        owner: &Owner,
+        fingerprint: &Fingerprint,
+        now: DateTime<Utc>,
+    ) -> Result<Option<Upload>, Error> {
+        let (owner, fingerprint) = (owner.to_string(), fingerprint.as_str().to_owned());
+        self.find(move |conn| {
+            uploads::table
+                .filter(uploads::owner.eq(owner))
+                .filter(uploads::fingerprint.eq(fingerprint))
+                .filter(unfinished())
+                .filter(uploads::expires_at.gt(from_time(now)))
+                .order(uploads::id.desc())
+                .first(conn)
+                .optional()
+        })
+        .await
+    }
+
+    /// The upload that the store knows by this key and multipart id, in whatever state it is.
+    pub async fn find_by_multipart(
+        &self,
+        owner: Option<&Owner>,
+        key: &str,
+        multipart_id: &str,
+    ) -> Result<Option<Upload>, Error> {
+        if !is_storable(key) || !is_storable(multipart_id) {
+            return Ok(None);
+        }
+        let (key, multipart_id) = (key.to_owned(), multipart_id.to_owned());
+        let owner = owner.map(Owner::to_string);
+        self.find(move |conn| {
+            let mut query = uploads::table
+                .filter(uploads::multipart_id.eq(multipart_id))
+                .filter(uploads::object_key.eq(key))
+                .order(uploads::id.desc())
+                .into_boxed();
+            if let Some(owner) = owner {
+                query = query.filter(uploads::owner.concat("").eq(owner));
+            }
+            query.first(conn).optional()
+        })
+        .await
+    }
+
+    /// Moves an upload from one of the states `from` to the state `to`, keeping `etag` where one is given.
+    /// True if this call did it: of several that try at once, one does.
+    pub async fn change_state(
+        &self,
+        id: &UploadId,
+        from: &[State],
+        to: State,
+        etag: Option<String>,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let id = id.to_string();
+        let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
+        self.run(move |conn| {
+            let change = (
+                uploads::state.eq(to.as_str()),
+                uploads::updated_at.eq(from_time(now)),
+                etag.map(|etag| uploads::etag.eq(etag)),
+            );
+            diesel::update(uploads::table.find(id).filter(uploads::state.eq_any(from)))
+                .set(change)
+                .execute(conn)
+        })
+        .await
+        .map(|changed| changed == 1)
+    }
+
+    /// Notes that somebody works on an upload; false for one that is finished or unknown.
+    pub async fn touch(
+        &self,
+        id: &UploadId,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let id = id.to_string();
+        self.run(move |conn| {
+            diesel::update(uploads::table.find(id).filter(unfinished()))
+                .set((
+                    uploads::updated_at.eq(from_time(now)),
+                    uploads::expires_at.eq(from_time(expires_at)),
+                ))
+                .execute(conn)
+        })
+        .await
+        .map(|changed| changed == 1)
+    }
+
+    /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit`.
+    pub async fn expired_uploads(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<Upload>, Error> {
+        let rows: Vec<UploadRow> = self
+            .run(move |conn| {
+                uploads::table
+                    .filter(unfinished())
+                    .filter(uploads::expires_at.le(from_time(now)))
+                    .order(uploads::expires_at.asc())
+                    .limit(i64::from(limit))
+                    .load(conn)
+            })
+            .await?;
+        rows.into_iter().map(Upload::try_from).collect()
+    }
+
+    async fn find(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<Option<UploadRow>> + Send + 'static,
+    ) -> Result<Option<Upload>, Error> {
+        self.run(work).await?.map(Upload::try_from).transpose()
+    }
+}
+
+/// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a
+/// condition whose values it learns later.
+pub(super) fn unfinished() -> SqlLiteral<Bool> {
+    sql("state NOT IN ('complete', 'aborted', 'expired', 'failed')")
+}
+
+/// A row, its fields in the order of the columns.
+#[derive(Queryable, Insertable)]
+#[diesel(table_name = uploads, treat_none_as_default_value = false)]
+pub(super) struct UploadRow {
+    pub(super) id: String,
+    owner: String,
+    state: String,
+    transfer: String,
+    protocol: String,
+    filename: String,
+    size: i64,
+    content_type: String,
+    last_modified: Option<NaiveDateTime>,
+    fingerprint: String,
+    metadata: String,
+    bucket: String,
+    object_key: String,
+    multipart_id: Option<String>,
+    part_size: i64,
+    etag: Option<String>,
+    created_at: NaiveDateTime,
+    updated_at: NaiveDateTime,
+    expires_at: NaiveDateTime,
+}
+
+impl TryFrom<Upload> for UploadRow {
+    type Error = Error;
+
+    fn try_from(upload: Upload) -> Result<Self, Error> {
+        Ok(Self {
+            id: upload.id.to_string(),
+            owner: upload.owner.to_string(),
+            state: upload.state.as_str().to_owned(),
+            transfer: upload.transfer.as_str().to_owned(),
+            protocol: upload.protocol,
+            filename: upload.filename.as_str().to_owned(),
+            size: from_bytes(upload.size)?,
+            content_type: upload.content_type.as_str().to_owned(),
+            last_modified: upload
+                .last_modified
+                .map(|time| from_claimed_time(time, "last_modified"))
+                .transpose()?,
+            fingerprint: upload.fingerprint.as_str().to_owned(),
+            metadata: serde_json::to_string(&upload.metadata).map_err(Error::internal)?,
+            bucket: upload.bucket,
+            object_key: upload.key.as_str().to_owned(),
+            multipart_id: upload.multipart_id,
+            part_size: from_bytes(upload.part_size)?,
+            etag: upload.etag,
+            created_at: from_time(upload.created_at),
+            updated_at: from_time(upload.updated_at),
+            expires_at: from_time(upload.expires_at),
+        })
+    }
+}
+
+impl TryFrom<UploadRow> for Upload {
+    type Error = Error;
+
+    fn try_from(row: UploadRow) -> Result<Self, Error> {
+        let unknown = |what: &str, text: &str| Error::internal(format!("{what} {text:?} in the database"));
+        let spoilt = |field: FieldError| Error::internal(format!("{field:?} in the database"));
+        Ok(Self {
+            id: UploadId::parse(&row.id)?,
+            owner: Owner::recorded(row.owner),
+            state: State::parse(&row.state).ok_or_else(|| unknown("state", &row.state))?,
+            transfer: Transfer::parse(&row.transfer).ok_or_else(|| unknown("transfer", &row.transfer))?,
+            protocol: row.protocol,
+            filename: FileName::new(&row.filename).map_err(spoilt)?,
+            size: to_bytes(row.size)?,
+            content_type: MediaType::new(&row.content_type).map_err(spoilt)?,
+            last_modified: row.last_modified.map(to_time),
+            fingerprint: Fingerprint::recorded(row.fingerprint),
+            metadata: serde_json::from_str(&row.metadata).map_err(Error::internal)?,
+            bucket: row.bucket,
+            key: ObjectKey::new(&row.object_key).map_err(spoilt)?,
+            multipart_id: row.multipart_id,
+            part_size: to_bytes(row.part_size)?,
+            etag: row.etag,
+            created_at: to_time(row.created_at),
+            updated_at: to_time(row.updated_at),
+            expires_at: to_time(row.expires_at),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_partial_indexes_leave_out_exactly_the_ended_states() {
+        let ended: Vec<String> = State::ALL
+            .into_iter()
+            .filter(|state| !state.is_unfinished())
+            .map(|state| format!("'{state}'"))
+            .collect();
+        let condition = format!("state NOT IN ({})", ended.join(", "));
+
+        let asked = diesel::debug_query::<diesel::sqlite::Sqlite, _>(&unfinished()).to_string();
+        assert!(asked.contains(&condition), "{asked}");
+        for migration in [
+            include_str!("../../migrations/sqlite/0001_uploads/up.sql"),
+            include_str!("../../migrations/postgres/0001_uploads/up.sql"),
+        ] {
+            assert_eq!(migration.matches(&format!("WHERE {condition};")).count(), 2);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Cutting a file into parts that the store accepts.
+//!
+//! Separate from `upload`, because the cut is pure arithmetic that every protocol shares: S3 takes at most
+//! 10,000 parts, none but the last below a minimum, none above 5 GiB:
+//! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.
+
+use super::part::PartNumber;
+use crate::error::Error;
+
+/// Most parts that one multipart upload may have.
+pub const MAX_PARTS: u32 = 10_000;
+
+/// Most bytes that one part may have: 5 GiB.
+pub const MAX_PART_SIZE: u64 = 5 << 30;
+
+const MIB: u64 = 1 << 20;
+
+/// What the store and the operator say about part sizes, in bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartLimits {
+    /// Least bytes of every part but the last.
+    pub min: u64,
+    /// The size to use where nobody asks for another.
+    pub preferred: u64,
+    /// Most bytes of one part.
+    pub max: u64,
+    /// Parts grow in whole multiples of this.
+    pub step: u64,
+}
+
+impl PartLimits {
+    /// S3's limits with the operator's preferred size; `min` is 5 MiB on AWS and most stores.
+    pub fn s3(min: u64, preferred: u64) -> Self {
+        Self {
+            min,
+            preferred,
+            max: MAX_PART_SIZE,
+            step: MIB,
+        }
+    }
+
+    /// The largest file that can be cut within these limits, in bytes.
+    pub fn max_file_size(&self) -> u64 {
+        self.max.saturating_mul(u64::from(MAX_PARTS))
+    }
+}
+
+/// How one file is cut: all parts have the same size, but the last may be shorter.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartPlan {
+    size: u64,
+    part_size: u64,
+}
+
+impl PartPlan {
+    /// Cuts `size` bytes; `requested` is the part size that the client would like. A part grows in whole
+    /// steps until the file fits into 10,000 parts.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a requested size outside the limits, [`Error::TooLarge`] for a file that does
+    /// not fit into 10,000 parts of the largest size.
+    pub fn new(size: u64, requested: Option<u64>, limits: &PartLimits) -> Result<Self, Error> {
+        if size > limits.max_file_size() {
+            return Err(Error::TooLarge {
+                limit: limits.max_file_size(),
+                size,
+            });
+        }
+        let wanted = requested.unwrap_or(limits.preferred);
+        if !(limits.min..=limits.max).contains(&wanted) {
+            let detail = format!("a part has {} to {} bytes, not {wanted}", limits.min, limits.max);
+            return Err(Error::invalid("part_size", detail));
+        }
+        let needed = size.div_ceil(u64::from(MAX_PARTS));
+        let part_size = if wanted >= needed {
+            wanted
+        } else {
+            needed.next_multiple_of(limits.step).min(limits.max)
+        };
+        Ok(Self { size, part_size })
+    }
+
+    /// The cut that was made when the upload began, as the database has it.
+    pub fn recorded(size: u64, part_size: u64) -> Self {
+        Self {
+            size,
+            part_size: part_size.max(1),
+        }
+    }
+
+    /// Bytes of every part but the last.
+    pub fn part_size(&self) -> u64 {
+        self.part_size
+    }
+
+    /// How many parts: none for an empty file.
+    pub fn part_count(&self) -> u32 {
+        u32::try_from(self.size.div_ceil(self.part_size)).unwrap_or(u32::MAX)
+    }
+
+    /// Bytes that part `number` must have; `None` where the upload has no such part.
+    pub fn size_of(&self, number: PartNumber) -> Option<u64> {
+        let before = u64::from(number.get() - 1).checked_mul(self.part_size)?;
+        let rest = self.size.checked_sub(before).filter(|rest| *rest > 0)?;
+        Some(rest.min(self.part_size))
+    }
+
+    /// All parts with their sizes, ascending.
+    pub fn parts(&self) -> impl Iterator<Item = (PartNumber, u64)> + '_ {
+        (1..=u64::from(MAX_PARTS)).map_while(|number| {
+            let number = PartNumber::new(number, "parts").ok()?;
+            Some((number, self.size_of(number)?))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const S3: PartLimits = PartLimits {
+        min: 5 * MIB,
+        preferred: 6 * MIB,
+        max: MAX_PART_SIZE,
+        step: MIB,
+    };
+
+    fn sizes(plan: &PartPlan) -> Vec<u64> {
+        plan.parts().map(|(_, size)| size).collect()
+    }
+
+    #[test]
+    fn an_empty_file_has_no_parts() {
+        let plan = PartPlan::new(0, None, &S3).unwrap();
+
+        assert_eq!((plan.part_count(), sizes(&plan).len()), (0, 0));
+    }
+
+    #[test]
+    fn the_last_part_takes_the_rest() {
+        assert_eq!(sizes(&PartPlan::new(1, None, &S3).unwrap()), [1]);
+        assert_eq!(sizes(&PartPlan::new(6 * MIB, None, &S3).unwrap()), [6 * MIB]);
+        assert_eq!(
+            sizes(&PartPlan::new(12 * MIB, None, &S3).unwrap()),
+            [6 * MIB, 6 * MIB]
+        );
+        assert_eq!(
+            sizes(&PartPlan::new(12 * MIB + 1, None, &S3).unwrap()),
+            [6 * MIB, 6 * MIB, 1]
+        );
+    }
+
+    #[test]
+    fn parts_grow_in_whole_mebibytes_so_that_ten_thousand_suffice() {
+        let most = 6 * MIB * u64::from(MAX_PARTS);
+
+        assert_eq!(PartPlan::new(most, None, &S3).unwrap().part_size(), 6 * MIB);
+        let grown = PartPlan::new(most + 1, None, &S3).unwrap();
+        assert_eq!(grown.part_size(), 7 * MIB);
+        assert!(grown.part_count() <= MAX_PARTS);
+    }
+
+    #[test]
+    fn the_largest_file_fits_and_one_byte_more_is_refused_with_the_limit() {
+        let limit = S3.max_file_size();
+
+        assert_eq!(PartPlan::new(limit, None, &S3).unwrap().part_count(), MAX_PARTS);
+        let refused = PartPlan::new(limit + 1, None, &S3);
+        assert!(matches!(refused, Err(Error::TooLarge { limit: l, .. }) if l == limit));
+    }
+
+    #[test]
+    fn a_requested_size_is_kept_within_the_limits() {
+        assert_eq!(
+            PartPlan::new(1 << 30, Some(64 * MIB), &S3).unwrap().part_size(),
+            64 * MIB
+        );
+        for bad in [0, 5 * MIB - 1, MAX_PART_SIZE + 1] {
+            let error = PartPlan::new(1 << 30, Some(bad), &S3).unwrap_err().to_string();
+            assert!(error.starts_with("part_size: a part has 5242880 to"), "{error}");
+        }
+    }
+
+    #[test]
+    fn the_sizes_of_all_parts_add_up_to_the_file() {
+        for size in [1, 5 * MIB, 123_456_789, 70_000 * MIB + 17] {
+            let plan = PartPlan::new(size, None, &S3).unwrap();
+            assert_eq!(sizes(&plan).iter().sum::<u64>(), size);
+            assert_eq!(sizes(&plan).len(), plan.part_count() as usize);
+        }
+    }
+}

@@ -1,0 +1,360 @@
+//! An upload: its identity, its life, and what it is made of.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use chrono::{DateTime, Utc};
+use sha2::{Digest, Sha256};
+use uuid::Uuid;
+
+use super::name::{FileName, ObjectKey};
+use super::plan::PartPlan;
+use super::policy::MediaType;
+use crate::error::{Error, FieldError};
+
+/// Our own id of an upload: 32 hexadecimal digits of a version 7 UUID, so that ids sort by time of creation.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UploadId(String);
+
+impl UploadId {
+    /// A fresh id that sorts at `now`.
+    pub fn generate(now: DateTime<Utc>) -> Self {
+        let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
+        let moment = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
+        Self(Uuid::new_v7(moment).simple().to_string())
+    }
+
+    /// Reads an id that a client sent back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for text that is none of our ids: there can be no such upload.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let well_formed = text.len() == 32 && text.bytes().all(|b| matches!(b, b'0'..=b'9' | b'a'..=b'f'));
+        if well_formed {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(Error::NotFound("upload"))
+        }
+    }
+
+    /// The id.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for UploadId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What visitors' names begin with; no named owner has a colon.
+const VISITOR: &str = "visitor:";
+
+/// Whom an upload belongs to. Every look-up is within one owner.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Owner(String);
+
+impl Owner {
+    /// The holder of an API key: 1 to 100 characters of `A-Z a-z 0-9 . _ @ -`.
+    ///
+    /// # Errors
+    /// [`FieldError`] on `owner` for anything else.
+    pub fn named(name: &str) -> Result<Self, FieldError> {
+        let well_formed = (1..=100).contains(&name.len())
+            && name
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
+        if well_formed {
+            Ok(Self(name.to_owned()))
+        } else {
+            Err(FieldError::new(
+                "owner",
+                "an owner has 1 to 100 characters of A-Z a-z 0-9 . _ @ -",
+            ))
+        }
+    }
+
+    /// An anonymous visitor; the colon keeps visitors apart from every named owner.
+    pub fn visitor(id: &Uuid) -> Self {
+        Self(format!("{VISITOR}{}", id.simple()))
+    }
+
+    /// Whether this is an anonymous visitor.
+    pub fn is_visitor(&self) -> bool {
+        self.0.starts_with(VISITOR)
+    }
+
+    /// An owner as the database has it.
+    pub fn recorded(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The owner's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Owner {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What makes two choices of a file "the same file" when an upload is to go on: 64 hexadecimal digits.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Fingerprint(String);
+
+impl Fingerprint {
+    /// The client's own fingerprint where it sent one, else name, size and time of the last change.
+    /// The size is always part of it: a fingerprint that two sizes share must not join their parts.
+    pub fn new(
+        claimed: Option<&str>,
+        name: &FileName,
+        size: u64,
+        last_modified: Option<DateTime<Utc>>,
+    ) -> Self {
+        let text = if let Some(claimed) = claimed {
+            format!("claimed\0{size}\0{claimed}")
+        } else {
+            let changed = last_modified.map_or(0, |time| time.timestamp_millis());
+            format!("file\0{size}\0{changed}\0{}", name.as_str())
+        };
+        Self(hex::encode(Sha256::digest(text)))
+    }
+
+    /// A fingerprint as the database has it.
+    pub fn recorded(text: String) -> Self {
+        Self(text)
+    }
+
+    /// The digits.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+/// An upload's life: `open → completing → complete`, or one of the three ends without an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum State {
+    /// Parts may come.
+    Open,
+    /// Somebody asked for completion, and its outcome is not known yet; asking again is allowed.
+    Completing,
+    /// The object is there, with exactly the declared bytes.
+    Complete,
+    /// Somebody gave it up.
+    Aborted,
+    /// Nobody came back in time.
+    Expired,
+    /// The store lost it, or refused it for good.
+    Failed,
+}
+
+impl State {
+    /// All states, in the order of an upload's life.
+    pub const ALL: [Self; 6] = [
+        Self::Open,
+        Self::Completing,
+        Self::Complete,
+        Self::Aborted,
+        Self::Expired,
+        Self::Failed,
+    ];
+
+    /// The state's name in every API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Open => "open",
+            Self::Completing => "completing",
+            Self::Complete => "complete",
+            Self::Aborted => "aborted",
+            Self::Expired => "expired",
+            Self::Failed => "failed",
+        }
+    }
+
+    /// Reads a state's name.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|state| state.as_str() == text)
+    }
+
+    /// Whether parts may still come or completion may still be asked for.
+    pub fn is_unfinished(self) -> bool {
+        matches!(self, Self::Open | Self::Completing)
+    }
+
+    /// Whether an upload may go from this state to `next`.
+    pub fn may_become(self, next: Self) -> bool {
+        match self {
+            Self::Open => next != Self::Open,
+            // Back to open: completion found parts missing, or another part had to be sent again.
+            Self::Completing => next != Self::Completing,
+            Self::Complete | Self::Aborted | Self::Expired | Self::Failed => false,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// Which way the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// We sign, the client talks to S3.
+    Direct,
+    /// The bytes pass through us.
+    Relay,
+}
+
+impl Transfer {
+    /// The name in every API and in the database.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Direct => "direct",
+            Self::Relay => "relay",
+        }
+    }
+
+    /// Reads the name.
+    pub fn parse(text: &str) -> Option<Self> {
+        [Self::Direct, Self::Relay]
+            .into_iter()
+            .find(|transfer| transfer.as_str() == text)
+    }
+}
+
+/// What a client says of the file that it is about to send.
+#[derive(Debug, Clone)]
+pub struct NewUpload {
+    /// The file's name.
+    pub filename: FileName,
+    /// The file's bytes.
+    pub size: u64,
+    /// Its media type.
+    pub content_type: MediaType,
+    /// When it was last changed.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// The client's own mark of the file's identity.
+    pub fingerprint: Option<String>,
+    /// Whatever the application wants to keep beside it.
+    pub metadata: BTreeMap<String, String>,
+    /// The part size that the client would like, in bytes.
+    pub part_size: Option<u64>,
+    /// The door it comes through: a protocol's name.
+    pub protocol: &'static str,
+}
+
+impl NewUpload {
+    /// The mark by which this file is found again.
+    pub fn fingerprint(&self) -> Fingerprint {
+        Fingerprint::new(
+            self.fingerprint.as_deref(),
+            &self.filename,
+            self.size,
+            self.last_modified,
+        )
+    }
+}
+
+/// One file on its way to one object.
+#[derive(Debug, Clone)]
+pub struct Upload {
+    /// Our id.
+    pub id: UploadId,
+    /// Whom it belongs to.
+    pub owner: Owner,
+    /// Where it stands.
+    pub state: State,
+    /// Which way its bytes go.
+    pub transfer: Transfer,
+    /// The protocol that began it.
+    pub protocol: String,
+    /// The file's name.
+    pub filename: FileName,
+    /// The file's bytes.
+    pub size: u64,
+    /// Its media type.
+    pub content_type: MediaType,
+    /// When the file was last changed, by the client's word.
+    pub last_modified: Option<DateTime<Utc>>,
+    /// The mark by which the file is found again.
+    pub fingerprint: Fingerprint,
+    /// Whatever the application keeps beside it.
+    pub metadata: BTreeMap<String, String>,
+    /// The bucket that the object will be in.
+    pub bucket: String,
+    /// The object's key, made by us and ours alone.
+    pub key: ObjectKey,
+    /// The store's id of the multipart upload; `None` for an empty file, which needs none.
+    pub multipart_id: Option<String>,
+    /// Bytes of every part but the last.
+    pub part_size: u64,
+    /// The finished object's tag.
+    pub etag: Option<String>,
+    /// When it began.
+    pub created_at: DateTime<Utc>,
+    /// When anything last happened to it.
+    pub updated_at: DateTime<Utc>,
+    /// When it is given up if nothing happens.
+    pub expires_at: DateTime<Utc>,
+}
+
+impl Upload {
+    /// How the file is cut.
+    pub fn plan(&self) -> PartPlan {
+        PartPlan::recorded(self.size, self.part_size)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_sort_by_the_time_of_their_creation() {
+        let early = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
+        let late = UploadId::generate("2026-01-01T00:00:01Z".parse().unwrap());
+
+        assert!(early < late);
+        assert_eq!(UploadId::parse(early.as_str()).unwrap(), early);
+    }
+
+    #[test]
+    fn text_that_is_no_id_of_ours_is_simply_not_found() {
+        for text in ["", "x", "../../etc/passwd", &"0".repeat(31), &"A".repeat(32)] {
+            assert!(matches!(UploadId::parse(text), Err(Error::NotFound("upload"))));
+        }
+    }
+
+    #[test]
+    fn an_ended_upload_never_lives_again() {
+        for ended in [State::Complete, State::Aborted, State::Expired, State::Failed] {
+            assert!(State::ALL.into_iter().all(|next| !ended.may_become(next)));
+        }
+        assert!(State::Completing.may_become(State::Open));
+    }
+
+    #[test]
+    fn fingerprints_differ_by_size_whoever_made_them() {
+        let name = FileName::new("a").unwrap();
+
+        let claimed = |size| Fingerprint::new(Some("same"), &name, size, None);
+        let plain = |size| Fingerprint::new(None, &name, size, None);
+
+        assert_ne!(claimed(1), claimed(2));
+        assert_ne!(plain(1), plain(2));
+        assert_ne!(claimed(1), plain(1));
+    }
+
+    #[test]
+    fn no_named_owner_can_pass_for_a_visitor() {
+        assert!(Owner::named("visitor:0123").is_err());
+        assert!(Owner::named("anna@example.org").is_ok());
+    }
+}

@@ -1,0 +1,314 @@
+//! Every look-up stays an index look-up, however many uploads there are.
+//!
+//! The statements are the ones that the product sends: they are overheard on its own connections, and then the
+//! database is asked how it would run them. On SQLite that does not depend on what is in the tables, as nothing
+//! gathers statistics there. On Postgres it does, so the tables are filled first; and the plans are those for
+//! unknown values, which is what a server process ends up with.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, Once};
+
+use diesel::connection::{
+    Instrumentation, InstrumentationEvent, SimpleConnection, set_default_instrumentation,
+};
+use diesel::prelude::*;
+use diesel::sql_types::Text;
+use diesel::{PgConnection, SqliteConnection};
+use muleteer::db::{Database, UploadQuery};
+use muleteer::domain::{State, UploadId};
+
+use super::{kept, noon, open, owner, part, postgres_url, record, sqlite_in, upload_at};
+
+/// Uploads in the filled tables; each has two parts, one in a hundred is unfinished.
+const FILLED: u32 = 50_000;
+
+/// What was said on the connections to each database.
+static OVERHEARD: Mutex<Option<HashMap<String, Vec<String>>>> = Mutex::new(None);
+
+/// Writes down what its connection says.
+#[derive(Default)]
+struct Listener {
+    url: String,
+}
+
+impl Instrumentation for Listener {
+    fn on_connection_event(&mut self, event: InstrumentationEvent<'_>) {
+        match event {
+            InstrumentationEvent::StartEstablishConnection { url, .. } => url.clone_into(&mut self.url),
+            InstrumentationEvent::StartQuery { query, .. } => {
+                let text = query.to_string();
+                let sql = text.split(" -- binds:").next().unwrap_or_default().to_owned();
+                let mut heard = overheard();
+                heard
+                    .get_or_insert_default()
+                    .entry(self.url.clone())
+                    .or_default()
+                    .push(sql);
+            }
+            _ => {}
+        }
+    }
+}
+
+fn overheard() -> MutexGuard<'static, Option<HashMap<String, Vec<String>>>> {
+    OVERHEARD.lock().unwrap()
+}
+
+fn listen() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| set_default_instrumentation(|| Some(Box::new(Listener::default()))).unwrap());
+}
+
+/// What was said since the last time on connections whose URL contains `mark`, without opening and writing.
+fn statements(mark: &str) -> Vec<String> {
+    let mut heard = overheard();
+    let of_this = heard.iter_mut().flatten().filter(|(url, _)| url.contains(mark));
+    let said = of_this.flat_map(|(_, said)| std::mem::take(said));
+    said.filter(|sql| sql.starts_with("SELECT") || sql.starts_with("UPDATE"))
+        .filter(|sql| sql.contains("uploads") || sql.contains("parts"))
+        .collect()
+}
+
+/// Runs every look-up and every change; `mark` tells this database's connections. Each comes back with the index
+/// that SQLite must use for it.
+async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<String>)> {
+    let upload = kept(db, upload_at(noon())).await;
+    let (id, anna) = (&upload.id, owner("anna"));
+    let multipart = upload.multipart_id.clone().unwrap();
+    let _ = statements(mark);
+    let mut found = Vec::new();
+    let mut done = |index| found.push((index, statements(mark)));
+
+    db.find_upload(id, Some(&anna)).await.unwrap();
+    done("sqlite_autoindex_uploads_1");
+    db.find_resumable(&anna, &upload.fingerprint, noon())
+        .await
+        .unwrap();
+    done("uploads_resume");
+    db.find_by_multipart(Some(&anna), upload.key.as_str(), &multipart)
+        .await
+        .unwrap();
+    done("uploads_multipart_id");
+    db.change_state(id, &[State::Open, State::Completing], State::Open, None, noon())
+        .await
+        .unwrap();
+    done("sqlite_autoindex_uploads_1");
+    db.touch(id, noon(), noon()).await.unwrap();
+    done("sqlite_autoindex_uploads_1");
+    db.expired_uploads(noon(), 100).await.unwrap();
+    done("uploads_expiry");
+    record(db, &upload, vec![part(1, 1, None)]).await.unwrap();
+    done("sqlite_autoindex_uploads_1");
+    db.recorded_parts(id).await.unwrap();
+    done("USING PRIMARY KEY");
+    for (index, query) in searches() {
+        for before in [None, Some(UploadId::generate(noon()))] {
+            db.list_uploads(UploadQuery {
+                before,
+                limit: 50,
+                ..query.clone()
+            })
+            .await
+            .unwrap();
+            done(index);
+        }
+    }
+    found
+}
+
+/// The admin's searches.
+fn searches() -> Vec<(&'static str, UploadQuery)> {
+    let any = UploadQuery::default();
+    let (anna, open) = (Some(owner("anna")), Some(State::Open));
+    let both = UploadQuery {
+        owner: anna.clone(),
+        state: open,
+        ..any.clone()
+    };
+    let text = || Some("IMG".to_owned());
+    vec![
+        ("sqlite_autoindex_uploads_1", any.clone()),
+        (
+            "uploads_owner (",
+            UploadQuery {
+                owner: anna,
+                ..any.clone()
+            },
+        ),
+        (
+            "uploads_state (",
+            UploadQuery {
+                state: open,
+                ..any.clone()
+            },
+        ),
+        ("uploads_owner_state (", both.clone()),
+        (
+            "uploads_filename (",
+            UploadQuery {
+                filename: text(),
+                ..any.clone()
+            },
+        ),
+        (
+            "uploads_filename (",
+            UploadQuery {
+                filename_prefix: text(),
+                ..any.clone()
+            },
+        ),
+        (
+            "uploads_object_key (",
+            UploadQuery {
+                key: text(),
+                ..any.clone()
+            },
+        ),
+        (
+            "uploads_multipart_id (",
+            UploadQuery {
+                multipart_id: text(),
+                ..any
+            },
+        ),
+        (
+            "uploads_filename (",
+            UploadQuery {
+                filename: text(),
+                ..both.clone()
+            },
+        ),
+        (
+            "uploads_filename (",
+            UploadQuery {
+                filename_prefix: text(),
+                ..both.clone()
+            },
+        ),
+        (
+            "uploads_object_key (",
+            UploadQuery {
+                key: text(),
+                ..both.clone()
+            },
+        ),
+        (
+            "uploads_multipart_id (",
+            UploadQuery {
+                multipart_id: text(),
+                ..both
+            },
+        ),
+    ]
+}
+
+#[derive(QueryableByName)]
+struct SqliteStep {
+    #[diesel(sql_type = Text)]
+    detail: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn sqlite_answers_every_look_up_from_the_index_that_was_made_for_it() {
+    listen();
+    let folder = tempfile::tempdir().unwrap();
+    let url = sqlite_in(folder.path());
+    let db = open(&url).await;
+    let mut plain = SqliteConnection::establish(url.strip_prefix("sqlite://").unwrap()).unwrap();
+
+    let looked_up = all_statements(&db, folder.path().to_str().unwrap()).await;
+
+    for (index, said) in looked_up {
+        assert!(!said.is_empty(), "nothing was overheard for {index}");
+        let mut plans = String::new();
+        for sql in said {
+            let steps: Vec<SqliteStep> = diesel::sql_query(format!("EXPLAIN QUERY PLAN {sql}"))
+                .load(&mut plain)
+                .unwrap();
+            for SqliteStep { detail } in steps {
+                // Without any condition the newest are read off the end of the ids' index.
+                let walk = "SCAN uploads USING COVERING INDEX sqlite_autoindex_uploads_1";
+                assert!(!detail.contains("SCAN") || detail == walk, "{detail}\n{sql}");
+                // A prefix holds many names, whose ids are sorted; nothing else is.
+                let sorts = detail.contains("TEMP B-TREE");
+                assert!(
+                    !sorts || sql.contains("\"filename\" <") || sql.contains("`filename` <"),
+                    "{sql}"
+                );
+                plans.push_str(&detail);
+                plans.push('\n');
+            }
+        }
+        assert!(plans.contains(index), "{index} is not used:\n{plans}");
+    }
+}
+
+#[derive(QueryableByName)]
+struct PostgresStep {
+    #[diesel(sql_type = Text, column_name = "QUERY PLAN")]
+    line: String,
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn postgres_reads_no_table_from_end_to_end() {
+    listen();
+    let Some(url) = postgres_url().await else {
+        return eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip");
+    };
+    let db = open(&url).await;
+    let mut plain = PgConnection::establish(&url).unwrap();
+    fill(&mut plain);
+    plain
+        .batch_execute("SET plan_cache_mode = force_generic_plan")
+        .unwrap();
+
+    let looked_up = all_statements(&db, &url).await;
+
+    for (index, said) in looked_up {
+        assert!(!said.is_empty(), "nothing was overheard for {index}");
+        let mut plans = String::new();
+        for sql in said {
+            for PostgresStep { line } in explain(&mut plain, &sql) {
+                assert!(!line.contains("Seq Scan"), "{line}\n{sql}");
+                plans.push_str(&line);
+                plans.push('\n');
+            }
+        }
+        // The others have several good ways, and Postgres weighs them; these two have one.
+        if ["uploads_resume", "uploads_expiry"].contains(&index) {
+            assert!(plans.contains(index), "{index} is not used:\n{plans}");
+        }
+    }
+}
+
+/// How Postgres runs `sql` for whatever values.
+fn explain(conn: &mut PgConnection, sql: &str) -> Vec<PostgresStep> {
+    let parameters = (1..).take_while(|n| sql.contains(&format!("${n}"))).count();
+    let values = vec!["NULL"; parameters].join(", ");
+    let values = if parameters > 0 {
+        format!("({values})")
+    } else {
+        values
+    };
+    conn.batch_execute(&format!("PREPARE overheard AS {sql}"))
+        .unwrap();
+    let steps = diesel::sql_query(format!("EXPLAIN EXECUTE overheard{values}"))
+        .load(conn)
+        .unwrap();
+    conn.batch_execute("DEALLOCATE overheard").unwrap();
+    steps
+}
+
+/// Many uploads of some owners with parts, and statistics on them.
+fn fill(conn: &mut PgConnection) {
+    conn.batch_execute(&format!(
+        "INSERT INTO uploads SELECT lpad(to_hex(n), 32, '0'), 'owner-' || n % 500,
+             CASE WHEN n % 100 = 0 THEN 'open' ELSE 'complete' END, 'direct', 'native', 'IMG_' || n % 9000,
+             100, 'video/mp4', NULL, md5(n::text), '{{}}', 'bucket', 'key/' || n, 'multipart-' || n, 10, NULL,
+             now() - n * interval '1 second', now(), now() + n * interval '1 second'
+         FROM generate_series(1, {FILLED}) AS n;
+         INSERT INTO parts SELECT id, number, 10, NULL, now() FROM uploads, generate_series(1, 2) AS number;
+         ANALYZE uploads; ANALYZE parts;"
+    ))
+    .unwrap();
+}
