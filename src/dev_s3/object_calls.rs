@@ -162,12 +162,7 @@ pub fn head(
         input.checksum_mode.is_some(),
         input.part_number
     );
-    let status = if selection.partial {
-        http::StatusCode::PARTIAL_CONTENT
-    } else {
-        http::StatusCode::OK
-    };
-    Ok(S3Response::with_status(output, status))
+    Ok(S3Response::new(output))
 }
 
 /// `x-amz-mp-parts-count`, which a request with `partNumber` gets for an object made of parts.

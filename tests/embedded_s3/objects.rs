@@ -113,7 +113,6 @@ async fn odd_keys_stay_what_they_are() {
     let s3 = Running::start().await;
     for key in [
         "a b+c/ü-日本%25&=~*'()!@;,$.bin",
-        "../../etc/passwd",
         "a",
         "a/b",
         "dir/",
@@ -134,7 +133,6 @@ async fn odd_keys_stay_what_they_are() {
 
     let expected = [
         "%252F",
-        "../../etc/passwd",
         "a",
         "a%20b%2Bc/%C3%BC-%E6%97%A5%E6%9C%AC%2525%26%3D~%2A%27%28%29%21%40%3B%2C%24.bin",
         "a/b",
