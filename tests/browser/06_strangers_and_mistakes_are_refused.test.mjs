@@ -122,7 +122,7 @@ test("the twelve likeliest mistakes are answered with a problem that names the f
   }
 });
 
-test("a body that is no JSON, an unknown upload and a wrong method are problems, too", async (t) => {
+test("a body that is no JSON, an unknown upload and an unknown address are problems, too", async (t) => {
   const { stack, alice } = await twoOwners(t);
   const unknown = "01890000-0000-7000-8000-000000000000";
   const answers = {
@@ -130,7 +130,7 @@ test("a body that is no JSON, an unknown upload and a wrong method are problems,
     "unknown upload": [await stack.api(`/uploads/${unknown}`, { key: alice }), 404],
     "an id that is none": [await stack.api("/uploads/1", { key: alice }), 404],
     "a wrong key": [await stack.api("/uploads", { key: "not-a-key-of-anybody" }), 401],
-    "a wrong method": [await stack.api("/uploads", { method: "PATCH", key: alice }), 405],
+    "an address that knows no such verb": [await stack.api("/uploads", { method: "PATCH", key: alice }), 404],
     "no such address": [await stack.api("/nothing", { key: alice }), 404],
   };
 

@@ -125,8 +125,9 @@ export class StoreProxy {
     const upstream = request(this.target, {
       agent: this.agent, method: incoming.method, path: incoming.url, headers: incoming.headers,
     });
+    let early;
     const answered = new Promise((resolve) => {
-      upstream.once("response", resolve);
+      upstream.once("response", (answer) => resolve((early = answer)));
       upstream.once("error", () => resolve(undefined));
     });
     const breakAfter = breakInBody ? Number(incoming.headers["content-length"] ?? 0) / 2 : Infinity;
@@ -135,16 +136,19 @@ export class StoreProxy {
       for await (const chunk of incoming) {
         await this.slowDown(chunk.length);
         sent += chunk.length;
-        if (sent > breakAfter) throw new Error("broken off on purpose");
-        if (!upstream.write(chunk)) await drained(upstream);
+        if (sent > breakAfter) break;
+        // A store that refuses by the headers alone answers at once, and may take no more of the body.
+        if (!early && !upstream.write(chunk)) await drained(upstream, answered);
       }
-      if (breakInBody) throw new Error("broken off on purpose");
     } catch {
+      sent = Infinity;
+    }
+    if (breakInBody || sent === Infinity) {
       // The browser went away, or we play a connection that dies: the store must see a broken request, too.
       upstream.destroy();
       return undefined;
     }
-    upstream.end();
+    if (!early) upstream.end();
     return answered;
   }
 
@@ -159,13 +163,10 @@ export class StoreProxy {
   }
 }
 
-/** Waits until a stream takes more, or takes nothing any more. */
-function drained(stream) {
-  return new Promise((resolve) => {
-    const done = () => {
-      stream.off("drain", done).off("close", done);
-      resolve();
-    };
-    stream.on("drain", done).on("close", done);
-  });
+/** Waits until a stream takes more, or there is no use in sending more. */
+async function drained(stream, answered) {
+  let done;
+  const ready = new Promise((resolve) => stream.on("drain", (done = resolve)).on("close", done));
+  await Promise.race([ready, answered]);
+  stream.off("drain", done).off("close", done);
 }
