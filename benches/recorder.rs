@@ -32,13 +32,18 @@ const TURN: Duration = Duration::from_secs(3);
 /// Turns of each way, so that what else the machine does hits all of them.
 const ROUNDS: usize = 3;
 
-diesel::table! {
+use schema::parts;
+
+/// The one table that the rival writes, private so that it needs no words of its own.
+mod schema {
+    diesel::table! {
     parts (upload_id, number) {
         upload_id -> Text,
         number -> Integer,
         size -> BigInt,
         etag -> Nullable<Text>,
         recorded_at -> Timestamp,
+    }
     }
 }
 
@@ -99,7 +104,7 @@ async fn compare<C: R2D2Connection + Send + 'static>(
             let each = |client: usize, number: i32| {
                 let (pool, row) = (pool.clone(), row(&ids[client], number));
                 async move {
-                    tokio::task::spawn_blocking(move || Ok(upsert(&mut pool.get()?, row)?))
+                    tokio::task::spawn_blocking(move || Ok(upsert(&mut *pool.get()?, row)?))
                         .await?
                         .map(drop)
                 }

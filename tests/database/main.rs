@@ -18,7 +18,7 @@ mod uploads;
 use std::future::Future;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use muleteer::db::{Database, RecordedPart};
+use muleteer::db::{Database, RecordedPart, UploadQuery};
 use muleteer::domain::{
     FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload, UploadId,
 };
@@ -114,4 +114,14 @@ async fn record(
 ) -> Result<(), muleteer::error::Error> {
     db.record_parts(&upload.id, parts, noon(), noon() + TimeDelta::hours(1))
         .await
+}
+
+/// A search of at most ten uploads, with the conditions that `set` sets.
+fn asking(set: impl FnOnce(&mut UploadQuery)) -> UploadQuery {
+    let mut query = UploadQuery {
+        limit: 10,
+        ..UploadQuery::default()
+    };
+    set(&mut query);
+    query
 }

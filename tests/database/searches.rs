@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use muleteer::db::{Database, UploadQuery};
 use muleteer::domain::{FileName, State, Upload, UploadId};
 
-use super::{kept, noon, on_both, open, owner, part, record, upload_at};
+use super::{asking, kept, noon, on_both, open, owner, part, record, upload_at};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn pages_run_from_the_newest_to_the_oldest_and_miss_none() {
@@ -21,15 +21,7 @@ async fn pages_run_from_the_newest_to_the_oldest_and_miss_none() {
         let mut seen: Vec<UploadId> = Vec::new();
         loop {
             let before = seen.last().cloned();
-            let page = search(
-                &db,
-                UploadQuery {
-                    before,
-                    limit: 3,
-                    ..UploadQuery::default()
-                },
-            )
-            .await;
+            let page = search(&db, asking(|q| (q.before, q.limit) = (before, 3))).await;
             if page.is_empty() {
                 break;
             }
@@ -42,121 +34,82 @@ async fn pages_run_from_the_newest_to_the_oldest_and_miss_none() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn a_search_finds_what_meets_all_of_its_conditions() {
+async fn names_are_found_exactly_or_by_how_they_begin_with_case_and_accents() {
     on_both(|url| async move {
         let db = open(&url).await;
-        let named = |name: &str, minute| Upload {
-            filename: FileName::new(name).unwrap(),
-            ..upload_at(noon() + TimeDelta::minutes(minute))
-        };
-        let a = kept(&db, named("IMG_1.jpg", 1)).await;
-        let b = kept(
-            &db,
-            Upload {
-                owner: owner("ben"),
-                state: State::Complete,
-                ..named("IMG_2.jpg", 2)
-            },
-        )
-        .await;
-        let c = kept(&db, named("img_1.jpg", 3)).await;
-        let d = kept(&db, named("IMG日本.jpg", 4)).await;
-        let any = UploadQuery {
-            limit: 10,
-            ..UploadQuery::default()
-        };
-        let prefix = |text: &str| UploadQuery {
-            filename_prefix: Some(text.into()),
-            ..any.clone()
-        };
-        let (open, ben) = (Some(State::Open), Some(owner("ben")));
+        let [a, b, c, d] = four(&db).await;
+        let named = |name: &str| asking(|q| q.filename = Some(name.into()));
+        let prefix = |text: &str| asking(|q| q.filename_prefix = Some(text.into()));
 
-        let cases = [
-            (any.clone(), vec![&d, &c, &b, &a]),
-            (
-                UploadQuery {
-                    filename: Some("IMG_1.jpg".into()),
-                    ..any.clone()
-                },
-                vec![&a],
-            ),
-            (
-                UploadQuery {
-                    filename: Some("IMG_1".into()),
-                    ..any.clone()
-                },
-                vec![],
-            ),
+        for (query, expected) in [
+            (named("IMG_1.jpg"), vec![&a]),
+            (named("IMG_1"), vec![]),
             (prefix("IMG"), vec![&d, &b, &a]),
             (prefix("IMG_"), vec![&b, &a]),
             (prefix("IMG日"), vec![&d]),
+            (prefix("img"), vec![&c]),
             (prefix("%"), vec![]),
             (prefix("\u{10ffff}"), vec![]),
-            (
-                UploadQuery {
-                    owner: ben.clone(),
-                    ..prefix("IMG")
-                },
-                vec![&b],
-            ),
-            (
-                UploadQuery {
-                    state: open,
-                    ..prefix("IMG")
-                },
-                vec![&d, &a],
-            ),
-            (
-                UploadQuery {
-                    owner: ben.clone(),
-                    ..any.clone()
-                },
-                vec![&b],
-            ),
-            (
-                UploadQuery {
-                    state: open,
-                    ..any.clone()
-                },
-                vec![&d, &c, &a],
-            ),
-            (
-                UploadQuery {
-                    state: open,
-                    owner: ben,
-                    ..any.clone()
-                },
-                vec![],
-            ),
-            (
-                UploadQuery {
-                    key: Some(c.key.to_string()),
-                    ..any.clone()
-                },
-                vec![&c],
-            ),
-            (
-                UploadQuery {
-                    multipart_id: d.multipart_id.clone(),
-                    ..any.clone()
-                },
-                vec![&d],
-            ),
-            (
-                UploadQuery {
-                    before: Some(c.id.clone()),
-                    ..any.clone()
-                },
-                vec![&b, &a],
-            ),
-            (UploadQuery { limit: 0, ..any }, vec![]),
-        ];
-        for (query, expected) in cases {
-            let expected: Vec<UploadId> = expected.into_iter().map(|upload| upload.id.clone()).collect();
-            assert_eq!(search(&db, query.clone()).await, expected, "{query:?}");
+        ] {
+            assert_finds(&db, query, &expected).await;
         }
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_search_finds_what_meets_all_of_its_conditions() {
+    on_both(|url| async move {
+        let db = open(&url).await;
+        let [a, b, c, d] = four(&db).await;
+        let (open, ben, prefix) = (Some(State::Open), Some(owner("ben")), Some("IMG".to_owned()));
+
+        for (query, expected) in [
+            (asking(|_| {}), vec![&d, &c, &b, &a]),
+            (asking(|q| q.owner = ben.clone()), vec![&b]),
+            (asking(|q| q.state = open), vec![&d, &c, &a]),
+            (asking(|q| (q.owner, q.state) = (ben.clone(), open)), vec![]),
+            (asking(|q| q.key = Some(c.key.to_string())), vec![&c]),
+            (asking(|q| q.multipart_id = d.multipart_id.clone()), vec![&d]),
+            (
+                asking(|q| (q.filename_prefix, q.owner) = (prefix.clone(), ben.clone())),
+                vec![&b],
+            ),
+            (
+                asking(|q| (q.filename_prefix, q.state) = (prefix.clone(), open)),
+                vec![&d, &a],
+            ),
+            (asking(|q| q.before = Some(c.id.clone())), vec![&b, &a]),
+            (asking(|q| q.limit = 0), vec![]),
+        ] {
+            assert_finds(&db, query, &expected).await;
+        }
+    })
+    .await;
+}
+
+/// Four uploads, the oldest first; the second one is ben's and complete, the others are anna's and open.
+async fn four(db: &Database) -> [Upload; 4] {
+    let named = |name: &str, minute| Upload {
+        filename: FileName::new(name).unwrap(),
+        ..upload_at(noon() + TimeDelta::minutes(minute))
+    };
+    let of_ben = Upload {
+        owner: owner("ben"),
+        state: State::Complete,
+        ..named("IMG_2.jpg", 2)
+    };
+    [
+        kept(db, named("IMG_1.jpg", 1)).await,
+        kept(db, of_ben).await,
+        kept(db, named("img_1.jpg", 3)).await,
+        kept(db, named("IMG日本.jpg", 4)).await,
+    ]
+}
+
+async fn assert_finds(db: &Database, query: UploadQuery, expected: &[&Upload]) {
+    let expected: Vec<UploadId> = expected.iter().map(|upload| upload.id.clone()).collect();
+    assert_eq!(search(db, query.clone()).await, expected, "{query:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -174,13 +127,7 @@ async fn a_list_says_how_much_of_each_upload_is_recorded() {
         .await
         .unwrap();
 
-        let listed = db
-            .list_uploads(UploadQuery {
-                limit: 5,
-                ..UploadQuery::default()
-            })
-            .await
-            .unwrap();
+        let listed = db.list_uploads(asking(|_| {})).await.unwrap();
 
         let totals: Vec<_> = listed
             .iter()
@@ -197,28 +144,12 @@ async fn a_search_for_text_that_no_column_can_hold_finds_nothing() {
         let db = open(&url).await;
         let upload = kept(&db, upload_at(noon())).await;
         let nul = || Some("a\0b".to_owned());
-        let any = UploadQuery {
-            limit: 10,
-            ..UploadQuery::default()
-        };
 
         for query in [
-            UploadQuery {
-                filename: nul(),
-                ..any.clone()
-            },
-            UploadQuery {
-                filename_prefix: nul(),
-                ..any.clone()
-            },
-            UploadQuery {
-                key: nul(),
-                ..any.clone()
-            },
-            UploadQuery {
-                multipart_id: nul(),
-                ..any
-            },
+            asking(|q| q.filename = nul()),
+            asking(|q| q.filename_prefix = nul()),
+            asking(|q| q.key = nul()),
+            asking(|q| q.multipart_id = nul()),
         ] {
             assert!(search(&db, query).await.is_empty());
         }
