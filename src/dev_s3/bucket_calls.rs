@@ -67,7 +67,6 @@ pub async fn create(
     }
     Ok(S3Response::new(CreateBucketOutput {
         location: Some(location),
-        ..Default::default()
     }))
 }
 
