@@ -109,9 +109,11 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
 }
 
 fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
-    // The signer writes whole canonical queries, session tokens among them, at the finest level.
-    let filter =
-        tracing_subscriber::EnvFilter::try_new(&config.log.filter)?.add_directive("aws_sigv4=info".parse()?);
+    // The signer writes whole canonical queries, session tokens among them, at the finest level; the embedded S3's
+    // library calls every refused request an error.
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?
+        .add_directive("aws_sigv4=info".parse()?)
+        .add_directive("s3s=off".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

@@ -77,10 +77,10 @@ pub fn head(
     let HeadBucketInput { bucket, .. } = request.input;
     service.store.with_bucket(&bucket, |_| ())?;
     Ok(S3Response::new(HeadBucketOutput {
-        bucket_region: Some(service.region.clone()),
         access_point_alias: None,
         bucket_location_name: None,
         bucket_location_type: None,
+        bucket_region: Some(service.region.clone()),
     }))
 }
 

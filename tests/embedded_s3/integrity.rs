@@ -45,7 +45,7 @@ async fn each_checksum_is_verified_and_echoed() {
         ("x-amz-checksum-crc32", "y/Q5Jg=="),
         ("x-amz-checksum-crc32c", "4waSgw=="),
         ("x-amz-checksum-crc64nvme", "rosUhgp5mIg="),
-        ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKfuNEE="),
+        ("x-amz-checksum-sha1", "98O8HYCOBHMq32eZZczDTKeuNEE="),
         ("x-amz-checksum-sha256", &sha256(b"123456789")),
     ];
     for (name, value) in known {
@@ -86,6 +86,19 @@ async fn a_signed_payload_hash_is_held_against_the_bytes() {
 
     assert_eq!(put(b"what was sent..").await, "400 XAmzContentSHA256Mismatch");
     assert_eq!(put(b"what was signed").await, "200");
+}
+
+#[tokio::test]
+async fn a_key_for_encryption_is_refused_and_not_ignored() {
+    let s3 = Running::start().await;
+    let begin = s3.client.ask("POST", "key").query("uploads", "");
+
+    let answer = begin
+        .signed("x-amz-server-side-encryption-customer-algorithm", "AES256")
+        .send()
+        .await;
+
+    assert_eq!(answer.outcome(), "400 InvalidRequest");
 }
 
 #[tokio::test]

@@ -4,6 +4,8 @@
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html> and
 //! <https://docs.aws.amazon.com/AmazonS3/latest/userguide/RESTAuthentication.html> describe them.
 
+mod s3_answer;
+
 use std::collections::BTreeMap;
 
 use base64::Engine as _;
@@ -13,6 +15,8 @@ use hmac::{Hmac, KeyInit as _, Mac as _};
 use md5::{Digest as _, Md5};
 use sha1::Sha1;
 use sha2::Sha256;
+
+pub use s3_answer::Answer;
 
 /// Who signs.
 #[derive(Debug, Clone)]
@@ -94,7 +98,7 @@ impl S3Client {
             .query("uploadId", upload)
     }
 
-    /// Asks for completion with those numbers and ETags.
+    /// Asks for completion with those part numbers, each with its ETag.
     pub async fn complete(&self, key: &str, upload: &str, parts: &[(u16, &str)]) -> Answer {
         self.ask("POST", key)
             .query("uploadId", upload)
@@ -121,10 +125,10 @@ impl S3Client {
 
 /// The document that completes an upload.
 pub fn completion(parts: &[(u16, &str)]) -> String {
-    let list: String = parts
-        .iter()
-        .map(|(number, etag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"))
-        .collect();
+    let part = |(number, etag): &(u16, &str)| {
+        format!("<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>")
+    };
+    let list = parts.iter().map(part).collect::<Vec<_>>().concat();
     format!("<CompleteMultipartUpload>{list}</CompleteMultipartUpload>")
 }
 
@@ -218,10 +222,7 @@ impl Ask {
             .map(|(name, value)| format!("{}={}", encode(name, false), encode(value, false)))
             .collect();
         let query = query.join("&");
-        let lines: String = headers
-            .iter()
-            .map(|(name, value)| format!("{name}:{value}\n"))
-            .collect();
+        let lines = lines_of(headers.iter());
         let request = format!(
             "{}\n{}\n{query}\n{lines}\n{names}\nUNSIGNED-PAYLOAD",
             self.method, self.path
@@ -255,7 +256,6 @@ impl Ask {
         for (name, value) in self
             .signed
             .iter()
-            .map(|(n, v)| (n, v))
             .chain(self.unsigned.iter().map(|(n, v)| (n, v)))
         {
             // The client writes this one by itself, from the body.
@@ -307,10 +307,7 @@ impl Ask {
             .filter(|(name, _)| name.starts_with("x-amz-"))
             .collect();
         amz.sort();
-        let amz: String = amz
-            .into_iter()
-            .map(|(name, value)| format!("{name}:{value}\n"))
-            .collect();
+        let amz = lines_of(amz.into_iter().map(|(name, value)| (name, value)));
         let sub: Vec<_> = self
             .query
             .iter()
@@ -341,58 +338,17 @@ impl Ask {
     }
 }
 
-/// An answer as it came.
-#[derive(Debug, Clone)]
-pub struct Answer {
-    pub status: u16,
-    pub headers: reqwest::header::HeaderMap,
-    pub body: Vec<u8>,
-}
-
-impl Answer {
-    async fn of(response: reqwest::Response) -> Self {
-        let (status, headers) = (response.status().as_u16(), response.headers().clone());
-        Self {
-            status,
-            headers,
-            body: response.bytes().await.expect("a whole answer").to_vec(),
-        }
-    }
-
-    pub fn header(&self, name: &str) -> Option<&str> {
-        self.headers.get(name).and_then(|value| value.to_str().ok())
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&self.body).into_owned()
-    }
-
-    /// The content of the first element of that name.
-    pub fn tag(&self, name: &str) -> Option<String> {
-        self.tags(name).into_iter().next()
-    }
-
-    /// The content of every element of that name.
-    pub fn tags(&self, name: &str) -> Vec<String> {
-        let (open, close) = (format!("<{name}>"), format!("</{name}>"));
-        let text = self.text();
-        text.split(&open)
-            .skip(1)
-            .filter_map(|rest| rest.split_once(&close))
-            .map(|(inside, _)| inside.replace("&quot;", "\"").replace("&amp;", "&"))
-            .collect()
-    }
-
-    /// Status and error code, as in `404 NoSuchKey`; the status alone where there is no code.
-    pub fn outcome(&self) -> String {
-        let code = self.tag("Code").map(|code| format!(" {code}"));
-        format!("{}{}", self.status, code.unwrap_or_default())
-    }
-}
-
 /// The MD5 of bytes in quotes: the ETag of a part.
 pub fn quoted_md5(bytes: &[u8]) -> String {
     format!("\"{}\"", hex::encode(Md5::digest(bytes)))
+}
+
+/// Headers as both signatures want them, a line for each.
+fn lines_of<'h>(headers: impl Iterator<Item = (&'h String, &'h String)>) -> String {
+    headers
+        .map(|(name, value)| format!("{name}:{value}\n"))
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn sha256_mac(key: &[u8], text: &str) -> Vec<u8> {
