@@ -1,6 +1,38 @@
 //! Muleteer: the backend that every browser uploader can talk to.
+//!
+//! A request is three hops: a protocol parses it, the verbs decide and do, database and store keep the result.
+//!
+//! | module | what it is |
+//! |---|---|
+//! | [`domain`] | the vocabulary and the pure rules |
+//! | [`signing`] | the pure arithmetic of signatures |
+//! | [`db`] | all SQL, SQLite and Postgres |
+//! | [`storage`] | where bytes end up |
+//! | [`uploads`] | the verbs: the only code that changes an upload |
+//! | [`identity`] | who is asking: keys, tokens, visitors |
+//! | [`protocol`] | one wire protocol a file: parse, call a verb, render |
+//! | [`pages`] | what a person sees |
+//! | [`web`] | what all routes share |
+//! | [`dev_s3`] | the embedded S3 for local use |
+//! | [`config`], [`clock`], [`error`] | settings, the only now, every way to fail |
+//! | [`app`], [`cli`] | putting it together, and the command line |
+//!
+//! Nothing may use a module further down that list than the table in `docs/ARCHITECTURE.md` allows; a test holds
+//! the source against it.
 
+pub mod app;
+pub mod cli;
 pub mod clock;
+pub mod config;
 pub mod db;
+#[cfg(feature = "embedded-s3")]
+pub mod dev_s3;
 pub mod domain;
 pub mod error;
+pub mod identity;
+pub mod pages;
+pub mod protocol;
+pub mod signing;
+pub mod storage;
+pub mod uploads;
+pub mod web;

@@ -9,10 +9,12 @@ mod name;
 mod part;
 mod plan;
 mod policy;
+mod principal;
 mod upload;
 
 pub use name::{FileName, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
+pub use principal::{Grant, Principal};
 pub use upload::{Fingerprint, NewUpload, Owner, State, Transfer, Upload, UploadId};

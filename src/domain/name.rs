@@ -4,7 +4,7 @@
 //! `A-Z a-z 0-9 - _ . /`, so every signature version, every store and every old client agrees on its spelling,
 //! and the name that the person knows travels in `Content-Disposition` instead.
 
-use std::fmt;
+use std::fmt::{self, Write as _};
 
 use chrono::{DateTime, Datelike, Utc};
 
@@ -94,7 +94,7 @@ impl FileName {
             if byte.is_ascii_alphanumeric() || b"!#$&+-.^_`|~".contains(&byte) {
                 encoded.push(char::from(byte));
             } else {
-                encoded.push_str(&format!("%{byte:02X}"));
+                let _ = write!(encoded, "%{byte:02X}");
             }
         }
         format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")

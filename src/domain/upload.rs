@@ -49,6 +49,9 @@ impl fmt::Display for UploadId {
     }
 }
 
+/// What visitors' names begin with; no named owner has a colon.
+const VISITOR: &str = "visitor:";
+
 /// Whom an upload belongs to. Every look-up is within one owner.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Owner(String);
@@ -75,7 +78,12 @@ impl Owner {
 
     /// An anonymous visitor; the colon keeps visitors apart from every named owner.
     pub fn visitor(id: &Uuid) -> Self {
-        Self(format!("visitor:{}", id.simple()))
+        Self(format!("{VISITOR}{}", id.simple()))
+    }
+
+    /// Whether this is an anonymous visitor.
+    pub fn is_visitor(&self) -> bool {
+        self.0.starts_with(VISITOR)
     }
 
     /// An owner as the database has it.
@@ -108,12 +116,11 @@ impl Fingerprint {
         size: u64,
         last_modified: Option<DateTime<Utc>>,
     ) -> Self {
-        let text = match claimed {
-            Some(claimed) => format!("claimed\0{size}\0{claimed}"),
-            None => {
-                let changed = last_modified.map_or(0, |time| time.timestamp_millis());
-                format!("file\0{size}\0{changed}\0{}", name.as_str())
-            }
+        let text = if let Some(claimed) = claimed {
+            format!("claimed\0{size}\0{claimed}")
+        } else {
+            let changed = last_modified.map_or(0, |time| time.timestamp_millis());
+            format!("file\0{size}\0{changed}\0{}", name.as_str())
         };
         Self(hex::encode(Sha256::digest(text)))
     }

@@ -1,0 +1,126 @@
+//! The command line: one file a subcommand.
+
+mod keys;
+mod openapi;
+mod serve;
+
+use std::io::IsTerminal as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, Config, LogFormat, Overrides, Sources};
+
+/// The backend that every browser uploader can talk to.
+#[derive(Debug, Parser)]
+#[command(name = "muleteer", version)]
+struct Cli {
+    #[command(subcommand)]
+    command: Option<Command>,
+    #[command(flatten)]
+    settings: SettingsArgs,
+    #[command(flatten)]
+    serve: serve::ServeArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Serve: what a bare `muleteer` does.
+    Serve(serve::ServeArgs),
+    /// Make, list and revoke API keys.
+    Keys {
+        #[command(subcommand)]
+        command: keys::KeysCommand,
+    },
+    /// Bring the database up to date, and nothing else.
+    Migrate,
+    /// Print the OpenAPI document of the native API.
+    Openapi,
+}
+
+/// Where settings come from; good for every subcommand.
+#[derive(Debug, Args)]
+struct SettingsArgs {
+    /// The settings file [default: Rocket.toml, if there is one; or `MULETEER_CONFIG`]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// The profile [default: debug or release, as it was built; or `MULETEER_PROFILE`]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Folder of the SQLite file and of the embedded S3's objects
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+}
+
+/// Runs the program. Exit status: 0 fine, 1 it failed, 2 the command line or the settings cannot be used.
+pub fn run() -> ExitCode {
+    let cli = Cli::parse();
+    let mut overrides: Overrides = Vec::new();
+    if let Some(data) = &cli.settings.data {
+        overrides.push(("data_dir", data.clone()));
+    }
+    let serve_args = match &cli.command {
+        Some(Command::Serve(args)) => Some(args),
+        None => Some(&cli.serve),
+        Some(_) => None,
+    };
+    if let Some(args) = serve_args {
+        overrides.extend(args.overrides());
+    }
+    let sources = Sources::from_process(cli.settings.config, cli.settings.profile, overrides);
+    let config = match config::load(&sources) {
+        Ok(config) => config,
+        Err(error) => {
+            eprintln!("muleteer: {error}");
+            return ExitCode::from(2);
+        }
+    };
+    if let Err(error) = start_logging(&config) {
+        eprintln!("muleteer: log.filter: {error}");
+        return ExitCode::from(2);
+    }
+    match dispatch(cli.command, config) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("muleteer: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
+    // One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = actix_web::rt::Runtime::new;
+    match command {
+        None | Some(Command::Serve(_)) => serve::run(config),
+        Some(Command::Keys { command }) => runtime()?.block_on(keys::run(command, &config)),
+        Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
+        Some(Command::Openapi) => openapi::run(&config),
+    }
+}
+
+async fn migrate(config: &Config) -> anyhow::Result<()> {
+    crate::app::open_database(config)
+        .await?
+        .close()
+        .await
+        .map_err(crate::app::explain)
+}
+
+fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
+    // The signer writes whole canonical queries, session tokens among them, at the finest level; the embedded S3's
+    // library calls every refused request an error.
+    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?
+        .add_directive("aws_sigv4=info".parse()?)
+        .add_directive("s3s=off".parse()?);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match config.log.format {
+        LogFormat::Text => log.init(),
+        LogFormat::Json => log.json().flatten_event(true).init(),
+    }
+    Ok(())
+}

@@ -1,0 +1,90 @@
+//! `muleteer serve`: what most people start.
+
+use clap::Args;
+
+use crate::app::{self, Running, explain};
+use crate::clock::Clock;
+use crate::config::{Config, Overrides};
+use crate::domain::Owner;
+use crate::identity::{Scopes, create_key};
+
+/// Whom the key of the first start belongs to.
+const FIRST_OWNER: &str = "admin";
+
+/// Flags that stand above every other layer of settings.
+#[derive(Debug, Default, Args)]
+pub struct ServeArgs {
+    /// IP address to bind
+    #[arg(long, value_name = "IP")]
+    address: Option<String>,
+    /// TCP port; 0 picks a free one
+    #[arg(long)]
+    port: Option<u16>,
+    /// TCP port of the embedded S3; 0 picks a free one
+    #[arg(long, value_name = "PORT")]
+    s3_port: Option<u16>,
+}
+
+impl ServeArgs {
+    /// The flags as settings.
+    pub fn overrides(&self) -> Overrides {
+        let mut overrides = Overrides::new();
+        if let Some(address) = &self.address {
+            overrides.push(("server.address", address.clone()));
+        }
+        if let Some(port) = self.port {
+            overrides.push(("server.port", port.to_string()));
+        }
+        if let Some(port) = self.s3_port {
+            overrides.push(("dev_s3.port", port.to_string()));
+        }
+        overrides
+    }
+}
+
+/// Serves until a signal ends it.
+///
+/// # Errors
+/// Whatever stands in the way of starting.
+pub fn run(config: Config) -> anyhow::Result<()> {
+    // actix's workers have runtimes of their own; this one carries the embedded S3 and the sweeper.
+    actix_web::rt::System::with_tokio_rt(|| {
+        tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(2)
+            .enable_all()
+            .build()
+            .expect("this machine can start threads")
+    })
+    .block_on(async move {
+        let config_for_words = config.clone();
+        let running = app::start(config, Clock::system()).await?;
+        announce(&running, &config_for_words).await?;
+        running.serve().await
+    })
+}
+
+/// Tells on standard output where everything is. Scripts read the first line.
+async fn announce(running: &Running, config: &Config) -> anyhow::Result<()> {
+    let base = match config.server.public_url.as_str() {
+        "" => format!("http://{}", running.address),
+        url => url.to_owned(),
+    };
+    println!("muleteer listening on http://{}", running.address);
+    if config.protocols.native.enabled {
+        println!("  upload page    {base}/");
+        println!("  API            {base}/docs/");
+    }
+    if let Some(store) = &running.store {
+        println!("  embedded S3    {store}   (for local use: no bucket is configured)");
+    }
+    let keys = running.db.list_keys().await.map_err(explain)?;
+    if keys.is_empty() && config.auth.api_key.is_empty() {
+        let owner = Owner::named(FIRST_OWNER).map_err(|error| anyhow::anyhow!(error.detail))?;
+        let now = Clock::system().now();
+        let key = create_key(&running.db, &owner, Scopes::ALL, now)
+            .await
+            .map_err(explain)?;
+        println!("  admin key      {key}   (told this once; scopes upload and admin)");
+    }
+    Ok(())
+}

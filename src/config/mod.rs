@@ -1,0 +1,384 @@
+//! Settings: their shape and their defaults.
+//!
+//! Separate from `app`, because the file `Rocket.toml.example` is held against these defaults by a test, and
+//! because nothing but plain data may stand here: what the values mean is decided where they are used.
+//! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
+
+mod load;
+mod secret;
+mod validate;
+
+use serde::{Deserialize, Serialize};
+
+pub use load::{LoadError, Overrides, Sources, load};
+pub use secret::Secret;
+
+use crate::domain::MAX_PART_SIZE;
+
+const MIB: u64 = 1 << 20;
+
+/// Everything that can be set.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Folder for the embedded defaults: the SQLite file and the embedded S3's objects.
+    pub data_dir: String,
+    /// Where we listen.
+    pub server: ServerConfig,
+    /// Where uploads and parts are recorded.
+    pub database: DatabaseConfig,
+    /// The bucket that uploads go to.
+    pub s3: S3Config,
+    /// The embedded S3 for local use, which starts when `s3.bucket` is empty.
+    pub dev_s3: DevS3Settings,
+    /// Who may upload.
+    pub auth: AuthConfig,
+    /// What may be uploaded.
+    pub limits: LimitsConfig,
+    /// How uploads are made.
+    pub uploads: UploadsConfig,
+    /// The doors, each of which can be moved and closed.
+    pub protocols: ProtocolsConfig,
+    /// Other sites whose pages may call us.
+    pub cors: CorsConfig,
+    /// What is written to standard error.
+    pub log: LogConfig,
+}
+
+/// Where we listen.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ServerConfig {
+    /// IP address to bind.
+    pub address: String,
+    /// TCP port; 0 picks a free one.
+    pub port: u16,
+    /// Worker threads; 0 takes one a core.
+    pub workers: u16,
+    /// Our address as browsers see it, where a proxy stands in front; empty takes it from the request.
+    pub public_url: String,
+    /// Peers (IP addresses) whose `X-Forwarded-*` headers are believed.
+    pub trusted_proxies: Vec<String>,
+    /// Seconds that running requests get after SIGTERM.
+    pub shutdown_timeout_s: u64,
+}
+
+/// Where uploads and parts are recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DatabaseConfig {
+    /// `sqlite://PATH` or `postgres://…`; empty takes `muleteer.sqlite` in the data folder.
+    pub url: Secret,
+    /// Connections kept open, besides the one that writes part records.
+    pub pool_size: u32,
+}
+
+/// Whether the bucket stands in the path or in the host name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PathStyle {
+    /// In the path with an endpoint of your own, in the host name on AWS.
+    Auto,
+    /// `https://host/bucket/key`
+    Always,
+    /// `https://bucket.host/key`
+    Never,
+}
+
+/// The bucket that uploads go to.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct S3Config {
+    /// The bucket; empty starts the embedded S3.
+    pub bucket: String,
+    /// The bucket's region.
+    pub region: String,
+    /// `https://host[:port]` of a store other than AWS.
+    pub endpoint: String,
+    /// The endpoint as browsers reach it, where it differs from ours.
+    pub public_endpoint: String,
+    /// Whether the bucket stands in the path or in the host name.
+    pub path_style: PathStyle,
+    /// Static credentials; empty asks the standard AWS chain.
+    pub access_key_id: String,
+    /// The static secret.
+    pub secret_access_key: Secret,
+    /// The session token that belongs to temporary static credentials.
+    pub session_token: Secret,
+    /// Profile of the shared AWS files.
+    pub profile: String,
+    /// Seconds that a presigned URL lives, 30 to 604,800 (7 days).
+    pub url_lifetime_s: u64,
+    /// Least bytes of every part but the last that the store takes; 5 MiB on AWS.
+    pub min_part_size: u64,
+}
+
+/// The embedded S3 for local use.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct DevS3Settings {
+    /// IP address to bind.
+    pub address: String,
+    /// TCP port; 0 picks a free one.
+    pub port: u16,
+    /// Its one bucket.
+    pub bucket: String,
+    /// Its access key id.
+    pub access_key_id: String,
+    /// Its secret; empty makes one at the first start and keeps it in the database.
+    pub secret_access_key: Secret,
+    /// Least bytes of every part but the last.
+    pub min_part_size: u64,
+    /// Lets it listen on an address that is not loopback.
+    pub allow_remote: bool,
+}
+
+/// When visitors without any credential may upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Anonymous {
+    /// Only while we listen on a loopback address.
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// Who may upload.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AuthConfig {
+    /// When visitors without any credential may upload; each is known by a signed cookie.
+    pub anonymous: Anonymous,
+    /// One API key with the scopes `upload` and `admin`, owner `default`, besides those in the database.
+    pub api_key: Secret,
+    /// Signs upload tokens and cookies, at least 32 characters; empty makes one and keeps it in the database.
+    pub secret: Secret,
+}
+
+/// What may be uploaded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitsConfig {
+    /// Most bytes of one file.
+    pub max_size: u64,
+    /// Media types that are taken (`video/mp4`, `image/*`); empty takes all.
+    pub types: Vec<String>,
+}
+
+/// How uploads are made.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UploadsConfig {
+    /// How keys are made: `{id}` (required), `{filename}`, `{owner}`, `{yyyy}`, `{mm}`, `{dd}`.
+    pub key_template: String,
+    /// Bytes of a part, unless the client asks for another size or the file needs larger ones.
+    pub part_size: u64,
+    /// Hours without any activity after which an unfinished upload is given up.
+    pub ttl_hours: u64,
+    /// Seconds between two looks for expired uploads.
+    pub sweep_interval_s: u64,
+}
+
+/// The doors.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ProtocolsConfig {
+    /// The native API and the page that uses it.
+    pub native: NativeConfig,
+    /// mule-uploader, first generation.
+    pub mule: MuleConfig,
+}
+
+/// The native API.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct NativeConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address; `/v1` follows.
+    pub path: String,
+}
+
+/// mule-uploader, first generation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MuleConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its addresses: the `ajax_base` of the pages that use it.
+    pub paths: Vec<String>,
+    /// Signs with SigV2 (HMAC-SHA1), which the unmodified script needs; AWS takes it on old buckets only.
+    pub signature_v2: bool,
+    /// Long-term credentials for SigV2 alone; empty takes those of the store. Allow them put, list parts and abort.
+    pub access_key_id: String,
+    /// The secret that belongs to them.
+    pub secret_access_key: Secret,
+    /// The `chunk_size` of the pages that use it, in bytes: the script never tells.
+    pub chunk_size: u64,
+    /// The `content_type` of the pages that use it, which the script sends with every part.
+    pub mime_type: String,
+}
+
+/// Other sites whose pages may call us.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct CorsConfig {
+    /// Origins such as `https://app.example.org`; `*` allows every site, without cookies.
+    pub allowed_origins: Vec<String>,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// What is written to standard error.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LogConfig {
+    /// How log lines look.
+    pub format: LogFormat,
+    /// What is logged, as `info` or `muleteer=debug,warn`.
+    pub filter: String,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            data_dir: "data".into(),
+            server: ServerConfig::default(),
+            database: DatabaseConfig::default(),
+            s3: S3Config::default(),
+            dev_s3: DevS3Settings::default(),
+            auth: AuthConfig::default(),
+            limits: LimitsConfig::default(),
+            uploads: UploadsConfig::default(),
+            protocols: ProtocolsConfig::default(),
+            cors: CorsConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1".into(),
+            port: 8080,
+            workers: 0,
+            public_url: String::new(),
+            trusted_proxies: Vec::new(),
+            shutdown_timeout_s: 30,
+        }
+    }
+}
+
+impl Default for DatabaseConfig {
+    fn default() -> Self {
+        Self {
+            url: Secret::default(),
+            pool_size: 8,
+        }
+    }
+}
+
+impl Default for S3Config {
+    fn default() -> Self {
+        Self {
+            bucket: String::new(),
+            region: "us-east-1".into(),
+            endpoint: String::new(),
+            public_endpoint: String::new(),
+            path_style: PathStyle::Auto,
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+            session_token: Secret::default(),
+            profile: String::new(),
+            url_lifetime_s: 3600,
+            min_part_size: 5 * MIB,
+        }
+    }
+}
+
+impl Default for DevS3Settings {
+    fn default() -> Self {
+        Self {
+            address: "127.0.0.1".into(),
+            port: 8081,
+            bucket: "uploads".into(),
+            access_key_id: "muleteer".into(),
+            secret_access_key: Secret::default(),
+            min_part_size: 5 * MIB,
+            allow_remote: false,
+        }
+    }
+}
+
+impl Default for AuthConfig {
+    fn default() -> Self {
+        Self {
+            anonymous: Anonymous::Auto,
+            api_key: Secret::default(),
+            secret: Secret::default(),
+        }
+    }
+}
+
+impl Default for LimitsConfig {
+    fn default() -> Self {
+        Self {
+            max_size: MAX_PART_SIZE * 10_000,
+            types: Vec::new(),
+        }
+    }
+}
+
+impl Default for UploadsConfig {
+    fn default() -> Self {
+        Self {
+            key_template: "uploads/{yyyy}/{mm}/{dd}/{id}/{filename}".into(),
+            part_size: 6 * MIB,
+            ttl_hours: 168,
+            sweep_interval_s: 300,
+        }
+    }
+}
+
+impl Default for NativeConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/api".into(),
+        }
+    }
+}
+
+impl Default for MuleConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            paths: vec!["/upload-backend".into()],
+            signature_v2: false,
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+            chunk_size: 6 * MIB,
+            mime_type: "application/octet-stream".into(),
+        }
+    }
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self {
+            format: LogFormat::Text,
+            filter: "info".into(),
+        }
+    }
+}

@@ -1,0 +1,296 @@
+//! Which values are impossible, all of them at once.
+//!
+//! Separate from the shape: a rule about two settings belongs to neither of them.
+
+use std::net::IpAddr;
+
+use super::{Anonymous, Config};
+use crate::domain::{KeyTemplate, MAX_PART_SIZE, MediaType};
+
+/// Longest life of a presigned URL: seven days.
+const MAX_URL_LIFETIME_S: u64 = 604_800;
+
+impl Config {
+    /// One sentence for each impossible value, each beginning with the key.
+    pub fn validate(&self) -> Vec<String> {
+        let mut complaints = Complaints(Vec::new());
+        self.check_server(&mut complaints);
+        self.check_s3(&mut complaints);
+        self.check_uploads(&mut complaints);
+        self.check_doors(&mut complaints);
+        complaints.0
+    }
+
+    /// Whether visitors without any credential may upload.
+    pub fn admits_anonymous(&self) -> bool {
+        match self.auth.anonymous {
+            Anonymous::On => true,
+            Anonymous::Off => false,
+            Anonymous::Auto => self
+                .server
+                .address
+                .parse()
+                .is_ok_and(|ip: IpAddr| ip.is_loopback()),
+        }
+    }
+
+    /// Whether the embedded S3 takes the place of a real store.
+    pub fn uses_embedded_store(&self) -> bool {
+        self.s3.bucket.is_empty()
+    }
+
+    /// The database's address, with the default in the data folder.
+    pub fn database_url(&self) -> String {
+        let url = self.database.url.expose();
+        if url.is_empty() {
+            return format!("sqlite://{}/muleteer.sqlite", self.data_dir.trim_end_matches('/'));
+        }
+        // `DATABASE_PATH` of the chunk server is a bare file name.
+        if url.contains("://") {
+            url.to_owned()
+        } else {
+            format!("sqlite://{url}")
+        }
+    }
+
+    fn check_server(&self, complaints: &mut Complaints) {
+        let ip = |text: &str| text.parse::<IpAddr>().is_ok();
+        complaints.unless(
+            ip(&self.server.address),
+            "server.address",
+            "must be an IP address",
+        );
+        complaints.unless(
+            ip(&self.dev_s3.address),
+            "dev_s3.address",
+            "must be an IP address",
+        );
+        for proxy in &self.server.trusted_proxies {
+            complaints.unless(
+                ip(proxy),
+                "server.trusted_proxies",
+                &format!("\"{proxy}\" is no IP address"),
+            );
+        }
+        let url = &self.server.public_url;
+        complaints.unless(url.is_empty() || is_origin(url), "server.public_url", ORIGIN);
+        complaints.unless(
+            (1..=256).contains(&self.database.pool_size),
+            "database.pool_size",
+            "must be 1 to 256",
+        );
+        let scheme = self.database_url();
+        let known = ["sqlite://", "postgres://", "postgresql://"]
+            .iter()
+            .any(|s| scheme.starts_with(s));
+        complaints.unless(known, "database.url", "must begin with sqlite:// or postgres://");
+        let secret = self.auth.secret.expose();
+        complaints.unless(
+            secret.is_empty() || secret.len() >= 32,
+            "auth.secret",
+            "must have at least 32 characters",
+        );
+        let key = self.auth.api_key.expose();
+        complaints.unless(
+            key.is_empty() || key.len() >= 16,
+            "auth.api_key",
+            "must have at least 16 characters",
+        );
+    }
+
+    fn check_s3(&self, complaints: &mut Complaints) {
+        let s3 = &self.s3;
+        for (key, url) in [
+            ("s3.endpoint", &s3.endpoint),
+            ("s3.public_endpoint", &s3.public_endpoint),
+        ] {
+            complaints.unless(url.is_empty() || is_origin(url), key, ORIGIN);
+        }
+        complaints.unless(
+            (30..=MAX_URL_LIFETIME_S).contains(&s3.url_lifetime_s) || self.uses_embedded_store(),
+            "s3.url_lifetime_s",
+            "must be 30 to 604800 seconds",
+        );
+        complaints.unless(
+            s3.url_lifetime_s >= 1,
+            "s3.url_lifetime_s",
+            "must be at least one second",
+        );
+        complaints.unless(!s3.region.is_empty(), "s3.region", "must not be empty");
+        complaints.unless(
+            s3.access_key_id.is_empty() == s3.secret_access_key.is_empty() || self.uses_embedded_store(),
+            "s3.access_key_id",
+            "must be given together with s3.secret_access_key",
+        );
+        if self.uses_embedded_store() {
+            let local = self
+                .dev_s3
+                .address
+                .parse()
+                .is_ok_and(|ip: IpAddr| ip.is_loopback());
+            complaints.unless(
+                local || self.dev_s3.allow_remote,
+                "dev_s3.address",
+                "the embedded S3 is for local use: bind it to loopback, or set dev_s3.allow_remote",
+            );
+            complaints.unless(
+                cfg!(feature = "embedded-s3"),
+                "s3.bucket",
+                "this build has no embedded S3",
+            );
+        }
+    }
+
+    fn check_uploads(&self, complaints: &mut Complaints) {
+        if let Err(reason) = KeyTemplate::new(&self.uploads.key_template) {
+            complaints.unless(false, "uploads.key_template", &reason);
+        }
+        let min = self.min_part_size();
+        complaints.unless(
+            (min..=MAX_PART_SIZE).contains(&self.uploads.part_size),
+            "uploads.part_size",
+            &format!("must be {min} to {MAX_PART_SIZE} bytes"),
+        );
+        complaints.unless(min >= 1, "s3.min_part_size", "must be at least 1");
+        complaints.unless(
+            (1..=8760).contains(&self.uploads.ttl_hours),
+            "uploads.ttl_hours",
+            "must be 1 to 8760 (a year)",
+        );
+        complaints.unless(
+            self.uploads.sweep_interval_s >= 1,
+            "uploads.sweep_interval_s",
+            "must be at least 1",
+        );
+        complaints.unless(self.limits.max_size >= 1, "limits.max_size", "must be at least 1");
+        for kind in &self.limits.types {
+            complaints.unless(
+                MediaType::new(kind).is_ok(),
+                "limits.types",
+                &format!("\"{kind}\" is no media type such as video/mp4 or image/*"),
+            );
+        }
+    }
+
+    /// Least bytes of a part of the store in use.
+    pub fn min_part_size(&self) -> u64 {
+        if self.uses_embedded_store() {
+            self.dev_s3.min_part_size
+        } else {
+            self.s3.min_part_size
+        }
+    }
+
+    fn check_doors(&self, complaints: &mut Complaints) {
+        let path = |text: &str| {
+            text.len() > 1
+                && text.starts_with('/')
+                && !text.ends_with('/')
+                && text
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+        };
+        complaints.unless(path(&self.protocols.native.path), "protocols.native.path", PATH);
+        for mount in &self.protocols.mule.paths {
+            complaints.unless(path(mount), "protocols.mule.paths", PATH);
+        }
+        let mule = &self.protocols.mule;
+        complaints.unless(
+            mule.chunk_size >= 1,
+            "protocols.mule.chunk_size",
+            "must be at least 1",
+        );
+        complaints.unless(
+            mule.access_key_id.is_empty() == mule.secret_access_key.is_empty(),
+            "protocols.mule.access_key_id",
+            "must be given together with protocols.mule.secret_access_key",
+        );
+        // A charset parameter is rewritten by browsers on the completing POST alone, which breaks SigV2.
+        complaints.unless(
+            MediaType::new(&mule.mime_type).is_ok() && !mule.mime_type.contains(';'),
+            "protocols.mule.mime_type",
+            "must be a media type without parameters",
+        );
+        for origin in &self.cors.allowed_origins {
+            complaints.unless(
+                origin == "*" || is_origin(origin),
+                "cors.allowed_origins",
+                &format!("\"{origin}\" is no origin such as https://app.example.org"),
+            );
+        }
+    }
+}
+
+const ORIGIN: &str = "must be http:// or https:// with a host and no path";
+const PATH: &str = "must begin with / and must not end with one";
+
+/// `http(s)://host[:port]` and nothing else.
+fn is_origin(text: &str) -> bool {
+    let rest = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
+    rest.is_some_and(|host| {
+        !host.is_empty()
+            && host
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+    })
+}
+
+struct Complaints(Vec<String>);
+
+impl Complaints {
+    fn unless(&mut self, fine: bool, key: &str, sentence: &str) {
+        if !fine {
+            self.0.push(format!("{key}: {sentence}"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn all_impossible_values_are_named_at_once() {
+        let mut config = Config::default();
+        config.server.address = "localhost".into();
+        config.uploads.key_template = "{filename}".into();
+        config.uploads.part_size = 1;
+        config.cors.allowed_origins = vec!["app.example.org".into()];
+
+        let complaints = config.validate();
+
+        let keys: Vec<&str> = complaints.iter().filter_map(|c| c.split(':').next()).collect();
+        assert_eq!(
+            keys,
+            [
+                "server.address",
+                "uploads.key_template",
+                "uploads.part_size",
+                "cors.allowed_origins"
+            ]
+        );
+    }
+
+    #[test]
+    fn anonymous_visitors_are_admitted_on_loopback_alone_unless_the_operator_says_otherwise() {
+        let mut config = Config::default();
+        assert!(config.admits_anonymous());
+        config.server.address = "0.0.0.0".into();
+        assert!(!config.admits_anonymous());
+        config.auth.anonymous = Anonymous::On;
+        assert!(config.admits_anonymous());
+    }
+
+    #[test]
+    fn the_embedded_store_is_not_bound_beyond_loopback_unless_told() {
+        let mut config = Config::default();
+        config.dev_s3.address = "0.0.0.0".into();
+        assert_eq!(config.validate().len(), 1);
+
+        config.dev_s3.allow_remote = true;
+
+        assert!(config.validate().is_empty());
+    }
+}

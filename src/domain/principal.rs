@@ -1,0 +1,104 @@
+//! Who is asking, and what they may reach.
+//!
+//! Separate from the ways of proving it (keys, tokens, cookies): a verb only asks what this caller may touch.
+
+use super::upload::{Owner, UploadId};
+use crate::error::Error;
+
+/// What a caller may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grant {
+    /// Begin uploads, and everything with those of one's own.
+    Upload,
+    /// Look at and end everybody's uploads, begin none.
+    Admin,
+    /// Both.
+    UploadAndAdmin,
+    /// Everything with one upload, which exists already.
+    OneUpload(UploadId),
+}
+
+/// Somebody we know, mapped to an owner.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose uploads are theirs.
+    pub owner: Owner,
+    /// What they may do.
+    pub grant: Grant,
+}
+
+impl Principal {
+    /// A caller with a grant.
+    pub fn new(owner: Owner, grant: Grant) -> Self {
+        Self { owner, grant }
+    }
+
+    /// Whether this caller sees everybody's uploads.
+    pub fn is_admin(&self) -> bool {
+        matches!(self.grant, Grant::Admin | Grant::UploadAndAdmin)
+    }
+
+    /// Whether this caller may begin uploads.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where they may not.
+    pub fn may_begin(&self) -> Result<(), Error> {
+        match self.grant {
+            Grant::Upload | Grant::UploadAndAdmin => Ok(()),
+            Grant::Admin => Err(Error::Forbidden("this key may look at uploads but not begin any")),
+            Grant::OneUpload(_) => Err(Error::Forbidden(
+                "an upload's token is good for that upload alone",
+            )),
+        }
+    }
+
+    /// Within whose uploads this caller may look for `id`: `None` means everybody's.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] where the caller's token is for another upload.
+    pub fn reach(&self, id: &UploadId) -> Result<Option<&Owner>, Error> {
+        match &self.grant {
+            Grant::OneUpload(only) if only != id => Err(Error::NotFound("upload")),
+            Grant::Admin | Grant::UploadAndAdmin => Ok(None),
+            Grant::Upload | Grant::OneUpload(_) => Ok(Some(&self.owner)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn owner() -> Owner {
+        Owner::named("anna").unwrap()
+    }
+
+    #[test]
+    fn a_token_reaches_its_own_upload_and_no_other() {
+        let own = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
+        let other = UploadId::generate("2026-01-01T00:00:01Z".parse().unwrap());
+        let holder = Principal::new(owner(), Grant::OneUpload(own.clone()));
+
+        assert_eq!(holder.reach(&own).unwrap(), Some(&owner()));
+        assert!(matches!(holder.reach(&other), Err(Error::NotFound(_))));
+        assert!(matches!(holder.may_begin(), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn only_an_admin_looks_beyond_one_owner() {
+        let id = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
+
+        assert!(
+            Principal::new(owner(), Grant::Admin)
+                .reach(&id)
+                .unwrap()
+                .is_none()
+        );
+        assert!(
+            Principal::new(owner(), Grant::Upload)
+                .reach(&id)
+                .unwrap()
+                .is_some()
+        );
+    }
+}

@@ -1,0 +1,263 @@
+//! Who is asking: API keys, upload tokens and visitors' cookies, each turned into a [`Principal`].
+//!
+//! Separate from `web`, which only knows where in a request each of them stands, and from `uploads`, which only
+//! asks what a principal may reach.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use chrono::{DateTime, TimeDelta, Utc};
+use secrecy::SecretString;
+use sha2::{Digest, Sha256};
+use subtle::ConstantTimeEq;
+use uuid::Uuid;
+
+use crate::clock::Clock;
+use crate::db::{ApiKeyRecord, Database};
+use crate::domain::{Grant, Owner, Principal, Upload, UploadId};
+use crate::error::Error;
+use crate::signing::{Tokens, UploadClaim};
+
+/// What every key of ours begins with, so that scanners for leaked secrets can know it.
+const KEY_PREFIX: &str = "mule_";
+
+/// The owner of the one key that the settings name.
+const CONFIGURED_OWNER: &str = "default";
+
+/// What an API key may do; at least one of the two.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Scopes {
+    /// Begin uploads, and everything with one's own.
+    pub upload: bool,
+    /// Look at and end everybody's.
+    pub admin: bool,
+}
+
+impl Scopes {
+    /// Both.
+    pub const ALL: Self = Self {
+        upload: true,
+        admin: true,
+    };
+
+    /// Reads `upload`, `admin` or both with a comma between.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `scopes` for anything else.
+    pub fn parse(text: &str) -> Result<Self, Error> {
+        let mut scopes = Self {
+            upload: false,
+            admin: false,
+        };
+        for word in text.split(',').map(str::trim) {
+            match word {
+                "upload" => scopes.upload = true,
+                "admin" => scopes.admin = true,
+                other => {
+                    let detail = format!("\"{other}\" is no scope; the scopes are upload and admin");
+                    return Err(Error::invalid("scopes", detail));
+                }
+            }
+        }
+        Ok(scopes)
+    }
+
+    /// The scopes that a grant comes from; none for an upload's token.
+    pub fn of(grant: &Grant) -> Self {
+        match grant {
+            Grant::Upload => Self {
+                upload: true,
+                admin: false,
+            },
+            Grant::Admin => Self {
+                upload: false,
+                admin: true,
+            },
+            Grant::UploadAndAdmin => Self::ALL,
+            Grant::OneUpload(_) => Self {
+                upload: false,
+                admin: false,
+            },
+        }
+    }
+
+    /// The scopes' names.
+    pub fn names(self) -> Vec<&'static str> {
+        [("upload", self.upload), ("admin", self.admin)]
+            .into_iter()
+            .filter_map(|(n, on)| on.then_some(n))
+            .collect()
+    }
+
+    fn grant(self) -> Grant {
+        match (self.upload, self.admin) {
+            (true, true) => Grant::UploadAndAdmin,
+            (false, true) => Grant::Admin,
+            _ => Grant::Upload,
+        }
+    }
+}
+
+impl fmt::Display for Scopes {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.names().join(","))
+    }
+}
+
+/// A fresh visitor, and the cookie value that will prove it.
+#[derive(Debug, Clone)]
+pub struct NewVisitor {
+    /// Who the visitor is from now on.
+    pub principal: Principal,
+    /// What the browser keeps.
+    pub cookie: String,
+}
+
+/// Knows keys, tokens and cookies.
+pub struct Identity {
+    db: Database,
+    clock: Clock,
+    tokens: Tokens,
+    configured_key: Option<String>,
+    anonymous: bool,
+    token_lifetime: TimeDelta,
+}
+
+/// How [`Identity`] is set up.
+pub struct IdentitySettings {
+    /// Signs tokens and cookies; at least 32 characters.
+    pub secret: SecretString,
+    /// The one key that the settings name; empty for none.
+    pub api_key: String,
+    /// Whether visitors without any credential may upload.
+    pub anonymous: bool,
+    /// How long an upload's token is good.
+    pub token_lifetime: TimeDelta,
+}
+
+impl Identity {
+    /// Everything that tells who is asking.
+    pub fn new(db: Database, clock: Clock, settings: &IdentitySettings) -> Self {
+        let key = &settings.api_key;
+        Self {
+            db,
+            clock,
+            tokens: Tokens::new(&settings.secret),
+            configured_key: (!key.is_empty()).then(|| hash(key)),
+            anonymous: settings.anonymous,
+            token_lifetime: settings.token_lifetime,
+        }
+    }
+
+    /// Whether visitors without any credential may upload.
+    pub fn admits_anonymous(&self) -> bool {
+        self.anonymous
+    }
+
+    /// The holder of an API key.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
+    pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
+        let hash = hash(key);
+        if self
+            .configured_key
+            .as_ref()
+            .is_some_and(|own| own.as_bytes().ct_eq(hash.as_bytes()).into())
+        {
+            return Ok(Principal::new(
+                Owner::recorded(CONFIGURED_OWNER.into()),
+                Grant::UploadAndAdmin,
+            ));
+        }
+        let record = self.db.find_key(&hash).await?;
+        let record = record.ok_or(Error::Unauthenticated(
+            "this API key is not known here, or was revoked",
+        ))?;
+        let scopes = Scopes::parse(&record.scopes).map_err(Error::internal)?;
+        Ok(Principal::new(record.owner, scopes.grant()))
+    }
+
+    /// The holder of an upload's token.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a token that is not ours or has expired.
+    pub fn by_token(&self, token: &str) -> Result<Principal, Error> {
+        let claim = self
+            .tokens
+            .read_upload(token, self.clock.now())
+            .ok_or(Error::Unauthenticated(
+                "this upload token is not ours, or has expired",
+            ))?;
+        let id = UploadId::parse(&claim.upload_id)?;
+        Ok(Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id)))
+    }
+
+    /// The visitor behind a cookie, while visitors are admitted.
+    pub fn by_cookie(&self, value: &str) -> Option<Principal> {
+        let id = self.tokens.read_visitor(value).filter(|_| self.anonymous)?;
+        let id = Uuid::parse_str(id).ok()?;
+        Some(Principal::new(Owner::visitor(&id), Grant::Upload))
+    }
+
+    /// A visitor whom nobody has seen before, while visitors are admitted.
+    pub fn new_visitor(&self) -> Option<NewVisitor> {
+        if !self.anonymous {
+            return None;
+        }
+        let id = Uuid::new_v4();
+        let principal = Principal::new(Owner::visitor(&id), Grant::Upload);
+        Some(NewVisitor {
+            principal,
+            cookie: self.tokens.for_visitor(&id.simple().to_string()),
+        })
+    }
+
+    /// The bearer token of one upload, so that a browser never has to hold an API key.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be made.
+    pub fn upload_token(&self, upload: &Upload) -> Result<String, Error> {
+        let claim = UploadClaim {
+            upload_id: upload.id.to_string(),
+            owner: upload.owner.as_str().to_owned(),
+        };
+        self.tokens
+            .for_upload(&claim, self.clock.now(), self.token_lifetime)
+            .map_err(Error::internal)
+    }
+}
+
+/// Makes an API key and records its hash: the key itself is told this once.
+///
+/// # Errors
+/// [`Error::Unavailable`] from the database.
+pub async fn create_key(
+    db: &Database,
+    owner: &Owner,
+    scopes: Scopes,
+    now: DateTime<Utc>,
+) -> Result<String, Error> {
+    let mut random = [0; 32];
+    random[..16].copy_from_slice(Uuid::new_v4().as_bytes());
+    random[16..].copy_from_slice(Uuid::new_v4().as_bytes());
+    // 244 random bits, spread by the hash so that none stands still.
+    let key = format!("{KEY_PREFIX}{}", URL_SAFE_NO_PAD.encode(Sha256::digest(random)));
+    let record = ApiKeyRecord {
+        id: Uuid::now_v7().simple().to_string(),
+        owner: owner.clone(),
+        scopes: scopes.to_string(),
+        hash: hash(&key),
+        hint: key.chars().take(KEY_PREFIX.len() + 4).collect(),
+        created_at: now,
+        revoked_at: None,
+    };
+    db.insert_key(record).await?;
+    Ok(key)
+}
+
+/// What is stored of a key. It is long and random, so a plain hash is as good as a slow one.
+fn hash(key: &str) -> String {
+    hex::encode(Sha256::digest(key))
+}

@@ -1,0 +1,92 @@
+//! What a person sees: the uploader page, and a page for each type of problem.
+//!
+//! Separate from the protocols, because pages are read and not parsed. Templates only display.
+
+use actix_web::web::{Data, Path, ServiceConfig, get, resource};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+
+use crate::error::Error;
+use crate::uploads::Uploads;
+use crate::web::auth;
+use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
+
+/// What the pages have to know of the settings.
+#[derive(Debug, Clone)]
+pub struct PageSettings {
+    /// The native API's address; `None` while it is switched off, and then there is no uploader page.
+    pub api: Option<String>,
+    /// Whether visitors without any credential may upload.
+    pub anonymous: bool,
+    /// Whether the files go to the embedded S3.
+    pub embedded_store: bool,
+}
+
+#[derive(Template)]
+#[template(path = "uploader.html")]
+struct UploaderPage<'a> {
+    base: &'static str,
+    api: &'a str,
+    version: &'static str,
+    anonymous: bool,
+    max_size: u64,
+    part_size: u64,
+    embedded_store: bool,
+}
+
+#[derive(Template)]
+#[template(path = "problem.html")]
+struct ProblemPage {
+    base: &'static str,
+    version: &'static str,
+    kind: &'static Kind,
+}
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+type Page = Result<HttpResponse, Failure<ProblemDocument>>;
+
+/// The pages' addresses.
+pub fn routes(config: &mut ServiceConfig) {
+    config.service(resource("/").route(get().to(uploader)));
+    config.service(resource("/problems/{slug}").route(get().to(problem)));
+}
+
+async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
+    let api = settings.api.as_deref().ok_or(Error::NotFound("page"))?;
+    // A newcomer becomes a visitor here, so that the page's first request is already known.
+    match auth::caller_or_newcomer(&request).await {
+        Ok(_) | Err(Error::Unauthenticated(_) | Error::Forbidden(_)) => {}
+        Err(error) => return Err(error.into()),
+    }
+    let policy = uploads.policy();
+    render(&UploaderPage {
+        base: "",
+        api,
+        version: VERSION,
+        anonymous: settings.anonymous,
+        max_size: policy.max_size(),
+        part_size: policy.parts.preferred,
+        embedded_store: settings.embedded_store,
+    })
+}
+
+async fn problem(slug: Path<String>) -> Page {
+    let kind = KINDS
+        .iter()
+        .find(|kind| kind.slug == *slug)
+        .ok_or(Error::NotFound("problem type"))?;
+    render(&ProblemPage {
+        base: "",
+        version: VERSION,
+        kind,
+    })
+}
+
+fn render(page: &impl Template) -> Page {
+    let html = page.render().map_err(Error::internal)?;
+    Ok(HttpResponse::Ok()
+        .content_type("text/html; charset=utf-8")
+        .insert_header(("Cache-Control", "no-cache"))
+        .body(html))
+}

@@ -1,0 +1,266 @@
+//! The native API, version 1: what the page and the kit speak.
+//!
+//! JSON both ways, times in RFC 3339, sizes in bytes, errors as problem documents. The OpenAPI document is made
+//! from these handlers and shapes.
+
+mod openapi;
+mod requests;
+mod views;
+
+use actix_web::http::header::CACHE_CONTROL;
+use actix_web::web::{Data, Path, Payload, Query, ServiceConfig, scope};
+use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, post, put};
+use serde::Serialize;
+
+pub use openapi::document;
+use requests::{CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
+use views::{SessionView, SignaturesView, UploadPage, UploadView};
+
+use super::Protocol;
+use crate::config::ProtocolsConfig;
+use crate::domain::{Principal, UploadId};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::uploads::{ArrivedPart, Status, Uploads};
+use crate::web::problem::{Failure, ProblemDocument};
+use crate::web::{auth, body};
+
+/// The native API.
+pub const PROTOCOL: Protocol = Protocol {
+    name: "native",
+    title: "Native API",
+    mounts,
+    routes,
+};
+
+type Answer = Result<HttpResponse, Failure<ProblemDocument>>;
+
+fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
+    if settings.native.enabled {
+        vec![format!("{}/v1", settings.native.path)]
+    } else {
+        Vec::new()
+    }
+}
+
+fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
+    services.service(
+        scope(mount)
+            .service(session)
+            .service(create)
+            .service(list)
+            .service(sign)
+            .service(record_one)
+            .service(record_many)
+            .service(complete)
+            .service(show)
+            .service(abort),
+    );
+}
+
+/// Who is asking, and what they may send. Never refuses: a wrong key is answered with kind `none`.
+#[utoipa::path(tag = "session", responses((status = 200, body = SessionView)))]
+#[get("/session")]
+async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
+    let caller = match auth::caller_or_newcomer(&request).await {
+        Ok(caller) => Some(caller),
+        Err(Error::Unauthenticated(_) | Error::Forbidden(_)) => None,
+        Err(error) => return Err(error.into()),
+    };
+    let view = SessionView::new(
+        caller.as_ref(),
+        identity.admits_anonymous(),
+        uploads.policy(),
+        uploads.now(),
+    );
+    Ok(fresh(HttpResponse::Ok(), &view))
+}
+
+/// Begins an upload, or goes on with the unfinished one of the same file: then `parts` is what the store holds.
+#[utoipa::path(tag = "uploads", request_body = CreateUpload, responses(
+    (status = 201, description = "A new upload", body = UploadView),
+    (status = 200, description = "An unfinished upload of the same file goes on", body = UploadView),
+    (status = 400, description = "`errors` names each bad field"),
+    (status = 401, description = "Nobody we know is asking"),
+    (status = 413, description = "`limit` is the most bytes of one file"),
+    (status = 415, description = "The media type is not accepted"),
+))]
+#[post("/uploads")]
+async fn create(
+    request: HttpRequest,
+    payload: Payload,
+    identity: Data<Identity>,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let wanted: CreateUpload = body::json(&request, payload).await?;
+    let resume = wanted.resume;
+    let new = wanted.parse(PROTOCOL.name)?;
+    let caller = auth::caller_or_newcomer(&request).await?;
+    let begun = uploads.create(&caller, new, resume).await?;
+    let answer = if begun.resumed {
+        HttpResponse::Ok()
+    } else {
+        HttpResponse::Created()
+    };
+    Ok(fresh(answer, &view(&begun.status, &uploads, &identity)?))
+}
+
+/// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
+#[utoipa::path(tag = "uploads", request_body = SignParts, params(("id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = SignaturesView),
+        (status = 400, description = "`errors` names each bad field"),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "The upload has ended; `state` says how"),
+    ))]
+#[post("/uploads/{id}/signatures")]
+async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let wanted: SignParts = body::json(&request, payload).await?;
+    let signed = uploads
+        .sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count))
+        .await?;
+    Ok(fresh(
+        HttpResponse::Ok(),
+        &SignaturesView::new(&signed, wanted.format),
+    ))
+}
+
+/// Records that a part has arrived in the store (`chunk_loaded`); the same again does no harm.
+#[utoipa::path(tag = "uploads", request_body = RecordOnePart,
+    params(("id" = String, Path, description = "The upload"), ("number" = u32, Path, description = "The part, from 1")),
+    responses(
+        (status = 204, description = "Recorded, durably"),
+        (status = 400, description = "The upload has no such part, or it has another size"),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "The upload was given up"),
+    ))]
+#[put("/uploads/{id}/parts/{number}")]
+async fn record_one(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    payload: Payload,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let (id, number) = path.into_inner();
+    let (caller, id) = caller_and_id(&request, &id).await?;
+    let number = number
+        .parse()
+        .map_err(|_| Error::invalid("number", "a part's number is made of digits"))?;
+    let part: RecordOnePart = body::json(&request, payload).await?;
+    let part = ArrivedPart {
+        number,
+        size: Some(part.size),
+        etag: part.etag,
+    };
+    uploads.record(&caller, &id, vec![part]).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Records that several parts have arrived; all of them or none.
+#[utoipa::path(tag = "uploads", request_body = RecordParts, params(("id" = String, Path, description = "The upload")),
+    responses(
+        (status = 204, description = "Recorded, durably"),
+        (status = 400, description = "The upload has no such part, or it has another size"),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "The upload was given up"),
+    ))]
+#[post("/uploads/{id}/parts")]
+async fn record_many(
+    request: HttpRequest,
+    path: Path<String>,
+    payload: Payload,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let wanted: RecordParts = body::json(&request, payload).await?;
+    uploads.record(&caller, &id, wanted.parse()?).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// The upload, with the parts that the store holds.
+#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
+    (status = 200, body = UploadView),
+    (status = 404, description = "Not there, or not yours"),
+))]
+#[get("/uploads/{id}")]
+async fn show(
+    request: HttpRequest,
+    path: Path<String>,
+    identity: Data<Identity>,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let status = uploads.status(&caller, &id).await?;
+    Ok(fresh(HttpResponse::Ok(), &view(&status, &uploads, &identity)?))
+}
+
+/// Completes the upload: we list the parts ourselves and refuse gaps. Asked again, the answer is the same.
+#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
+    (status = 200, body = UploadView),
+    (status = 404, description = "Not there, or not yours"),
+    (status = 409, description = "`defects` names the parts that are missing or of another size"),
+    (status = 410, description = "The store has dropped the multipart upload; begin again"),
+))]
+#[post("/uploads/{id}/complete")]
+async fn complete(
+    request: HttpRequest,
+    path: Path<String>,
+    identity: Data<Identity>,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let upload = uploads.complete(&caller, &id).await?;
+    let status = Status {
+        upload,
+        parts: Vec::new(),
+    };
+    Ok(fresh(HttpResponse::Ok(), &view(&status, &uploads, &identity)?))
+}
+
+/// Gives the upload up and drops its parts; the same again does no harm.
+#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
+    (status = 204, description = "Given up"),
+    (status = 404, description = "Not there, or not yours"),
+    (status = 409, description = "It is complete"),
+))]
+#[delete("/uploads/{id}")]
+async fn abort(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    uploads.abort(&caller, &id).await?;
+    Ok(HttpResponse::NoContent().finish())
+}
+
+/// Uploads, newest first, in cursor pages: with the scope `admin` everybody's, else your own.
+#[utoipa::path(tag = "uploads", params(ListUploads), responses(
+    (status = 200, body = UploadPage),
+    (status = 400, description = "`errors` names each bad parameter"),
+    (status = 403, description = "Somebody else's uploads need the scope `admin`"),
+))]
+#[get("/uploads")]
+async fn list(request: HttpRequest, uploads: Data<Uploads>) -> Answer {
+    let query = Query::<ListUploads>::from_query(request.query_string())
+        .map_err(|error| Error::invalid("query", error.to_string()))?;
+    let caller = auth::caller_or_newcomer(&request).await?;
+    let listing = uploads.list(&caller, query.into_inner().parse()?).await?;
+    Ok(fresh(HttpResponse::Ok(), &UploadPage::new(&listing, &uploads)))
+}
+
+async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, UploadId), Error> {
+    let caller = auth::caller(request).await?;
+    Ok((caller, UploadId::parse(id)?))
+}
+
+fn view(status: &Status, uploads: &Uploads, identity: &Identity) -> Result<UploadView, Error> {
+    let token = identity.upload_token(&status.upload)?;
+    Ok(UploadView::new(
+        status,
+        uploads.location(&status.upload.key),
+        token,
+    ))
+}
+
+/// Answers hold tokens and signatures: nothing may keep them.
+fn fresh(mut answer: HttpResponseBuilder, body: &impl Serialize) -> HttpResponse {
+    answer.insert_header((CACHE_CONTROL, "no-store")).json(body)
+}

@@ -1,0 +1,55 @@
+//! The OpenAPI document, made from the handlers' own attributes.
+
+use utoipa::OpenApi;
+use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
+use utoipa::openapi::{OpenApi as Document, SecurityRequirement, Server};
+
+/// What the attributes cannot say is added in [`document`].
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Muleteer",
+        description = "Begins, signs, records, completes and looks up uploads whose bytes go straight from the \
+                       browser to S3. Times are RFC 3339 in UTC, sizes are bytes, errors are problem documents \
+                       (RFC 9457) whose types are described at their own addresses."
+    ),
+    paths(
+        super::session,
+        super::create,
+        super::list,
+        super::show,
+        super::sign,
+        super::record_one,
+        super::record_many,
+        super::complete,
+        super::abort
+    ),
+    tags(
+        (name = "uploads", description = "One file on its way to one object"),
+        (name = "session", description = "Who is asking")
+    )
+)]
+struct Api;
+
+/// The document for an API mounted at `mount`.
+pub fn document(mount: &str) -> Document {
+    let mut document = Api::openapi();
+    document.servers = Some(vec![Server::new(mount)]);
+    let key = SecurityScheme::ApiKey(ApiKey::Header(ApiKeyValue::new("X-API-Key")));
+    let token = SecurityScheme::Http(
+        HttpBuilder::new()
+            .scheme(HttpAuthScheme::Bearer)
+            .bearer_format("JWT")
+            .build(),
+    );
+    let components = document.components.get_or_insert_default();
+    components.add_security_scheme("api_key", key);
+    components.add_security_scheme("upload_token", token);
+    document.security = Some(vec![
+        SecurityRequirement::new("api_key", Vec::<String>::new()),
+        SecurityRequirement::new("upload_token", Vec::<String>::new()),
+        // A visitor's cookie, where visitors are admitted.
+        SecurityRequirement::default(),
+    ]);
+    document
+}

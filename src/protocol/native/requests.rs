@@ -1,0 +1,293 @@
+//! The JSON that comes in, turned into domain words at once, with every bad field named.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
+
+use crate::domain::{FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, UploadId};
+use crate::error::{Error, FieldError};
+use crate::uploads::{ArrivedPart, ListingQuery};
+
+/// Most members of `metadata`, and most characters of a member's name and value.
+const MAX_METADATA: (usize, usize, usize) = (50, 128, 1024);
+
+/// Longest fingerprint that a client may send.
+const MAX_FINGERPRINT: usize = 200;
+
+/// The file that a client is about to send.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CreateUpload {
+    /// Its name, 1 to 1,024 bytes of UTF-8 without control characters.
+    filename: String,
+    /// Its bytes.
+    size: u64,
+    /// Its media type; `application/octet-stream` if absent or empty.
+    #[serde(default)]
+    content_type: Option<String>,
+    /// When it was last changed: RFC 3339, or milliseconds since 1970.
+    #[serde(default)]
+    #[schema(value_type = Option<String>)]
+    last_modified: Option<Value>,
+    /// The client's own mark of the file, at most 200 characters. Without it a file is known by name, size and
+    /// time of the last change.
+    #[serde(default)]
+    fingerprint: Option<String>,
+    /// Whatever the application wants to keep beside the upload: at most 50 members.
+    #[serde(default)]
+    metadata: BTreeMap<String, String>,
+    /// Bytes of a part; larger ones are used where the file would need more than 10,000.
+    #[serde(default)]
+    part_size: Option<u64>,
+    /// Whether an unfinished upload of the same file may go on.
+    #[serde(default = "yes")]
+    pub resume: bool,
+}
+
+fn yes() -> bool {
+    true
+}
+
+impl CreateUpload {
+    /// The file in domain words.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming every bad field at once.
+    pub fn parse(self, protocol: &'static str) -> Result<NewUpload, Error> {
+        let mut bad = Vec::new();
+        let filename = FileName::new(&self.filename)
+            .map_err(|error| bad.push(error))
+            .ok();
+        let content_type = match self.content_type.as_deref() {
+            None | Some("") => Some(MediaType::default()),
+            Some(text) => MediaType::new(text).map_err(|error| bad.push(error)).ok(),
+        };
+        let last_modified = moment(self.last_modified.as_ref()).unwrap_or_else(|error| {
+            bad.push(error);
+            None
+        });
+        if self
+            .fingerprint
+            .as_ref()
+            .is_some_and(|f| f.is_empty() || f.chars().count() > MAX_FINGERPRINT)
+        {
+            bad.push(FieldError::new(
+                "fingerprint",
+                format!("has 1 to {MAX_FINGERPRINT} characters"),
+            ));
+        }
+        check_metadata(&self.metadata, &mut bad);
+        match (filename, content_type) {
+            (Some(filename), Some(content_type)) if bad.is_empty() => Ok(NewUpload {
+                filename,
+                size: self.size,
+                content_type,
+                last_modified,
+                fingerprint: self.fingerprint,
+                metadata: self.metadata,
+                part_size: self.part_size,
+                protocol,
+            }),
+            _ => Err(Error::Invalid(bad)),
+        }
+    }
+}
+
+fn moment(value: Option<&Value>) -> Result<Option<DateTime<Utc>>, FieldError> {
+    let time = match value {
+        None | Some(Value::Null) => return Ok(None),
+        // Before the year 10000, so that every database can hold it.
+        Some(Value::Number(ms)) => ms
+            .as_i64()
+            .filter(|ms| (0..253_402_300_800_000).contains(ms))
+            .and_then(DateTime::from_timestamp_millis),
+        Some(Value::String(text)) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()),
+        Some(_) => None,
+    };
+    let wanted = "is RFC 3339 such as 2026-05-05T10:00:00Z, or milliseconds since 1970";
+    time.map(Some)
+        .ok_or_else(|| FieldError::new("last_modified", wanted))
+}
+
+fn check_metadata(metadata: &BTreeMap<String, String>, bad: &mut Vec<FieldError>) {
+    let (members, name, value) = MAX_METADATA;
+    if metadata.len() > members {
+        bad.push(FieldError::new(
+            "metadata",
+            format!("has at most {members} members"),
+        ));
+    }
+    for (key, text) in metadata {
+        if key.is_empty() || key.chars().count() > name || text.chars().count() > value {
+            let field = format!("metadata.{}", key.chars().take(40).collect::<String>());
+            let detail = format!("a name has 1 to {name} characters, a value at most {value}");
+            bad.push(FieldError::new(field, detail));
+        }
+    }
+}
+
+/// Part numbers as text or as a list.
+#[derive(Debug, ToSchema)]
+#[serde(untagged)]
+pub enum Selection {
+    /// Such as `1-1000` or `3,7,20-29`.
+    Text(String),
+    /// Such as `[3, 7]`.
+    List(Vec<u64>),
+}
+
+impl<'de> Deserialize<'de> for Selection {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let wanted = || D::Error::custom("is text such as \"1-1000\" or a list of numbers such as [3, 7]");
+        match Value::deserialize(deserializer)? {
+            Value::String(text) => Ok(Self::Text(text)),
+            Value::Array(list) => {
+                let numbers: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
+                numbers.map(Self::List).ok_or_else(wanted)
+            }
+            _ => Err(wanted()),
+        }
+    }
+}
+
+impl Selection {
+    /// The numbers, held against the upload's.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `parts`.
+    pub fn parse(&self, part_count: u32) -> Result<PartSet, Error> {
+        match self {
+            Self::Text(text) => PartSet::parse(text, part_count),
+            Self::List(numbers) => PartSet::from_numbers(numbers.iter().copied(), part_count),
+        }
+    }
+}
+
+/// How signatures are told.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SignatureFormat {
+    /// A whole URL for each part.
+    #[default]
+    Full,
+    /// What all URLs share, once, and a number and a signature for each part.
+    Compact,
+}
+
+/// Which parts to sign.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SignParts {
+    /// Which parts: `"1-1000"`, `"3,7"` or `[3, 7]`.
+    pub parts: Selection,
+    /// How to tell.
+    #[serde(default)]
+    pub format: SignatureFormat,
+}
+
+/// One part that has arrived; its number is in the address.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordOnePart {
+    /// Its bytes.
+    pub size: u64,
+    /// The store's `ETag`, where the client could read it.
+    #[serde(default)]
+    pub etag: Option<String>,
+}
+
+/// Parts that have arrived.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordParts {
+    /// At most 10,000.
+    parts: Vec<RecordPart>,
+}
+
+/// One part that has arrived.
+#[derive(Debug, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RecordPart {
+    /// Its number, from 1.
+    number: u64,
+    /// Its bytes.
+    size: u64,
+    /// The store's `ETag`, where the client could read it.
+    #[serde(default)]
+    etag: Option<String>,
+}
+
+impl RecordParts {
+    /// The parts in the verbs' words.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for an empty or an overlong list.
+    pub fn parse(self) -> Result<Vec<ArrivedPart>, Error> {
+        if self.parts.is_empty() || self.parts.len() > MAX_PARTS as usize {
+            return Err(Error::invalid("parts", format!("has 1 to {MAX_PARTS} members")));
+        }
+        let arrived = |part: RecordPart| ArrivedPart {
+            number: part.number,
+            size: Some(part.size),
+            etag: part.etag,
+        };
+        Ok(self.parts.into_iter().map(arrived).collect())
+    }
+}
+
+/// Which uploads to list; every parameter narrows.
+#[derive(Debug, Default, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields, default)]
+#[into_params(parameter_in = Query)]
+pub struct ListUploads {
+    /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
+    state: Option<String>,
+    /// Exactly this file name.
+    filename: Option<String>,
+    /// Exactly this object key.
+    key: Option<String>,
+    /// Exactly this multipart upload id of the store.
+    upload_id: Option<String>,
+    /// Whose uploads; somebody else's need the scope `admin`.
+    owner: Option<String>,
+    /// `next_cursor` of the page before.
+    cursor: Option<String>,
+    /// Most uploads on the page: 50 if absent, at most 200.
+    limit: Option<u32>,
+}
+
+impl ListUploads {
+    /// The query in the verbs' words.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming `state`, `cursor` or `limit`.
+    pub fn parse(self) -> Result<ListingQuery, Error> {
+        let state = self.state.filter(|text| !text.is_empty()).map(|text| {
+            State::parse(&text).ok_or_else(|| {
+                let known: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+                Error::invalid("state", format!("is one of {}", known.join(", ")))
+            })
+        });
+        let cursor = self.cursor.filter(|text| !text.is_empty()).map(|text| {
+            UploadId::parse(&text)
+                .map_err(|_| Error::invalid("cursor", "is the next_cursor of an earlier page"))
+        });
+        if self.limit.is_some_and(|limit| !(1..=200).contains(&limit)) {
+            return Err(Error::invalid("limit", "is 1 to 200"));
+        }
+        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        Ok(ListingQuery {
+            owner: given(self.owner),
+            state: state.transpose()?,
+            filename: given(self.filename),
+            key: given(self.key),
+            multipart_id: given(self.upload_id),
+            cursor: cursor.transpose()?,
+            limit: self.limit,
+        })
+    }
+}

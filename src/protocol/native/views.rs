@@ -1,0 +1,333 @@
+//! The JSON that goes out.
+
+use std::collections::BTreeMap;
+
+use chrono::{DateTime, Utc};
+use serde::Serialize;
+use utoipa::ToSchema;
+
+use super::requests::SignatureFormat;
+use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart};
+use crate::identity::Scopes;
+use crate::uploads::{Listing, Signature, SignedParts, Status, UploadSummary, Uploads};
+
+/// A part that the store holds.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct PartView {
+    /// From 1.
+    number: u16,
+    /// Bytes.
+    size: u64,
+    /// The store's tag.
+    etag: String,
+}
+
+impl From<&StoredPart> for PartView {
+    fn from(part: &StoredPart) -> Self {
+        Self {
+            number: part.number.get(),
+            size: part.size,
+            etag: part.etag.clone(),
+        }
+    }
+}
+
+/// An upload.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadView {
+    /// Our id.
+    id: String,
+    /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
+    state: &'static str,
+    /// `direct`: the bytes go straight to the store.
+    transfer: &'static str,
+    /// The object's bucket.
+    bucket: String,
+    /// The object's key, made by us.
+    key: String,
+    /// The store's id of the multipart upload; `null` for an empty file, which needs none.
+    upload_id: Option<String>,
+    /// The file's name.
+    filename: String,
+    /// The file's bytes.
+    size: u64,
+    /// Its media type.
+    content_type: String,
+    /// Bytes of every part but the last.
+    part_size: u64,
+    /// How many parts; 0 for an empty file, which can be completed at once.
+    part_count: u32,
+    /// The parts that the store holds, each of the right size; empty once the upload has ended.
+    parts: Vec<PartView>,
+    /// Whatever the application keeps beside it.
+    metadata: BTreeMap<String, String>,
+    /// A bearer token for this upload alone.
+    token: String,
+    /// When it began.
+    created_at: DateTime<Utc>,
+    /// When it is given up if nothing happens.
+    expires_at: DateTime<Utc>,
+    /// The finished object's address; `null` before.
+    location: Option<String>,
+    /// The finished object's tag.
+    etag: Option<String>,
+}
+
+impl UploadView {
+    /// The upload with its address once it is complete.
+    pub fn new(status: &Status, location: String, token: String) -> Self {
+        let upload = &status.upload;
+        let complete = upload.state == State::Complete;
+        Self {
+            id: upload.id.to_string(),
+            state: upload.state.as_str(),
+            transfer: upload.transfer.as_str(),
+            bucket: upload.bucket.clone(),
+            key: upload.key.to_string(),
+            upload_id: upload.multipart_id.clone(),
+            filename: upload.filename.as_str().to_owned(),
+            size: upload.size,
+            content_type: upload.content_type.as_str().to_owned(),
+            part_size: upload.part_size,
+            part_count: upload.plan().part_count(),
+            parts: status.parts.iter().map(PartView::from).collect(),
+            metadata: upload.metadata.clone(),
+            token,
+            created_at: upload.created_at,
+            expires_at: upload.expires_at,
+            location: complete.then_some(location),
+            etag: upload.etag.clone(),
+        }
+    }
+}
+
+/// Signed parts, in one of two formats.
+#[derive(Debug, Serialize, ToSchema)]
+#[serde(untagged)]
+pub enum SignaturesView {
+    /// A whole URL for each part.
+    Full {
+        /// When the URLs die.
+        expires_at: DateTime<Utc>,
+        /// One for each part, ascending.
+        signatures: Vec<SignedPartView>,
+    },
+    /// `url = head + number + middle + signature + tail`
+    Compact {
+        /// When the URLs die.
+        expires_at: DateTime<Utc>,
+        /// What stands before the number.
+        head: String,
+        /// What stands between number and signature.
+        middle: String,
+        /// What stands after the signature; often empty.
+        tail: String,
+        /// `[number, signature]`, ascending.
+        #[schema(value_type = Vec<(u16, String)>)]
+        signatures: Vec<(u16, HexSignature)>,
+    },
+}
+
+/// A door for one part.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SignedPartView {
+    /// The part.
+    number: u16,
+    /// Where to PUT its bytes.
+    url: String,
+    /// Headers that are signed and must be sent. Browsers send `Content-Length` by themselves.
+    #[schema(value_type = BTreeMap<String, String>)]
+    headers: SignedHeaders,
+}
+
+/// The headers of one part's request.
+#[derive(Debug, Serialize)]
+pub struct SignedHeaders {
+    #[serde(rename = "Content-Length")]
+    content_length: String,
+}
+
+/// A signature in hexadecimal, kept on the stack.
+#[derive(Debug)]
+pub struct HexSignature(Signature);
+
+impl Serialize for HexSignature {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.0.as_str())
+    }
+}
+
+impl SignaturesView {
+    /// Signs and tells.
+    pub fn new(signed: &SignedParts, format: SignatureFormat) -> Self {
+        let signer = signed.signer();
+        let expires_at = signed.expires_at();
+        match format {
+            SignatureFormat::Full => {
+                let door = |number: u16, size: u64| SignedPartView {
+                    number,
+                    url: signer.url(number, size),
+                    headers: SignedHeaders {
+                        content_length: size.to_string(),
+                    },
+                };
+                let signatures = signed
+                    .parts()
+                    .map(|(number, size)| door(number.get(), size))
+                    .collect();
+                Self::Full {
+                    expires_at,
+                    signatures,
+                }
+            }
+            SignatureFormat::Compact => {
+                let sign = |number: u16, size: u64| (number, HexSignature(signer.sign(number, size)));
+                Self::Compact {
+                    expires_at,
+                    head: signer.head().to_owned(),
+                    middle: signer.middle().to_owned(),
+                    tail: signer.tail().to_owned(),
+                    signatures: signed
+                        .parts()
+                        .map(|(number, size)| sign(number.get(), size))
+                        .collect(),
+                }
+            }
+        }
+    }
+}
+
+/// One upload in a list.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadLine {
+    id: String,
+    state: &'static str,
+    transfer: &'static str,
+    protocol: String,
+    owner: String,
+    filename: String,
+    size: u64,
+    bucket: String,
+    key: String,
+    upload_id: Option<String>,
+    part_size: u64,
+    part_count: u32,
+    /// Parts whose arrival was recorded.
+    parts_recorded: u64,
+    /// Their bytes.
+    bytes_recorded: u64,
+    created_at: DateTime<Utc>,
+    updated_at: DateTime<Utc>,
+    expires_at: DateTime<Utc>,
+    location: Option<String>,
+}
+
+/// One page of uploads.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct UploadPage {
+    /// Newest first.
+    uploads: Vec<UploadLine>,
+    /// Ask with it as `cursor` for the next page; `null` on the last.
+    next_cursor: Option<String>,
+}
+
+impl UploadPage {
+    /// The page in JSON words.
+    pub fn new(listing: &Listing, uploads: &Uploads) -> Self {
+        let line = |summary: &UploadSummary| {
+            let upload = &summary.upload;
+            UploadLine {
+                id: upload.id.to_string(),
+                state: upload.state.as_str(),
+                transfer: upload.transfer.as_str(),
+                protocol: upload.protocol.clone(),
+                owner: upload.owner.to_string(),
+                filename: upload.filename.as_str().to_owned(),
+                size: upload.size,
+                bucket: upload.bucket.clone(),
+                key: upload.key.to_string(),
+                upload_id: upload.multipart_id.clone(),
+                part_size: upload.part_size,
+                part_count: upload.plan().part_count(),
+                parts_recorded: summary.parts_recorded,
+                bytes_recorded: summary.bytes_recorded,
+                created_at: upload.created_at,
+                updated_at: upload.updated_at,
+                expires_at: upload.expires_at,
+                location: (upload.state == State::Complete).then(|| uploads.location(&upload.key)),
+            }
+        };
+        Self {
+            uploads: listing.uploads.iter().map(line).collect(),
+            next_cursor: listing.next.as_ref().map(ToString::to_string),
+        }
+    }
+}
+
+/// Who is asking, and what they may send.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct SessionView {
+    /// Whose uploads are theirs; `null` for nobody.
+    owner: Option<String>,
+    /// `api-key`, `upload-token`, `anonymous` or `none`.
+    kind: &'static str,
+    /// What they may do.
+    scopes: Vec<&'static str>,
+    /// Whether visitors without any credential may upload.
+    anonymous_allowed: bool,
+    /// What may be uploaded.
+    limits: LimitsView,
+    /// Our clock, so that no page has to trust its own.
+    server_time: DateTime<Utc>,
+}
+
+/// What may be uploaded.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct LimitsView {
+    /// Most bytes of one file.
+    max_size: u64,
+    /// Bytes of a part, unless more are needed.
+    default_part_size: u64,
+    /// Least bytes of every part but the last.
+    min_part_size: u64,
+    /// Most parts of one file.
+    max_parts: u32,
+    /// Accepted media types; empty for all.
+    types: Vec<String>,
+}
+
+impl SessionView {
+    /// What `caller` is told.
+    pub fn new(
+        caller: Option<&Principal>,
+        anonymous_allowed: bool,
+        policy: &Policy,
+        server_time: DateTime<Utc>,
+    ) -> Self {
+        let kind = match caller {
+            None => "none",
+            Some(caller) if caller.owner.is_visitor() => "anonymous",
+            Some(Principal {
+                grant: Grant::OneUpload(_),
+                ..
+            }) => "upload-token",
+            Some(_) => "api-key",
+        };
+        Self {
+            owner: caller.map(|caller| caller.owner.to_string()),
+            kind,
+            scopes: caller
+                .map(|caller| Scopes::of(&caller.grant).names())
+                .unwrap_or_default(),
+            anonymous_allowed,
+            limits: LimitsView {
+                max_size: policy.max_size(),
+                default_part_size: policy.parts.preferred,
+                min_part_size: policy.parts.min,
+                max_parts: MAX_PARTS,
+                types: policy.types.clone(),
+            },
+            server_time,
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! The S3 operations that this product uses, each as method, query and headers.
+//!
+//! It is separate so that what an operation *is* stands in one place, whichever signature version signs it.
+
+use http::Method;
+
+use super::shape::Shape;
+use super::{PART_NUMBERS, SigningError};
+
+/// What S3 is to store with an object.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct ObjectHeaders<'a> {
+    /// `Content-Type`; S3 stores `binary/octet-stream` without it.
+    pub content_type: Option<&'a str>,
+    /// `Content-Disposition`, in ASCII: a name beyond that goes into `filename*` (RFC 6266).
+    pub content_disposition: Option<&'a str>,
+    /// Any other header by name and value, such as `x-amz-meta-…` or `x-amz-server-side-encryption`.
+    pub extra: &'a [(&'a str, &'a str)],
+}
+
+/// One request to S3: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_Operations_Amazon_Simple_Storage_Service.html>.
+///
+/// The operations on the bucket itself take no notice of the key that they are signed with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Operation<'a> {
+    /// Begins a multipart upload.
+    CreateMultipartUpload {
+        /// What to store with the object.
+        headers: ObjectHeaders<'a>,
+    },
+    /// Sends one part, of exactly this length: S3 refuses any other, because `Content-Length` is signed.
+    UploadPart {
+        /// As S3 gave it.
+        upload_id: &'a str,
+        /// 1 to 10,000.
+        part_number: u16,
+        /// Bytes of the part.
+        content_length: u64,
+    },
+    /// One page of the parts that S3 holds.
+    ListParts {
+        /// As S3 gave it.
+        upload_id: &'a str,
+        /// The last part number of the page before; `None` for the first page.
+        marker: Option<u16>,
+        /// Most parts on the page; S3 gives at most 1,000, and that many when it is `None`.
+        max_parts: Option<u16>,
+    },
+    /// Joins the parts; their list is the body.
+    CompleteMultipartUpload {
+        /// As S3 gave it.
+        upload_id: &'a str,
+    },
+    /// Drops the upload and its parts.
+    AbortMultipartUpload {
+        /// As S3 gave it.
+        upload_id: &'a str,
+    },
+    /// Sends a whole object.
+    PutObject {
+        /// Bytes of the object; signed when given, so that S3 refuses any other length.
+        content_length: Option<u64>,
+        /// What to store with the object.
+        headers: ObjectHeaders<'a>,
+    },
+    /// Reads an object.
+    GetObject {
+        /// A `Range` header, such as `bytes=0-9`.
+        range: Option<&'a str>,
+    },
+    /// Asks for an object's size, ETag and headers.
+    HeadObject,
+    /// Removes an object.
+    DeleteObject,
+    /// One page of the multipart uploads under way in the bucket.
+    ListMultipartUploads {
+        /// Only uploads whose key starts so.
+        prefix: Option<&'a str>,
+        /// `NextKeyMarker` of the page before.
+        key_marker: Option<&'a str>,
+        /// `NextUploadIdMarker` of the page before.
+        upload_id_marker: Option<&'a str>,
+        /// Most uploads on the page; S3 gives at most 1,000.
+        max_uploads: Option<u16>,
+    },
+    /// Asks whether the bucket is there and ours.
+    HeadBucket,
+    /// Makes the bucket.
+    CreateBucket,
+    /// Reads the bucket's CORS rules.
+    GetBucketCors,
+    /// Replaces the bucket's CORS rules; the rules are the body.
+    PutBucketCors {
+        /// Base64 of the body's MD5, which S3 demands here.
+        content_md5: &'a str,
+    },
+}
+
+impl<'a> Operation<'a> {
+    /// Spells the operation out and checks everything that came from outside.
+    pub(super) fn shape(self) -> Result<Shape<'a>, SigningError> {
+        match self {
+            Self::CreateMultipartUpload { headers } => Shape::object(Method::POST)
+                .flag("uploads")
+                .object_headers(headers),
+            Self::UploadPart {
+                upload_id,
+                part_number,
+                content_length,
+            } => {
+                if !PART_NUMBERS.contains(&part_number) {
+                    return Err(SigningError::PartNumber(part_number));
+                }
+                let shape = Shape::object(Method::PUT).number("partNumber", part_number);
+                Ok(shape.upload(upload_id)?.length(Some(content_length)))
+            }
+            Self::ListParts {
+                upload_id,
+                marker,
+                max_parts,
+            } => Ok(Shape::object(Method::GET)
+                .upload(upload_id)?
+                .optional_number("max-parts", max_parts)
+                .optional_number("part-number-marker", marker)),
+            Self::CompleteMultipartUpload { upload_id } => Shape::object(Method::POST).upload(upload_id),
+            Self::AbortMultipartUpload { upload_id } => Shape::object(Method::DELETE).upload(upload_id),
+            Self::PutObject {
+                content_length,
+                headers,
+            } => Ok(Shape::object(Method::PUT)
+                .object_headers(headers)?
+                .length(content_length)),
+            Self::GetObject { range } => Shape::object(Method::GET).header("range", range),
+            Self::HeadObject => Ok(Shape::object(Method::HEAD)),
+            Self::DeleteObject => Ok(Shape::object(Method::DELETE)),
+            Self::ListMultipartUploads {
+                prefix,
+                key_marker,
+                upload_id_marker,
+                max_uploads,
+            } => Ok(Shape::bucket(Method::GET)
+                .flag("uploads")
+                .text("prefix", prefix)
+                .text("key-marker", key_marker)
+                .text("upload-id-marker", upload_id_marker)
+                .optional_number("max-uploads", max_uploads)),
+            Self::HeadBucket => Ok(Shape::bucket(Method::HEAD)),
+            Self::CreateBucket => Ok(Shape::bucket(Method::PUT)),
+            Self::GetBucketCors => Ok(Shape::bucket(Method::GET).flag("cors")),
+            Self::PutBucketCors { content_md5 } => Shape::bucket(Method::PUT)
+                .flag("cors")
+                .header("content-md5", Some(content_md5)),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::signing::{AddressingStyle, BucketLocation};
+
+    fn url(operation: Operation<'_>) -> Result<String, SigningError> {
+        let location =
+            BucketLocation::new("https://s3.example", "media", AddressingStyle::Path, "eu-west-1").unwrap();
+        operation.shape()?.url(&location, "a b")
+    }
+
+    #[test]
+    fn each_operation_has_the_query_that_s3_documents() {
+        let upload_id = "up/load+1==";
+        assert_eq!(
+            url(Operation::UploadPart {
+                upload_id,
+                part_number: 7,
+                content_length: 1
+            })
+            .unwrap(),
+            "https://s3.example/media/a%20b?partNumber=7&uploadId=up%2Fload%2B1%3D%3D"
+        );
+        assert_eq!(
+            url(Operation::ListParts {
+                upload_id: "u",
+                marker: Some(1000),
+                max_parts: Some(50)
+            })
+            .unwrap(),
+            "https://s3.example/media/a%20b?uploadId=u&max-parts=50&part-number-marker=1000"
+        );
+        assert_eq!(
+            url(Operation::CreateMultipartUpload {
+                headers: ObjectHeaders::default()
+            })
+            .unwrap(),
+            "https://s3.example/media/a%20b?uploads"
+        );
+        let listing = Operation::ListMultipartUploads {
+            prefix: Some("u/é"),
+            key_marker: None,
+            upload_id_marker: None,
+            max_uploads: Some(10),
+        };
+        assert_eq!(
+            url(listing).unwrap(),
+            "https://s3.example/media?uploads&prefix=u%2F%C3%A9&max-uploads=10"
+        );
+    }
+
+    #[test]
+    fn part_numbers_outside_one_to_ten_thousand_are_refused() {
+        for part_number in [0, 10_001] {
+            let refused = url(Operation::UploadPart {
+                upload_id: "u",
+                part_number,
+                content_length: 1,
+            });
+            assert!(matches!(refused, Err(SigningError::PartNumber(number)) if number == part_number));
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! Our own tokens: the bearer token of one upload, and the cookie value of one visitor.
+//!
+//! Separate from the S3 signatures beside it: these are ours to make and to read, with a secret that never
+//! signs anything else (each use derives its own key).
+
+use chrono::{DateTime, TimeDelta, Utc};
+use hmac::{Hmac, KeyInit, Mac};
+use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
+use secrecy::{ExposeSecret, SecretBox, SecretString};
+use serde::{Deserialize, Serialize};
+use sha2::Sha256;
+
+/// Whom our tokens are for, so that no other JWT under the same secret passes for one.
+const AUDIENCE: &str = "muleteer:upload";
+
+/// Makes and reads tokens.
+pub struct Tokens {
+    upload: SecretBox<[u8; 32]>,
+    visitor: SecretBox<[u8; 32]>,
+}
+
+/// What an upload's token says: <https://www.rfc-editor.org/rfc/rfc7519#section-4.1>.
+#[derive(Debug, Serialize, Deserialize)]
+struct Claims {
+    sub: String,
+    own: String,
+    aud: String,
+    exp: i64,
+}
+
+/// What a good token tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UploadClaim {
+    /// The upload it is for.
+    pub upload_id: String,
+    /// Whose upload that is.
+    pub owner: String,
+}
+
+impl Tokens {
+    /// Tokens under one secret of at least 32 characters.
+    pub fn new(secret: &SecretString) -> Self {
+        let derive =
+            |purpose: &str| SecretBox::new(Box::new(mac(secret.expose_secret().as_bytes(), purpose)));
+        Self {
+            upload: derive("upload token"),
+            visitor: derive("visitor cookie"),
+        }
+    }
+
+    /// A token for one upload, good for `lifetime`.
+    ///
+    /// # Errors
+    /// Whatever the encoder says; with these claims, a fault of ours.
+    pub fn for_upload(
+        &self,
+        claim: &UploadClaim,
+        now: DateTime<Utc>,
+        lifetime: TimeDelta,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let claims = Claims {
+            sub: claim.upload_id.clone(),
+            own: claim.owner.clone(),
+            aud: AUDIENCE.into(),
+            exp: (now + lifetime).timestamp(),
+        };
+        let key = EncodingKey::from_secret(self.upload.expose_secret());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+    }
+
+    /// What a token tells, if it is ours and still good at `now`.
+    pub fn read_upload(&self, token: &str, now: DateTime<Utc>) -> Option<UploadClaim> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.set_audience(&[AUDIENCE]);
+        // Held against our own clock below, which tests can move.
+        rules.validate_exp = false;
+        let key = DecodingKey::from_secret(self.upload.expose_secret());
+        let claims = jsonwebtoken::decode::<Claims>(token, &key, &rules).ok()?.claims;
+        (claims.exp > now.timestamp()).then_some(UploadClaim {
+            upload_id: claims.sub,
+            owner: claims.own,
+        })
+    }
+
+    /// A cookie value that only we can make: the visitor's id and its authentication code.
+    pub fn for_visitor(&self, id: &str) -> String {
+        format!("{id}.{}", hex::encode(mac(self.visitor.expose_secret(), id)))
+    }
+
+    /// The visitor's id, if the cookie value is ours.
+    pub fn read_visitor<'a>(&self, value: &'a str) -> Option<&'a str> {
+        let (id, code) = value.split_once('.')?;
+        let code = hex::decode(code).ok()?;
+        let mut expected = Hmac::<Sha256>::new_from_slice(self.visitor.expose_secret()).ok()?;
+        expected.update(id.as_bytes());
+        expected.verify_slice(&code).ok().map(|()| id)
+    }
+}
+
+fn mac(key: &[u8], text: &str) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes keys of any length");
+    mac.update(text.as_bytes());
+    mac.finalize().into_bytes().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tokens(secret: &str) -> Tokens {
+        Tokens::new(&SecretString::from(secret.to_owned()))
+    }
+
+    fn now() -> DateTime<Utc> {
+        "2026-01-01T00:00:00Z".parse().unwrap()
+    }
+
+    fn claim() -> UploadClaim {
+        UploadClaim {
+            upload_id: "u1".into(),
+            owner: "anna".into(),
+        }
+    }
+
+    #[test]
+    fn a_token_tells_what_was_put_in_until_it_expires() {
+        let tokens = tokens("a secret of more than thirty-two characters");
+        let token = tokens.for_upload(&claim(), now(), TimeDelta::hours(1)).unwrap();
+
+        assert_eq!(tokens.read_upload(&token, now()), Some(claim()));
+        assert_eq!(tokens.read_upload(&token, now() + TimeDelta::hours(1)), None);
+    }
+
+    #[test]
+    fn a_token_under_another_secret_or_without_any_is_nothing() {
+        let token = tokens("one")
+            .for_upload(&claim(), now(), TimeDelta::hours(1))
+            .unwrap();
+        let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJ1MSIsIm93biI6ImFubmEifQ.";
+
+        assert_eq!(tokens("two").read_upload(&token, now()), None);
+        assert_eq!(tokens("one").read_upload(unsigned, now()), None);
+        assert_eq!(tokens("one").read_upload("", now()), None);
+    }
+
+    #[test]
+    fn a_visitor_cannot_become_another() {
+        let tokens = tokens("one");
+        let value = tokens.for_visitor("v1");
+
+        assert_eq!(tokens.read_visitor(&value), Some("v1"));
+        assert_eq!(tokens.read_visitor(&value.replace("v1", "v2")), None);
+        assert_eq!(tokens.read_visitor("v1."), None);
+    }
+}

@@ -1,0 +1,381 @@
+//! The store's requests: each verb is one signed request, asked again where that may help.
+//!
+//! Separate from `signing`, which sends nothing, and from `s3_answers`, which knows how stores differ. Of the
+//! clients' own requests this module only makes the signer: their bytes never pass through here.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+
+use super::credentials::CredentialSource;
+use super::s3_answers::Answer;
+use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
+use crate::error::Error;
+use crate::signing::{
+    BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload,
+    SignedRequest, SigningError, SigningKeys, v2, v4,
+};
+
+/// How often a request is sent at most, with these pauses between.
+const PAUSES: [Duration; 3] = [
+    Duration::from_millis(100),
+    Duration::from_millis(400),
+    Duration::from_secs(1),
+];
+
+/// Joining ten thousand parts may take a store minutes; all else is quick.
+const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Most pages of a part list: ten of a thousand, and room for stores with smaller pages.
+const MAX_PAGES: usize = 200;
+
+/// How a bucket is reached.
+#[derive(Debug, Clone)]
+pub struct StoreSettings {
+    /// The bucket as we reach it.
+    pub location: BucketLocation,
+    /// The bucket as browsers reach it.
+    pub public_location: BucketLocation,
+    /// How long a presigned URL lives.
+    pub url_lifetime: Duration,
+    /// A long-term key for SigV2 alone, which its clients can use where it is given.
+    pub signature_v2: Option<Credentials>,
+}
+
+/// One bucket.
+pub struct S3Store {
+    settings: StoreSettings,
+    credentials: CredentialSource,
+    keys: SigningKeys,
+    http: reqwest::Client,
+}
+
+/// An object as `HeadObject` shows it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct StoredObject {
+    /// Bytes.
+    pub size: u64,
+    /// The store's tag.
+    pub etag: Option<String>,
+}
+
+impl S3Store {
+    /// A store with its own connections.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] where the TLS roots of this machine cannot be read.
+    pub fn new(settings: StoreSettings, credentials: CredentialSource) -> Result<Self, Error> {
+        let http = reqwest::Client::builder()
+            .connect_timeout(Duration::from_secs(10))
+            .redirect(reqwest::redirect::Policy::none())
+            .build()
+            .map_err(Error::internal)?;
+        Ok(Self {
+            settings,
+            credentials,
+            keys: SigningKeys::new(),
+            http,
+        })
+    }
+
+    /// The bucket's name.
+    pub fn bucket(&self) -> &str {
+        self.settings.location.bucket()
+    }
+
+    /// The address of an object as browsers reach it.
+    pub fn public_url(&self, key: &ObjectKey) -> String {
+        self.settings.public_location.url(key.as_str())
+    }
+
+    /// Where browsers send parts to, as `scheme://host[:port]`.
+    pub fn public_origin(&self) -> String {
+        self.settings.public_location.origin()
+    }
+
+    /// Asks whether the bucket is there and we may use it.
+    pub async fn check(&self, now: DateTime<Utc>) -> Result<(), Error> {
+        let listing = Operation::ListMultipartUploads {
+            prefix: None,
+            key_marker: None,
+            upload_id_marker: None,
+            max_uploads: Some(1),
+        };
+        self.send(listing, "", now, Bytes::new())
+            .await?
+            .success()
+            .map(drop)
+    }
+
+    /// Begins a multipart upload: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
+    /// Type and name travel with the object.
+    pub async fn begin(
+        &self,
+        key: &ObjectKey,
+        kind: &MediaType,
+        name: &FileName,
+        now: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let disposition = name.content_disposition();
+        let headers = object_headers(kind, &disposition);
+        let create = Operation::CreateMultipartUpload { headers };
+        self.send(create, key.as_str(), now, Bytes::new())
+            .await?
+            .multipart_id()
+    }
+
+    /// All parts that the store holds, ascending: every page of
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html>.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] for an upload that the store does not know.
+    pub async fn list_parts(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<StoredPart>, Error> {
+        let mut all: Vec<StoredPart> = Vec::new();
+        let mut marker = None;
+        for _ in 0..MAX_PAGES {
+            let list = Operation::ListParts {
+                upload_id,
+                marker,
+                max_parts: Some(1000),
+            };
+            let (page, next) = self.send(list, key.as_str(), now, Bytes::new()).await?.parts()?;
+            all.extend(page);
+            // A marker that does not move on would go round for ever.
+            match next.filter(|next| marker.is_none_or(|seen| *next > seen)) {
+                Some(next) => marker = Some(next),
+                None => break,
+            }
+        }
+        all.sort_unstable_by_key(|part| part.number);
+        all.dedup_by_key(|part| part.number);
+        Ok(all)
+    }
+
+    /// Joins the parts, all of them, in order; gives the object's tag where the store tells it:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] also when an earlier request joined them already; [`Error::StoreRefused`].
+    pub async fn finish(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        parts: &[StoredPart],
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, Error> {
+        let complete = Operation::CompleteMultipartUpload { upload_id };
+        self.send(complete, key.as_str(), now, completion_list(parts))
+            .await?
+            .completed_etag()
+    }
+
+    /// Drops a multipart upload; one that the store does not know is fine.
+    pub async fn abort(&self, key: &ObjectKey, upload_id: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        let abort = Operation::AbortMultipartUpload { upload_id };
+        match self.send(abort, key.as_str(), now, Bytes::new()).await?.success() {
+            Ok(_) | Err(Error::Vanished) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// The object under `key`, if there is one.
+    pub async fn head(&self, key: &ObjectKey, now: DateTime<Utc>) -> Result<Option<StoredObject>, Error> {
+        let answer = self
+            .send(Operation::HeadObject, key.as_str(), now, Bytes::new())
+            .await?;
+        // A HEAD has no body that could name an error code.
+        if answer.status == 404 {
+            return Ok(None);
+        }
+        let answer = answer.success()?;
+        Ok(answer.content_length.map(|size| StoredObject {
+            size,
+            etag: answer.etag,
+        }))
+    }
+
+    /// Stores an object of no bytes: some stores take no multipart upload without any.
+    pub async fn put_empty(
+        &self,
+        key: &ObjectKey,
+        kind: &MediaType,
+        name: &FileName,
+        now: DateTime<Utc>,
+    ) -> Result<Option<String>, Error> {
+        let disposition = name.content_disposition();
+        let headers = object_headers(kind, &disposition);
+        let put = Operation::PutObject {
+            content_length: Some(0),
+            headers,
+        };
+        Ok(self
+            .send(put, key.as_str(), now, Bytes::new())
+            .await?
+            .success()?
+            .etag)
+    }
+
+    /// A signer for the parts of one upload, as browsers will send them.
+    pub async fn part_signer(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<PartSigner, Error> {
+        let credentials = self.credentials.current(now).await?;
+        let upload = MultipartUpload {
+            key: key.as_str(),
+            upload_id,
+        };
+        let location = &self.settings.public_location;
+        PartSigner::new(
+            &self.keys,
+            location,
+            &credentials,
+            upload,
+            now,
+            self.settings.url_lifetime,
+        )
+        .map_err(unsigned)
+    }
+
+    /// A presigned URL for one request of the browser, and when it dies.
+    pub async fn presign(
+        &self,
+        operation: Operation<'_>,
+        key: &ObjectKey,
+        now: DateTime<Utc>,
+    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        let credentials = self.credentials.current(now).await?;
+        let lifetime = crate::signing::lifetime(self.settings.url_lifetime, &credentials, now);
+        let location = &self.settings.public_location;
+        let signed =
+            v4::presign(operation, key.as_str(), location, &credentials, now, lifetime).map_err(unsigned)?;
+        Ok((signed, now + lifetime))
+    }
+
+    /// The SigV2 signature of one request of the browser; `None` where SigV2 is not offered.
+    pub fn sign_v2(
+        &self,
+        operation: Operation<'_>,
+        content_type: &str,
+        key: &ObjectKey,
+        now: DateTime<Utc>,
+    ) -> Result<Option<v2::HeaderSignature>, Error> {
+        let Some(credentials) = &self.settings.signature_v2 else {
+            return Ok(None);
+        };
+        let location = &self.settings.public_location;
+        v2::sign(operation, key.as_str(), location, credentials, now, content_type)
+            .map(Some)
+            .map_err(unsigned)
+    }
+
+    /// Sends one request of our own, up to four times.
+    async fn send(
+        &self,
+        operation: Operation<'_>,
+        key: &str,
+        now: DateTime<Utc>,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let outcome = self.send_once(operation, key, now, body.clone()).await;
+            let again = match &outcome {
+                Ok(answer) => answer.is_transient(),
+                Err(error) => matches!(error, Error::Unavailable { .. }),
+            };
+            match pauses.next().filter(|_| again) {
+                Some(pause) => tokio::time::sleep(pause).await,
+                None => return outcome,
+            }
+        }
+    }
+
+    async fn send_once(
+        &self,
+        operation: Operation<'_>,
+        key: &str,
+        now: DateTime<Utc>,
+        body: Bytes,
+    ) -> Result<Answer, Error> {
+        let credentials = self.credentials.current(now).await?;
+        let payload = if body.is_empty() {
+            Payload::Empty
+        } else {
+            Payload::Bytes(&body)
+        };
+        let location = &self.settings.location;
+        let signed = v4::sign(operation, key, location, &credentials, now, payload).map_err(unsigned)?;
+        let patience = match operation {
+            Operation::CompleteMultipartUpload { .. } => PATIENCE_TO_COMPLETE,
+            _ => PATIENCE,
+        };
+        let mut request = self
+            .http
+            .request(signed.method, &signed.url)
+            .timeout(patience)
+            .body(body);
+        for (name, value) in signed.headers {
+            request = request.header(name, value);
+        }
+        let lost = |error: reqwest::Error| Error::unavailable("the store", error.without_url());
+        let response = request.send().await.map_err(lost)?;
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &http::HeaderValue| value.to_str().ok())
+        };
+        let mut answer = Answer {
+            status: response.status().as_u16(),
+            etag: header(http::header::ETAG).map(str::to_owned),
+            content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            body: String::new(),
+        };
+        answer.body = response.text().await.map_err(lost)?;
+        Ok(answer)
+    }
+}
+
+fn object_headers<'a>(kind: &'a MediaType, disposition: &'a str) -> ObjectHeaders<'a> {
+    ObjectHeaders {
+        content_type: Some(kind.as_str()),
+        content_disposition: Some(disposition),
+        extra: &[],
+    }
+}
+
+/// What cannot be signed is a defect of ours: keys, ids and numbers were checked long before.
+/// The exception are credentials that have just run out.
+fn unsigned(error: SigningError) -> Error {
+    match error {
+        SigningError::NoLifetime => Error::unavailable("the credential chain", error),
+        other => Error::internal(other),
+    }
+}
+
+/// The body of a completion, with every part in ascending order.
+fn completion_list(parts: &[StoredPart]) -> Bytes {
+    let mut xml = String::with_capacity(64 + parts.len() * 100);
+    xml.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for part in parts {
+        let etag = quick_xml::escape::escape(part.etag.as_str());
+        let _ = write!(
+            xml,
+            "<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>",
+            part.number
+        );
+    }
+    xml.push_str("</CompleteMultipartUpload>");
+    Bytes::from(xml)
+}

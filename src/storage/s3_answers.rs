@@ -1,0 +1,233 @@
+//! What S3 says: its XML answers and its errors, turned into our words.
+//!
+//! Separate from the requests, because stores differ most in how they answer: error codes are no contract,
+//! an ETag may be empty, and a 200 may carry an error.
+
+use serde::Deserialize;
+
+use crate::domain::{PartNumber, StoredPart};
+use crate::error::Error;
+
+/// An answer of the store, read whole.
+pub struct Answer {
+    /// HTTP status.
+    pub status: u16,
+    /// The `ETag` header.
+    pub etag: Option<String>,
+    /// The `Content-Length` header.
+    pub content_length: Option<u64>,
+    /// The body.
+    pub body: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ErrorBody {
+    code: Option<String>,
+    message: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Initiated {
+    upload_id: String,
+}
+
+/// One page of a part list: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListParts.html>.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct PartList {
+    #[serde(default)]
+    is_truncated: bool,
+    next_part_number_marker: Option<u16>,
+    #[serde(default)]
+    part: Vec<ListedPart>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ListedPart {
+    part_number: u64,
+    size: u64,
+    #[serde(rename = "ETag", default)]
+    etag: String,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct Completed {
+    #[serde(rename = "ETag", default)]
+    etag: String,
+}
+
+impl Answer {
+    /// Whether asking again may help: the store is overloaded or stumbled.
+    pub fn is_transient(&self) -> bool {
+        self.status >= 500 || self.status == 429 || self.code() == "InternalError"
+    }
+
+    /// The store's error code; empty where the answer carries none.
+    pub fn code(&self) -> String {
+        self.error().and_then(|error| error.code).unwrap_or_default()
+    }
+
+    /// The error in the body. A 200 may carry one, when completing took longer than the store would wait:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CompleteMultipartUpload.html>.
+    fn error(&self) -> Option<ErrorBody> {
+        if !root_is(&self.body, "Error") {
+            return None;
+        }
+        quick_xml::de::from_str(&self.body).ok()
+    }
+
+    /// The answer, if it is the success it seems to be.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] for an unknown multipart upload, [`Error::Unavailable`] for a stumbling store,
+    /// [`Error::StoreRefused`] for all else.
+    pub fn success(self) -> Result<Self, Error> {
+        let error = self.error();
+        if (200..300).contains(&self.status) && error.is_none() {
+            return Ok(self);
+        }
+        let transient = self.is_transient();
+        let ErrorBody { code, message } = error.unwrap_or(ErrorBody {
+            code: None,
+            message: None,
+        });
+        let code = code.unwrap_or_else(|| format!("status {}", self.status));
+        // radosgw says NoSuchKey where AWS says NoSuchUpload.
+        if matches!(code.as_str(), "NoSuchUpload" | "NoSuchKey") {
+            return Err(Error::Vanished);
+        }
+        if transient {
+            let cause = format!("{} {code}: {}", self.status, message.unwrap_or_default());
+            return Err(Error::unavailable("the store", cause));
+        }
+        tracing::warn!(status = self.status, code, message, "the store refused a request");
+        Err(Error::StoreRefused { code })
+    }
+
+    /// The id of a multipart upload that was just begun.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn multipart_id(self) -> Result<String, Error> {
+        let answer = self.success()?;
+        let initiated: Initiated = answer.read()?;
+        Ok(initiated.upload_id)
+    }
+
+    /// The parts of one page, and the marker of the next page if there is one.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn parts(self) -> Result<(Vec<StoredPart>, Option<u16>), Error> {
+        let answer = self.success()?;
+        let list: PartList = answer.read()?;
+        let mut parts = Vec::with_capacity(list.part.len());
+        for part in list.part {
+            let number = PartNumber::new(part.part_number, "PartNumber").map_err(Error::internal)?;
+            parts.push(StoredPart {
+                number,
+                size: part.size,
+                etag: part.etag,
+            });
+        }
+        let last = parts.iter().map(|part| part.number.get()).max();
+        let next = if list.is_truncated {
+            list.next_part_number_marker.or(last)
+        } else {
+            None
+        };
+        Ok((parts, next))
+    }
+
+    /// The tag of a completed object; `None` where the store leaves it out.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn completed_etag(self) -> Result<Option<String>, Error> {
+        let answer = self.success()?;
+        let completed: Completed = answer.read()?;
+        Ok(Some(completed.etag).filter(|etag| !etag.is_empty()))
+    }
+
+    fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, Error> {
+        quick_xml::de::from_str(&self.body)
+            .map_err(|error| Error::unavailable("the store", format!("an answer cannot be read: {error}")))
+    }
+}
+
+/// Whether the document's root element is `name`.
+fn root_is(body: &str, name: &str) -> bool {
+    let mut rest = body.trim_start_matches('\u{feff}').trim_start();
+    if let Some(after) = rest.strip_prefix("<?") {
+        rest = after.split_once("?>").map_or("", |(_, rest)| rest).trim_start();
+    }
+    rest.strip_prefix('<')
+        .and_then(|rest| rest.strip_prefix(name))
+        .is_some_and(|rest| rest.starts_with(['>', ' ', '/', '\n', '\t', '\r']))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, body: &str) -> Answer {
+        Answer {
+            status,
+            etag: None,
+            content_length: None,
+            body: body.into(),
+        }
+    }
+
+    #[test]
+    fn a_success_that_carries_an_error_is_none() {
+        let body = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message></Error>";
+
+        let result = answer(200, body).completed_etag();
+
+        assert!(matches!(result, Err(Error::Unavailable { .. })));
+    }
+
+    #[test]
+    fn an_unknown_multipart_upload_is_known_by_either_code() {
+        for code in ["NoSuchUpload", "NoSuchKey"] {
+            let body = format!("<Error><Code>{code}</Code></Error>");
+            assert!(matches!(answer(404, &body).parts(), Err(Error::Vanished)));
+        }
+    }
+
+    #[test]
+    fn a_page_of_parts_names_the_next_one_even_where_the_store_forgets_the_marker() {
+        let part =
+            |n| format!("<Part><PartNumber>{n}</PartNumber><ETag>&quot;a&quot;</ETag><Size>5</Size></Part>");
+        let body = format!(
+            "<ListPartsResult xmlns=\"x\"><IsTruncated>true</IsTruncated>{}{}</ListPartsResult>",
+            part(1),
+            part(7)
+        );
+
+        let (parts, next) = answer(200, &body).parts().unwrap();
+
+        assert_eq!(parts.len(), 2);
+        assert_eq!(parts[1].etag, "\"a\"");
+        assert_eq!(next, Some(7));
+    }
+
+    #[test]
+    fn an_empty_list_and_an_empty_tag_are_read() {
+        let (parts, next) = answer(
+            200,
+            "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
+        )
+        .parts()
+        .unwrap();
+        assert!(parts.is_empty() && next.is_none());
+
+        let body = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
+        assert_eq!(answer(200, body).completed_etag().unwrap(), None);
+    }
+}

@@ -1,0 +1,85 @@
+//! Record: the client says that a part has arrived in the store (`chunk_loaded`).
+
+use super::Uploads;
+use crate::db::RecordedPart;
+use crate::domain::{PartNumber, Principal, State, Upload, UploadId};
+use crate::error::Error;
+
+/// A part that the client saw arrive.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ArrivedPart {
+    /// Its number, not yet held against the upload.
+    pub number: u64,
+    /// Bytes; `None` where the protocol does not tell.
+    pub size: Option<u64>,
+    /// The store's tag, where the client could read it.
+    pub etag: Option<String>,
+}
+
+/// Longest tag that is kept; the stores' own have some forty characters.
+const MAX_ETAG: usize = 200;
+
+impl Uploads {
+    /// Records parts; durable when it returns, and the same again does no harm.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] for a number or a size that is not the upload's, [`Error::NotFound`],
+    /// [`Error::WrongState`] for an upload that was given up, [`Error::Busy`] when the writer cannot keep up.
+    pub async fn record(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        parts: Vec<ArrivedPart>,
+    ) -> Result<(), Error> {
+        let upload = self.find(caller, id).await?;
+        let recorded = checked(&upload, parts)?;
+        match upload.state {
+            State::Open | State::Completing => {}
+            // A late word about a part of a finished upload is true, and changes nothing.
+            State::Complete => return Ok(()),
+            state => {
+                return Err(Error::WrongState {
+                    state,
+                    verb: "added to",
+                });
+            }
+        }
+        let now = self.now();
+        self.0
+            .db
+            .record_parts(id, recorded, now, now + self.0.time_to_live)
+            .await
+    }
+}
+
+fn checked(upload: &Upload, parts: Vec<ArrivedPart>) -> Result<Vec<RecordedPart>, Error> {
+    let plan = upload.plan();
+    let mut recorded = Vec::with_capacity(parts.len());
+    for part in parts {
+        let number = PartNumber::new(part.number, "number")?;
+        let Some(size) = plan.size_of(number) else {
+            let detail = format!("this upload has parts 1 to {}, not {number}", plan.part_count());
+            return Err(Error::invalid("number", detail));
+        };
+        if let Some(claimed) = part.size.filter(|claimed| *claimed != size) {
+            let detail = format!("part {number} of this upload has {size} bytes, not {claimed}");
+            return Err(Error::invalid("size", detail));
+        }
+        if part
+            .etag
+            .as_ref()
+            .is_some_and(|etag| etag.len() > MAX_ETAG || etag.chars().any(char::is_control))
+        {
+            return Err(Error::invalid(
+                "etag",
+                format!("a tag has at most {MAX_ETAG} printable characters"),
+            ));
+        }
+        recorded.push(RecordedPart {
+            number,
+            size,
+            etag: part.etag,
+        });
+    }
+    Ok(recorded)
+}

@@ -1,0 +1,105 @@
+//! Sign: doors to the store for the browser, each good for one operation on one key.
+
+use chrono::{DateTime, Utc};
+
+use super::Uploads;
+use crate::domain::{PartNumber, PartPlan, PartSet, Principal, Upload, UploadId};
+use crate::error::Error;
+use crate::signing::{Operation, PartSigner, SignedRequest, v2};
+
+/// Signed doors for parts of one upload; what each looks like is the protocol's to say.
+pub struct SignedParts {
+    signer: PartSigner,
+    plan: PartPlan,
+    set: PartSet,
+}
+
+impl SignedParts {
+    /// When the URLs die.
+    pub fn expires_at(&self) -> DateTime<Utc> {
+        self.signer.expires_at()
+    }
+
+    /// The signer, for what all URLs share.
+    pub fn signer(&self) -> &PartSigner {
+        &self.signer
+    }
+
+    /// The parts with their sizes, ascending.
+    pub fn parts(&self) -> impl Iterator<Item = (PartNumber, u64)> + '_ {
+        self.set
+            .iter()
+            .filter_map(|number| Some((number, self.plan.size_of(number)?)))
+    }
+}
+
+impl Uploads {
+    /// Signs the parts that `choose` picks out of the upload's number of parts. Each URL takes exactly the
+    /// bytes of its part.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::WrongState`] once the upload has ended, [`Error::Invalid`] from `choose`.
+    pub async fn sign_parts(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        choose: impl FnOnce(u32) -> Result<PartSet, Error>,
+    ) -> Result<SignedParts, Error> {
+        let upload = self.find_unfinished(caller, id, "signed").await?;
+        let plan = upload.plan();
+        let set = choose(plan.part_count())?;
+        let Some(multipart_id) = &upload.multipart_id else {
+            return Err(Error::invalid(
+                "parts",
+                "an empty file has no parts; complete the upload",
+            ));
+        };
+        let signer = self
+            .0
+            .store
+            .part_signer(&upload.key, multipart_id, self.now())
+            .await?;
+        self.touch(&upload).await?;
+        Ok(SignedParts { signer, plan, set })
+    }
+
+    /// A presigned URL for one operation on an unfinished upload's object, and when it dies.
+    pub async fn presign(
+        &self,
+        upload: &Upload,
+        operation: Operation<'_>,
+    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        self.0.store.presign(operation, &upload.key, self.now()).await
+    }
+
+    /// The SigV2 signature of one operation, for clients that know nothing newer; `None` where the operator has
+    /// not switched SigV2 on.
+    pub fn sign_v2(
+        &self,
+        upload: &Upload,
+        operation: Operation<'_>,
+        content_type: &str,
+    ) -> Result<Option<v2::HeaderSignature>, Error> {
+        self.0
+            .store
+            .sign_v2(operation, content_type, &upload.key, self.now())
+    }
+
+    /// The upload, if this caller may reach it and it has not ended.
+    pub(super) async fn find_unfinished(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        verb: &'static str,
+    ) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        if upload.state.is_unfinished() {
+            Ok(upload)
+        } else {
+            Err(Error::WrongState {
+                state: upload.state,
+                verb,
+            })
+        }
+    }
+}

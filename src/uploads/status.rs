@@ -1,0 +1,167 @@
+//! Status: what we hold so far, and which uploads there are.
+
+use super::{Status, Uploads};
+use crate::db::{UploadQuery, UploadSummary};
+use crate::domain::{ObjectKey, Owner, Principal, State, StoredPart, Upload, UploadId};
+use crate::error::Error;
+
+/// Most uploads on one page.
+const MAX_PAGE: u32 = 200;
+
+/// Which uploads to list; every field narrows.
+#[derive(Debug, Clone, Default)]
+pub struct ListingQuery {
+    /// Whose; only an admin may ask for somebody else's.
+    pub owner: Option<String>,
+    /// In which state.
+    pub state: Option<State>,
+    /// With exactly this file name.
+    pub filename: Option<String>,
+    /// With exactly this object key.
+    pub key: Option<String>,
+    /// With exactly this id of the store.
+    pub multipart_id: Option<String>,
+    /// Older than this one: the last of the page before.
+    pub cursor: Option<UploadId>,
+    /// Most uploads on the page; 50 if not given, at most 200.
+    pub limit: Option<u32>,
+}
+
+/// One page of uploads, newest first.
+#[derive(Debug, Clone)]
+pub struct Listing {
+    /// The uploads with what we recorded of their parts.
+    pub uploads: Vec<UploadSummary>,
+    /// Where the next page begins; `None` on the last.
+    pub next: Option<UploadId>,
+}
+
+impl Uploads {
+    /// The upload with what the store holds of it.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::Unavailable`] from the store.
+    pub async fn status(&self, caller: &Principal, id: &UploadId) -> Result<Status, Error> {
+        let upload = self.find(caller, id).await?;
+        if !upload.state.is_unfinished() {
+            return Ok(Status {
+                upload,
+                parts: Vec::new(),
+            });
+        }
+        match self.holdings(upload).await {
+            // It has just ended; say how.
+            Err(Error::Vanished) => Ok(Status {
+                upload: self.find(caller, id).await?,
+                parts: Vec::new(),
+            }),
+            outcome => outcome,
+        }
+    }
+
+    /// The upload behind the store's own id, for clients that know no other.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none.
+    pub async fn by_multipart(
+        &self,
+        caller: &Principal,
+        key: &ObjectKey,
+        multipart_id: &str,
+    ) -> Result<Upload, Error> {
+        let owner = if caller.is_admin() {
+            None
+        } else {
+            Some(&caller.owner)
+        };
+        let found = self
+            .0
+            .db
+            .find_by_multipart(owner, key.as_str(), multipart_id)
+            .await?;
+        let upload = found.ok_or(Error::NotFound("upload"))?;
+        caller.reach(&upload.id)?;
+        Ok(upload)
+    }
+
+    /// Uploads, newest first, in cursor pages. Without admin rights: the caller's own.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for an upload's token, or for a foreign owner without admin rights.
+    pub async fn list(&self, caller: &Principal, query: ListingQuery) -> Result<Listing, Error> {
+        let owner = match (caller.is_admin(), query.owner) {
+            (true, owner) => owner.map(Owner::recorded),
+            (false, Some(owner)) if owner != caller.owner.as_str() => {
+                return Err(Error::Forbidden(
+                    "only an admin key may look at somebody else's uploads",
+                ));
+            }
+            (false, _) => {
+                caller.may_begin()?;
+                Some(caller.owner.clone())
+            }
+        };
+        let limit = query.limit.unwrap_or(50).clamp(1, MAX_PAGE);
+        let mut uploads = self
+            .0
+            .db
+            .list_uploads(UploadQuery {
+                owner,
+                state: query.state,
+                filename: query.filename,
+                key: query.key,
+                multipart_id: query.multipart_id,
+                filename_prefix: None,
+                before: query.cursor,
+                // One more than asked tells whether there is another page.
+                limit: limit + 1,
+            })
+            .await?;
+        let more = uploads.len() > limit as usize;
+        uploads.truncate(limit as usize);
+        let next = uploads
+            .last()
+            .filter(|_| more)
+            .map(|summary| summary.upload.id.clone());
+        Ok(Listing { uploads, next })
+    }
+
+    /// What the store holds of an unfinished upload: parts of the right size alone, so that any other is sent
+    /// again.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] where the store lost it; then its record says how it ended.
+    pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
+        let Some(multipart_id) = upload.multipart_id.clone() else {
+            return Ok(Status {
+                upload,
+                parts: Vec::new(),
+            });
+        };
+        let now = self.now();
+        match self.0.store.list_parts(&upload.key, &multipart_id, now).await {
+            Ok(stored) => {
+                self.touch(&upload).await?;
+                upload.expires_at = upload.expires_at.max(now + self.0.time_to_live);
+                let parts = usable(&upload, stored);
+                Ok(Status { upload, parts })
+            }
+            Err(Error::Vanished) => match self.settle_vanished(&upload).await? {
+                Some(complete) => Ok(Status {
+                    upload: complete,
+                    parts: Vec::new(),
+                }),
+                None => Err(Error::Vanished),
+            },
+            Err(error) => Err(error),
+        }
+    }
+}
+
+fn usable(upload: &Upload, stored: Vec<StoredPart>) -> Vec<StoredPart> {
+    let plan = upload.plan();
+    stored
+        .into_iter()
+        .filter(|part| plan.size_of(part.number) == Some(part.size))
+        .collect()
+}

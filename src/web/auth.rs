@@ -1,0 +1,126 @@
+//! Where in a request its credential stands: `X-API-Key`, `Authorization: Bearer`, or a visitor's cookie.
+//!
+//! Separate from `identity`, which knows what each is worth and nothing of HTTP.
+
+use actix_web::body::MessageBody;
+use actix_web::cookie::time::Duration;
+use actix_web::cookie::{Cookie, SameSite};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+use actix_web::{HttpMessage, HttpRequest};
+
+use super::peer::is_https;
+use crate::domain::Principal;
+use crate::error::Error;
+use crate::identity::Identity;
+
+/// The cookie that knows a visitor again.
+const COOKIE: &str = "muleteer_visitor";
+
+/// As long as browsers keep a cookie at all.
+const COOKIE_LIFE: Duration = Duration::days(400);
+
+const NOBODY: Error = Error::Unauthenticated(
+    "say who you are: an API key in X-API-Key, or an upload's token in Authorization: Bearer",
+);
+
+/// A cookie that the answer must carry.
+struct CookieToSend(String);
+
+/// Who is asking, by a credential that they brought.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] without one or with a wrong one, [`Error::Forbidden`] for a cookie that another
+/// site's page makes the browser send.
+pub async fn caller(request: &HttpRequest) -> Result<Principal, Error> {
+    known(request).await?.ok_or(NOBODY)
+}
+
+/// Who is asking; a newcomer becomes a visitor, where visitors are admitted, and the answer carries their cookie.
+///
+/// # Errors
+/// As [`caller`].
+pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Error> {
+    if let Some(principal) = known(request).await? {
+        return Ok(principal);
+    }
+    refuse_other_sites(request)?;
+    let visitor = identity(request)?.new_visitor().ok_or(NOBODY)?;
+    request.extensions_mut().insert(CookieToSend(visitor.cookie));
+    Ok(visitor.principal)
+}
+
+/// Who is asking, if the request says so.
+async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
+    let identity = identity(request)?;
+    if let Some(key) = header(request, &HeaderName::from_static("x-api-key"))? {
+        return identity.by_key(key.trim()).await.map(Some);
+    }
+    if let Some(value) = header(request, &AUTHORIZATION)? {
+        let token = value
+            .split_once(' ')
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+        let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
+        return identity.by_token(token.trim()).map(Some);
+    }
+    let visitor = request
+        .cookie(COOKIE)
+        .and_then(|cookie| identity.by_cookie(cookie.value()));
+    if visitor.is_some() {
+        refuse_other_sites(request)?;
+    }
+    Ok(visitor)
+}
+
+/// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from
+/// no page at all: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>.
+fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
+    match request
+        .headers()
+        .get("sec-fetch-site")
+        .and_then(|value| value.to_str().ok())
+    {
+        None | Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(Error::Forbidden(
+            "pages of other sites must send an API key or an upload's token",
+        )),
+    }
+}
+
+fn identity(request: &HttpRequest) -> Result<&Data<Identity>, Error> {
+    request
+        .app_data::<Data<Identity>>()
+        .ok_or_else(|| Error::internal("no identity in this app"))
+}
+
+fn header<'a>(request: &'a HttpRequest, name: &HeaderName) -> Result<Option<&'a str>, Error> {
+    let Some(value) = request.headers().get(name) else {
+        return Ok(None);
+    };
+    value
+        .to_str()
+        .map(Some)
+        .map_err(|_| Error::Unauthenticated("a credential is made of visible ASCII characters"))
+}
+
+/// Middleware: gives a newcomer the cookie that [`caller_or_newcomer`] made.
+pub async fn send_cookie(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let mut response = next.call(request).await?;
+    let made = response.request().extensions_mut().remove::<CookieToSend>();
+    if let Some(CookieToSend(value)) = made {
+        let cookie = Cookie::build(COOKIE, value)
+            .path("/")
+            .http_only(true)
+            .same_site(SameSite::Strict)
+            .secure(is_https(response.request()))
+            .max_age(COOKIE_LIFE)
+            .finish();
+        response.response_mut().add_cookie(&cookie)?;
+    }
+    Ok(response)
+}

@@ -1,0 +1,10 @@
+//! What all routes share: who is asking, how errors are told, what every answer carries.
+
+pub mod assets;
+pub mod auth;
+pub mod body;
+pub mod headers;
+pub mod health;
+pub mod peer;
+pub mod problem;
+pub mod trace;

@@ -1,0 +1,296 @@
+//! Errors as HTTP: the only table from variant to status and problem type, and the RFC 9457 document.
+//!
+//! Separate from `error`, which knows no HTTP. A protocol whose clients expect another shape renders the same
+//! [`Kind`] its own way through [`Failure`].
+
+use std::fmt;
+use std::marker::PhantomData;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::{HttpResponse, ResponseError};
+use serde_json::{Map, Value, json};
+
+use super::trace::request_id;
+use crate::error::Error;
+
+/// One kind of problem: <https://www.rfc-editor.org/rfc/rfc9457#section-3.1.1>.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Kind {
+    /// The last piece of its type's address, `/problems/<slug>`.
+    pub slug: &'static str,
+    /// Its HTTP status.
+    pub status: u16,
+    /// What it is, the same for every occurrence.
+    pub title: &'static str,
+    /// What to do about it, for its page.
+    pub advice: &'static str,
+}
+
+/// All kinds.
+pub const KINDS: &[Kind] = &[
+    Kind {
+        slug: "invalid-request",
+        status: 400,
+        title: "The request has fields that cannot be right",
+        advice: "The list \"errors\" names each field and its limit. Correct them and send the request again.",
+    },
+    Kind {
+        slug: "too-large",
+        status: 413,
+        title: "The file is too large",
+        advice: "\"limit\" is the most bytes that one file may have here. Send a smaller file, or ask the operator \
+                 to raise limits.max_size.",
+    },
+    Kind {
+        slug: "type-refused",
+        status: 415,
+        title: "Files of this type are not accepted",
+        advice: "The operator accepts certain media types only (limits.types).",
+    },
+    Kind {
+        slug: "not-found",
+        status: 404,
+        title: "There is no such thing, or it is not yours",
+        advice: "Check the id, and that the request carries the credential that began the upload.",
+    },
+    Kind {
+        slug: "method-not-allowed",
+        status: 405,
+        title: "This address does not take that method",
+        advice: "The API is described at /docs.",
+    },
+    Kind {
+        slug: "unauthenticated",
+        status: 401,
+        title: "We do not know who is asking",
+        advice: "Send an API key in X-API-Key, or the token of the upload in Authorization: Bearer. \
+                 `muleteer keys create` makes a key.",
+    },
+    Kind {
+        slug: "forbidden",
+        status: 403,
+        title: "You may not do this",
+        advice: "The credential is good, but not for this. \"detail\" says what it lacks.",
+    },
+    Kind {
+        slug: "wrong-state",
+        status: 409,
+        title: "The upload's state does not allow this",
+        advice: "\"state\" says where the upload stands. One that was aborted or has expired must begin anew; a \
+                 complete one cannot be changed.",
+    },
+    Kind {
+        slug: "incomplete",
+        status: 409,
+        title: "The upload is not whole",
+        advice: "\"defects\" names the parts that are missing or of another size. Send them again, then complete.",
+    },
+    Kind {
+        slug: "vanished",
+        status: 410,
+        title: "The store has dropped the multipart upload",
+        advice: "It was aborted in the store, or a lifecycle rule removed it. Begin the upload again; nothing of it \
+                 is left.",
+    },
+    Kind {
+        slug: "store-refused",
+        status: 502,
+        title: "The store refused our request",
+        advice: "\"code\" is the store's own error code. Check bucket, region, credentials and their policy.",
+    },
+    Kind {
+        slug: "busy",
+        status: 503,
+        title: "Too much at once",
+        advice: "Send the request again after the seconds in Retry-After.",
+    },
+    Kind {
+        slug: "unavailable",
+        status: 503,
+        title: "The database or the store does not answer",
+        advice: "Nothing that was acknowledged is lost. Send the request again after the seconds in Retry-After.",
+    },
+    Kind {
+        slug: "internal",
+        status: 500,
+        title: "Something went wrong on our side",
+        advice: "Tell the operator the \"request_id\": the log has the cause under it.",
+    },
+];
+
+impl Kind {
+    /// The kind of an error.
+    pub fn of(error: &Error) -> &'static Self {
+        Self::named(match error {
+            Error::Invalid(_) => "invalid-request",
+            Error::TooLarge { .. } => "too-large",
+            Error::TypeRefused { .. } => "type-refused",
+            Error::NotFound(_) => "not-found",
+            Error::Unauthenticated(_) => "unauthenticated",
+            Error::Forbidden(_) => "forbidden",
+            Error::WrongState { .. } => "wrong-state",
+            Error::Incomplete { .. } => "incomplete",
+            Error::Vanished => "vanished",
+            Error::StoreRefused { .. } => "store-refused",
+            Error::Busy(_) => "busy",
+            Error::Unavailable { .. } => "unavailable",
+            Error::Internal(_) => "internal",
+        })
+    }
+
+    /// The kind with this slug; `internal` for one that does not exist.
+    pub fn named(slug: &str) -> &'static Self {
+        KINDS
+            .iter()
+            .find(|kind| kind.slug == slug)
+            .unwrap_or(&KINDS[KINDS.len() - 1])
+    }
+
+    /// Its status.
+    pub fn status(&self) -> StatusCode {
+        StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// A document of this kind.
+    pub fn document(&self, detail: &str, extra: Map<String, Value>) -> HttpResponse {
+        let mut document = json!({
+            "type": format!("/problems/{}", self.slug),
+            "title": self.title,
+            "status": self.status,
+            "detail": detail,
+            "request_id": request_id(),
+        });
+        if let Value::Object(members) = &mut document {
+            members.extend(extra);
+        }
+        let mut response = HttpResponse::build(self.status());
+        response
+            .content_type("application/problem+json")
+            .insert_header((CACHE_CONTROL, "no-store"));
+        if matches!(self.status, 429 | 503) {
+            response.insert_header((RETRY_AFTER, "1"));
+        }
+        response.body(document.to_string())
+    }
+}
+
+/// How one protocol tells its clients of an error.
+pub trait Tell: 'static {
+    /// The answer for `error`.
+    fn tell(error: &Error) -> HttpResponse;
+}
+
+/// The default shape: a problem document.
+#[derive(Debug)]
+pub struct ProblemDocument;
+
+impl Tell for ProblemDocument {
+    fn tell(error: &Error) -> HttpResponse {
+        let extra = match error {
+            Error::Invalid(fields) => {
+                let list: Vec<Value> = fields
+                    .iter()
+                    .map(|f| json!({ "field": f.field, "detail": f.detail }))
+                    .collect();
+                json!({ "errors": list })
+            }
+            Error::TooLarge { limit, size } => json!({ "limit": limit, "size": size }),
+            Error::WrongState { state, .. } => json!({ "state": state.as_str() }),
+            Error::Incomplete { defects, total } => json!({ "defects": defects, "total": total }),
+            Error::StoreRefused { code } => json!({ "code": code }),
+            _ => Value::Null,
+        };
+        let extra = if let Value::Object(members) = extra {
+            members
+        } else {
+            Map::new()
+        };
+        Kind::of(error).document(&error.to_string(), extra)
+    }
+}
+
+/// An error on its way to a client of the protocol `P`.
+pub struct Failure<P>(Error, PhantomData<P>);
+
+impl<P> From<Error> for Failure<P> {
+    fn from(error: Error) -> Self {
+        Self(error, PhantomData)
+    }
+}
+
+impl<P> fmt::Debug for Failure<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<P> fmt::Display for Failure<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+impl<P: Tell> ResponseError for Failure<P> {
+    fn status_code(&self) -> StatusCode {
+        Kind::of(&self.0).status()
+    }
+
+    fn error_response(&self) -> HttpResponse {
+        log(&self.0);
+        P::tell(&self.0)
+    }
+}
+
+/// Logs the cause of what the client only hears in general words.
+fn log(error: &Error) {
+    match error {
+        Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
+        Error::Unavailable { what, cause } => {
+            tracing::warn!(
+                request_id = request_id(),
+                what,
+                cause = chain(cause.as_ref()),
+                "unavailable"
+            );
+        }
+        _ => {}
+    }
+}
+
+/// An error with everything behind it, in one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(cause) = next {
+        text = format!("{text}: {cause}");
+        next = cause.source();
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_kind_has_its_own_slug_and_an_error_status() {
+        for (n, kind) in KINDS.iter().enumerate() {
+            assert!((400..600).contains(&kind.status), "{}", kind.slug);
+            assert!(
+                KINDS[n + 1..].iter().all(|other| other.slug != kind.slug),
+                "{}",
+                kind.slug
+            );
+        }
+    }
+
+    #[test]
+    fn the_cause_of_an_internal_error_never_leaves() {
+        let error = Error::internal("password=hunter2");
+
+        let response = ProblemDocument::tell(&error);
+
+        assert!(!format!("{:?}{error}", response.body()).contains("hunter2"));
+    }
+}

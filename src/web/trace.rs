@@ -1,0 +1,68 @@
+//! One line in the log for each request, and the request id that its answer and its problem document carry.
+//!
+//! Separate, because the id must be known wherever an error is told, which may be far from the request.
+
+use std::time::Instant;
+
+use actix_web::body::{BodySize, MessageBody};
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::middleware::Next;
+use uuid::Uuid;
+
+use super::peer::client_address;
+
+tokio::task_local! {
+    static REQUEST_ID: String;
+}
+
+/// The id of the request that this task serves; empty outside of any.
+pub fn request_id() -> String {
+    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+}
+
+/// Middleware: names the request, answers with its name, and logs one line. The query is left out: it may hold
+/// signatures and tokens.
+pub async fn trace(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let id = Uuid::new_v4().simple().to_string();
+    let began = Instant::now();
+    let method = request.method().clone();
+    let path = request.path().to_owned();
+    let peer = client_address(request.request());
+    let received = request
+        .headers()
+        .get("content-length")
+        .and_then(|value| value.to_str().ok())
+        .map(str::to_owned);
+    let mut outcome = REQUEST_ID.scope(id.clone(), next.call(request)).await;
+    let status = match &outcome {
+        Ok(response) => response.status(),
+        Err(error) => error.as_response_error().status_code(),
+    };
+    if let Ok(response) = &mut outcome
+        && let Ok(value) = HeaderValue::from_str(&id)
+    {
+        response
+            .headers_mut()
+            .insert(HeaderName::from_static("x-request-id"), value);
+    }
+    let sent = match outcome.as_ref().map(|response| response.response().body().size()) {
+        Ok(BodySize::Sized(size)) => size,
+        _ => 0,
+    };
+    tracing::info!(
+        request_id = %id,
+        %method,
+        path,
+        status = status.as_u16(),
+        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
+        received = received.as_deref().unwrap_or("0"),
+        sent,
+        peer,
+        "request"
+    );
+    outcome
+}
