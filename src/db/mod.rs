@@ -14,6 +14,7 @@ mod schema;
 mod search;
 mod secrets;
 mod uploads;
+mod upsert;
 mod url;
 
 use std::sync::Arc;

@@ -66,13 +66,12 @@ impl Database {
 }
 
 /// A row, its fields in the order of the columns.
-#[derive(Debug, Clone, Queryable, Insertable)]
-#[diesel(table_name = parts, treat_none_as_default_value = false)]
+#[derive(Queryable)]
 pub(super) struct PartRow {
     pub(super) upload_id: String,
     pub(super) number: i32,
-    size: i64,
-    etag: Option<String>,
+    pub(super) size: i64,
+    pub(super) etag: Option<String>,
     pub(super) recorded_at: NaiveDateTime,
 }
 

@@ -8,26 +8,33 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
 
 use chrono::{NaiveDateTime, TimeDelta};
 use diesel::prelude::*;
 use diesel::result::{DatabaseErrorKind, Error as QueryError};
-use diesel::upsert::excluded;
+use tokio::sync::mpsc::error::TryRecvError;
 use tokio::sync::mpsc::{self, UnboundedReceiver, UnboundedSender};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 
-use super::connection::{AnyConnection, Connector, is_alive, is_locked, on_backend, write_transaction};
+use super::connection::{AnyConnection, Connector, is_alive, is_locked, write_transaction};
 use super::parts::PartRow;
-use super::schema::{parts, uploads};
+use super::schema::uploads;
 use super::uploads::unfinished;
+use super::upsert::upsert;
 use crate::error::Error;
 
-/// A batch is closed once it has this many records; also the most rows of one statement, far below what either
-/// database takes as parameters.
+/// A batch is closed once it has this many records.
 const BATCH: usize = 256;
 
 /// Records that may wait at once; beyond that clients are told to come again. Some 15 MB.
 const QUEUE: usize = 65_536;
+
+/// The longest that a record waits for others to come along.
+const MOST_PATIENCE: Duration = Duration::from_millis(1);
+
+/// How long the writer sleeps between two looks at the queue while it waits for others.
+const GLANCE: Duration = Duration::from_micros(50);
 
 /// How often, at most, records of one upload also push out its expiry, which so lags by two minutes at most.
 const REFRESH: TimeDelta = TimeDelta::minutes(1);
@@ -133,10 +140,16 @@ struct Writer {
 
 impl Writer {
     fn run(mut self, mut incoming: UnboundedReceiver<Message>) {
+        let mut rhythm = Rhythm::default();
         while let Some(first) = incoming.blocking_recv() {
-            let batch = gather(first, &mut incoming);
+            let batch = gather(first, &mut incoming, &rhythm);
             if !batch.is_empty() {
+                let (requests, begun) = (batch.len(), Instant::now());
                 self.commit(batch);
+                rhythm = Rhythm {
+                    requests,
+                    patience: (begun.elapsed() / 4).min(MOST_PATIENCE),
+                };
             }
         }
     }
@@ -175,10 +188,7 @@ impl Writer {
         let mut fresh = self.conn.is_none();
         loop {
             let conn = self.connection()?;
-            let Err(error) = write_transaction(conn, |conn| {
-                upsert(conn, &rows)?;
-                refresh.iter().try_for_each(|due| due.apply(conn))
-            }) else {
+            let Err(error) = write_batch(conn, &rows, &refresh) else {
                 self.remember(&refresh);
                 return Ok(());
             };
@@ -245,27 +255,40 @@ impl Request {
     }
 }
 
-/// The first message and whatever else is queued, up to a batch. After [`Message::Stop`] the queue takes nothing
-/// more, but gives out what it holds.
-fn gather(first: Message, incoming: &mut UnboundedReceiver<Message>) -> Vec<Request> {
+/// What the last batch lets us expect of the next one.
+#[derive(Default)]
+struct Rhythm {
+    /// How many requests were in it.
+    requests: usize,
+    /// How long it is worth to wait for as many: a part of the time that writing them took.
+    patience: Duration,
+}
+
+/// The first message and whatever else is queued, up to a batch. Those who were answered last are about to come
+/// again, so it waits for them for a moment: else the first of them would have a commit of its own, and all the
+/// others would wait for it. After [`Message::Stop`] the queue takes nothing more, but gives out what it holds.
+fn gather(first: Message, incoming: &mut UnboundedReceiver<Message>, rhythm: &Rhythm) -> Vec<Request> {
+    let deadline = Instant::now() + rhythm.patience;
     let mut batch = Vec::new();
     let mut records = 0;
-    let mut next = Some(first);
-    while let Some(message) = next {
-        match message {
-            Message::Record(request) => {
+    let mut next = Ok(first);
+    loop {
+        match next {
+            Ok(Message::Record(request)) => {
                 records += request.rows.len();
                 batch.push(request);
             }
-            Message::Stop => incoming.close(),
+            Ok(Message::Stop) => incoming.close(),
+            Err(TryRecvError::Empty) if batch.len() < rhythm.requests && Instant::now() < deadline => {
+                std::thread::sleep(GLANCE);
+            }
+            Err(_) => return batch,
         }
-        next = if records < BATCH {
-            incoming.try_recv().ok()
-        } else {
-            None
-        };
+        if records >= BATCH {
+            return batch;
+        }
+        next = incoming.try_recv();
     }
-    batch
 }
 
 fn turn_away(requests: impl IntoIterator<Item = Request>, why: &str) {
@@ -292,22 +315,16 @@ fn last_of_each_part(batch: &[Request]) -> Vec<&PartRow> {
     last.into_values().collect()
 }
 
-fn upsert(conn: &mut AnyConnection, rows: &[&PartRow]) -> QueryResult<()> {
-    for rows in rows.chunks(BATCH) {
-        on_backend!(conn, |c| {
-            diesel::insert_into(parts::table)
-                .values(rows.to_vec())
-                .on_conflict((parts::upload_id, parts::number))
-                .do_update()
-                .set((
-                    parts::size.eq(excluded(parts::size)),
-                    parts::etag.eq(excluded(parts::etag)),
-                    parts::recorded_at.eq(excluded(parts::recorded_at)),
-                ))
-                .execute(c)
-        })?;
+/// Writes rows and refreshes in one transaction.
+fn write_batch(conn: &mut AnyConnection, rows: &[&PartRow], refreshes: &[Refresh]) -> QueryResult<()> {
+    // On Postgres the rows alone are one statement, which is a transaction by itself and saves two round trips.
+    if refreshes.is_empty() && matches!(conn, AnyConnection::Postgres(_)) {
+        return upsert(conn, rows);
     }
-    Ok(())
+    write_transaction(conn, |conn| {
+        upsert(conn, rows)?;
+        refreshes.iter().try_for_each(|refresh| refresh.apply(conn))
+    })
 }
 
 /// Uploads to be kept alive for the same time from now.
