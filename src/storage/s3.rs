@@ -328,6 +328,10 @@ impl S3Store {
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
+        // The client leaves it out where the body is empty; but it is signed, and S3 wants it of every PUT.
+        if let Some(length) = signed.content_length {
+            request = request.header(http::header::CONTENT_LENGTH, length);
+        }
         let lost = |error: reqwest::Error| Error::unavailable("the store", error.without_url());
         let response = request.send().await.map_err(lost)?;
         let header = |name| {
