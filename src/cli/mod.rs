@@ -4,6 +4,7 @@ mod keys;
 mod openapi;
 mod serve;
 
+use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 

@@ -214,7 +214,13 @@ fn extract(figment: &Figment) -> Result<Config, LoadError> {
 
 fn section<T: DeserializeOwned + Default>(figment: &Figment, key: &str, complaints: &mut Vec<String>) -> T {
     figment.extract_inner(key).unwrap_or_else(|errors| {
-        complaints.extend(errors.into_iter().map(|error| describe(&error)));
+        complaints.extend(errors.into_iter().map(|mut error| {
+            // figment puts the section's own name last.
+            if error.path.last().is_some_and(|last| last == key) {
+                error.path.rotate_right(1);
+            }
+            describe(&error)
+        }));
         T::default()
     })
 }
