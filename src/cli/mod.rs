@@ -117,7 +117,8 @@ fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::Pars
         .add_directive("s3s=off".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr);
+        .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
