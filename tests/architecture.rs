@@ -80,11 +80,6 @@ const LAYERS: &[Layer] = &[
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
     Layer {
-        modules: &["identity"],
-        may_use: &["domain", "db", "signing", "clock", "error"],
-        never: &["actix", "diesel", "reqwest"],
-    },
-    Layer {
         modules: &["web"],
         may_use: &["uploads", "identity", "domain", "error", "config", "clock"],
         never: &["diesel", "reqwest"],
