@@ -13,6 +13,7 @@ mod query;
 mod replies;
 mod rounds;
 
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, LazyLock};
 
 use actix_web::web::{Data, Path, ServiceConfig, get, resource, scope};
@@ -167,10 +168,9 @@ impl Call<'_> {
             return Err(Error::invalid("num_chunks", format!("is at most {MAX_PARTS}")));
         }
         let held = self.uploads.status(caller, &upload.id).await?.parts;
+        let held: HashSet<PartNumber> = held.iter().map(|part| part.number).collect();
         let plan = upload.plan();
-        let missing = plan
-            .parts()
-            .filter(|(number, _)| held.iter().all(|part| part.number != *number));
+        let missing = plan.parts().filter(|(number, _)| !held.contains(number));
         let ahead = if version == Version::V2 {
             AHEAD
         } else {
@@ -283,7 +283,7 @@ impl Call<'_> {
             // The script cannot take up what was cut differently, so the cut is part of the file's identity.
             fingerprint: Some(format!("mule-v1\0{chunk_size}\0{name}\0{modified}")),
             filename,
-            metadata: std::collections::BTreeMap::new(),
+            metadata: BTreeMap::new(),
             part_size: Some(chunk_size),
             protocol: PROTOCOL.name,
         })
