@@ -88,7 +88,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         modules: &["protocol", "pages"],
         may_use: &[
-            "uploads", "identity", "domain", "web", "error", "config", "signing",
+            "uploads", "identity", "domain", "web", "error", "config",
         ],
         never: &["diesel", "reqwest"],
     },
