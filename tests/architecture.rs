@@ -80,11 +80,6 @@ const LAYERS: &[Layer] = &[
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
     Layer {
-        modules: &["identity"],
-        may_use: &["domain", "db", "signing", "clock", "error"],
-        never: &["actix", "diesel", "reqwest"],
-    },
-    Layer {
         modules: &["web"],
         may_use: &["uploads", "identity", "domain", "error", "config", "clock"],
         never: &["diesel", "reqwest"],
@@ -93,7 +88,7 @@ const LAYERS: &[Layer] = &[
     Layer {
         modules: &["protocol", "pages"],
         may_use: &[
-            "uploads", "identity", "domain", "web", "error", "config", "signing",
+            "uploads", "identity", "domain", "web", "error", "config",
         ],
         never: &["diesel", "reqwest"],
     },

@@ -3,6 +3,7 @@
 //!
 //! Separate from the shape, because the layers are a mechanism that no setting needs to know.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -100,7 +101,7 @@ pub fn load(sources: &Sources) -> Result<Config, LoadError> {
     let file = sources.file.clone().unwrap_or_else(|| "Rocket.toml".into());
     let mut figment = Figment::from(Serialized::defaults(Config::default())).merge(Toml::file(file).nested());
     for (name, key, value) in variables(&sources.environment) {
-        figment = figment.merge(one_value(&shape, format!("variable {name}"), &key, value));
+        figment = figment.merge(one_value(&shape, format!("variable {name}"), &key, &value));
     }
     for (key, value) in &sources.overrides {
         figment = figment.merge(one_value(&shape, "command line".into(), key, value));
@@ -115,11 +116,11 @@ pub fn load(sources: &Sources) -> Result<Config, LoadError> {
 }
 
 /// The variables that count, weakest first: `(variable, setting, text)`.
-fn variables(environment: &BTreeMap<String, String>) -> Vec<(&str, String, &str)> {
+fn variables(environment: &BTreeMap<String, String>) -> Vec<(&str, String, Cow<'_, str>)> {
     let mut found = Vec::new();
     for (name, key) in WELL_KNOWN {
         if let Some(value) = environment.get(*name).filter(|value| !value.is_empty()) {
-            found.push((*name, (*key).to_owned(), value.as_str()));
+            found.push((*name, (*key).to_owned(), as_setting(name, value)));
         }
     }
     for (name, value) in environment {
@@ -129,9 +130,18 @@ fn variables(environment: &BTreeMap<String, String>) -> Vec<(&str, String, &str)
         if ABOUT_SOURCES.contains(&name.as_str()) || name.starts_with(TEST_PREFIX) {
             continue;
         }
-        found.push((name, rest.to_ascii_lowercase().replace("__", "."), value));
+        found.push((name, rest.to_ascii_lowercase().replace("__", "."), value.into()));
     }
     found
+}
+
+/// A well-known variable's text as its setting wants it. The chunk server's `DATABASE_PATH` is a bare file name, which
+/// in `database.url` itself would be a mistake.
+fn as_setting<'a>(name: &str, text: &'a str) -> Cow<'a, str> {
+    if name == "DATABASE_PATH" && !text.contains("://") {
+        return format!("sqlite://{text}").into();
+    }
+    text.into()
 }
 
 /// The defaults as a tree, which tells text from numbers.
@@ -336,6 +346,18 @@ mod tests {
         );
         let LoadError(complaints) = load(&self::sources(&[("MULETEER_SERVRE__PORT", "1")])).unwrap_err();
         assert!(complaints[0].contains("servre") && complaints[0].contains("MULETEER_SERVRE__PORT"));
+    }
+
+    #[test]
+    fn a_bare_file_name_is_a_database_in_the_variable_that_means_one_and_a_mistake_elsewhere() {
+        let config = load(&sources(&[("DATABASE_PATH", "uploads.db")])).unwrap();
+        assert_eq!(config.database_url(), "sqlite://uploads.db");
+
+        for name in ["DATABASE_URL", "MULETEER_DATABASE__URL"] {
+            let LoadError(complaints) = load(&sources(&[(name, "host=db password=hunter2")])).unwrap_err();
+            assert!(complaints[0].starts_with("database.url: "), "{complaints:?}");
+            assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
+        }
     }
 
     #[test]

@@ -137,7 +137,7 @@ pub struct DevS3Settings {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Anonymous {
-    /// Only while we listen on a loopback address.
+    /// Only while we listen on a loopback address and the settings name neither a proxy nor a public address.
     Auto,
     /// Always.
     On,

@@ -21,16 +21,17 @@ impl Config {
         complaints.0
     }
 
-    /// Whether visitors without any credential may upload.
+    /// Whether visitors without any credential may upload. Behind a proxy, which the settings show by naming it or
+    /// our address out there, loopback says nothing of where visitors come from.
     pub fn admits_anonymous(&self) -> bool {
         match self.auth.anonymous {
             Anonymous::On => true,
             Anonymous::Off => false,
-            Anonymous::Auto => self
-                .server
-                .address
-                .parse()
-                .is_ok_and(|ip: IpAddr| ip.is_loopback()),
+            Anonymous::Auto => {
+                let server = &self.server;
+                let has_proxy = !server.public_url.is_empty() || !server.trusted_proxies.is_empty();
+                is_loopback(&server.address) && !has_proxy
+            }
         }
     }
 
@@ -41,15 +42,9 @@ impl Config {
 
     /// The database's address, with the default in the data folder.
     pub fn database_url(&self) -> String {
-        let url = self.database.url.expose();
-        if url.is_empty() {
-            return format!("sqlite://{}/muleteer.sqlite", self.data_dir.trim_end_matches('/'));
-        }
-        // `DATABASE_PATH` of the chunk server is a bare file name.
-        if url.contains("://") {
-            url.to_owned()
-        } else {
-            format!("sqlite://{url}")
+        match self.database.url.expose() {
+            "" => format!("sqlite://{}/muleteer.sqlite", self.data_dir.trim_end_matches('/')),
+            url => url.to_owned(),
         }
     }
 
@@ -123,13 +118,8 @@ impl Config {
             "must be given together with s3.secret_access_key",
         );
         if self.uses_embedded_store() {
-            let local = self
-                .dev_s3
-                .address
-                .parse()
-                .is_ok_and(|ip: IpAddr| ip.is_loopback());
             complaints.unless(
-                local || self.dev_s3.allow_remote,
+                is_loopback(&self.dev_s3.address) || self.dev_s3.allow_remote,
                 "dev_s3.address",
                 "the embedded S3 is for local use: bind it to loopback, or set dev_s3.allow_remote",
             );
@@ -224,6 +214,10 @@ impl Config {
 const ORIGIN: &str = "must be http:// or https:// with a host and no path";
 const PATH: &str = "must begin with / and must not end with one";
 
+fn is_loopback(address: &str) -> bool {
+    address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
 /// `http(s)://host[:port]` and nothing else.
 fn is_origin(text: &str) -> bool {
     let rest = text
@@ -277,6 +271,12 @@ mod tests {
     fn anonymous_visitors_are_admitted_on_loopback_alone_unless_the_operator_says_otherwise() {
         let mut config = Config::default();
         assert!(config.admits_anonymous());
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+        assert!(!config.admits_anonymous(), "they come through a proxy");
+        config.server.trusted_proxies.clear();
+        config.server.public_url = "https://upload.example.org".into();
+        assert!(!config.admits_anonymous(), "they come through a proxy");
+        config.server.public_url.clear();
         config.server.address = "0.0.0.0".into();
         assert!(!config.admits_anonymous());
         config.auth.anonymous = Anonymous::On;

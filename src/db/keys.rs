@@ -1,7 +1,7 @@
 //! API keys as they are stored: a hash, whom it stands for, and what it allows.
 //!
 //! Separate, because who is asking has nothing to do with uploads. What a key looks like and how it is hashed is
-//! for `web::auth` to say; the key itself never comes here.
+//! for `identity` to say; the key itself never comes here.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;

@@ -61,10 +61,11 @@ impl PartSet {
     /// From a list of numbers in any order; repeated ones count once.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `parts` where a number is not one of the upload's.
+    /// [`Error::Invalid`] naming `parts` where a number is not one of the upload's, and for more than 10,000.
     pub fn from_numbers(numbers: impl IntoIterator<Item = u64>, part_count: u32) -> Result<Self, Error> {
         let mut set = Vec::new();
         for number in numbers {
+            check_room(&set, 1)?;
             set.push(within(number, part_count)?);
         }
         set.sort_unstable();
@@ -75,7 +76,8 @@ impl PartSet {
     /// From text such as `1-1000` or `3,7,20-29`.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `parts` for anything else, and for a number that is not one of the upload's.
+    /// [`Error::Invalid`] naming `parts` for anything else, for a number that is not one of the upload's, and for
+    /// more than 10,000.
     pub fn parse(text: &str, part_count: u32) -> Result<Self, Error> {
         let mut set = Vec::new();
         for piece in text.split(',').map(str::trim) {
@@ -87,10 +89,10 @@ impl PartSet {
                     format!("the range {piece} runs backwards"),
                 ));
             }
-            // Both ends are checked before the range is walked, so that its length is bounded.
-            for number in within(first, part_count)?.0..=within(last, part_count)?.0 {
-                set.push(PartNumber(number));
-            }
+            // All is checked before the range is walked: a short text can name the same ten thousand over and over.
+            let range = within(first, part_count)?.0..=within(last, part_count)?.0;
+            check_room(&set, range.len())?;
+            set.extend(range.map(PartNumber));
         }
         set.sort_unstable();
         set.dedup();
@@ -121,6 +123,15 @@ impl PartSet {
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
+}
+
+/// Refuses `more` numbers beyond 10,000, counting repeated ones.
+fn check_room(set: &[PartNumber], more: usize) -> Result<(), Error> {
+    if set.len() + more > MAX_PARTS as usize {
+        let detail = format!("names at most {MAX_PARTS} parts, repeated ones included");
+        return Err(Error::invalid("parts", detail));
+    }
+    Ok(())
 }
 
 fn number_in(text: &str, whole: &str) -> Result<u64, Error> {
@@ -257,6 +268,17 @@ mod tests {
             let error = PartSet::parse(text, 10).unwrap_err().to_string();
             assert!(error.starts_with("parts:"), "{error}");
         }
+    }
+
+    #[test]
+    fn a_short_text_that_names_the_same_parts_over_and_over_is_refused_before_it_fills_the_memory() {
+        let text = vec!["1-10000"; 100_000].join(",");
+
+        let refused = PartSet::parse(&text, MAX_PARTS).unwrap_err().to_string();
+
+        assert!(refused.contains("at most 10000 parts"), "{refused}");
+        assert!(PartSet::from_numbers(vec![1; 10_001], MAX_PARTS).is_err());
+        assert_eq!(PartSet::parse("1-10000", MAX_PARTS).unwrap().len(), 10_000);
     }
 
     #[test]

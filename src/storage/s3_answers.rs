@@ -104,7 +104,13 @@ impl Answer {
             let cause = format!("{} {code}: {}", self.status, message.unwrap_or_default());
             return Err(Error::unavailable("the store", cause));
         }
-        tracing::warn!(status = self.status, code, message, "the store refused a request");
+        // A field called `message` would take the place of the line's own words.
+        tracing::warn!(
+            status = self.status,
+            code,
+            reason = message,
+            "the store refused a request"
+        );
         Err(Error::StoreRefused { code })
     }
 

@@ -22,11 +22,21 @@ impl Uploads {
             State::Open | State::Completing => {}
         }
         let this = self.clone();
-        Self::see_through(async move { this.give_up(&upload, State::Aborted).await }).await
+        match Self::see_through(async move { this.give_up(&upload, State::Aborted).await }).await? {
+            state @ State::Complete => Err(Error::WrongState {
+                state,
+                verb: "aborted",
+            }),
+            _ => Ok(()),
+        }
     }
 
-    /// Drops the parts in the store first: if that fails, the upload is still there to be aborted again.
-    pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<(), Error> {
+    /// Ends an unfinished upload as `end`, and says how it ended: `complete` where a completion was first.
+    /// The parts in the store go first: if that fails, the upload is still there to be given up again.
+    pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<State, Error> {
+        if upload.state == State::Completing && self.find_whole(upload).await?.is_some() {
+            return Ok(State::Complete);
+        }
         if let Some(multipart_id) = &upload.multipart_id {
             self.0.store.abort(&upload.key, multipart_id, self.now()).await?;
         }
@@ -35,15 +45,10 @@ impl Uploads {
             .await?
         {
             tracing::info!(upload = %upload.id, key = %upload.key, "{end}");
-            return Ok(());
+            return Ok(end);
         }
-        // A completion that ran beside this was first: what it stored stands.
-        match self.0.db.find_upload(&upload.id, None).await? {
-            Some(now) if now.state == State::Complete => Err(Error::WrongState {
-                state: State::Complete,
-                verb: "aborted",
-            }),
-            _ => Ok(()),
-        }
+        // Somebody was first, and their outcome stands.
+        let now = self.0.db.find_upload(&upload.id, None).await?;
+        Ok(now.map_or(end, |now| now.state))
     }
 }

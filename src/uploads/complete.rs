@@ -124,21 +124,26 @@ impl Uploads {
     /// The store no longer knows the multipart upload: either somebody's completion went through, which the
     /// object itself proves (the key is this upload's alone), or it was dropped there.
     pub(super) async fn settle_vanished(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
+        let whole = self.find_whole(upload).await?;
+        if whole.is_none() {
+            tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
+            self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+                .await?;
+        }
+        Ok(whole)
+    }
+
+    /// The upload, now complete, if its object is there with the declared size: a completion went through whose
+    /// answer was lost.
+    pub(super) async fn find_whole(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
         let object = match self.0.store.head(&upload.key, self.now()).await {
             // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
             Err(Error::StoreRefused { .. }) => None,
             outcome => outcome?,
         };
-        match object {
-            Some(object) if object.size == upload.size => {
-                self.mark_complete(upload.clone(), object.etag).await.map(Some)
-            }
-            _ => {
-                tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
-                self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-                    .await?;
-                Ok(None)
-            }
+        match object.filter(|object| object.size == upload.size) {
+            Some(object) => self.mark_complete(upload.clone(), object.etag).await.map(Some),
+            None => Ok(None),
         }
     }
 

@@ -22,7 +22,7 @@ impl Uploads {
             let mut failed = 0;
             for upload in expired {
                 match self.give_up(&upload, State::Expired).await {
-                    Ok(()) => swept += 1,
+                    Ok(end) => swept += usize::from(end == State::Expired),
                     Err(error) => {
                         failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "an expired upload stays for now");

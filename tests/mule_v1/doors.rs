@@ -42,12 +42,8 @@ async fn a_closed_door_is_not_there() {
     on_both_with(
         |config| config.protocols.mule.enabled = false,
         async |server| {
-            assert_eq!(
-                get(&server, "get_init_signature", &crate::init_query("k"))
-                    .await
-                    .status,
-                404
-            )
+            let reply = get(&server, "get_init_signature", &crate::init_query("k")).await;
+            assert_eq!(reply.status, 404);
         },
     )
     .await;

@@ -70,7 +70,7 @@ fn start(kind: Kind, adjust: impl Fn(&mut Config)) -> Option<TestServer> {
     TestServer::start(kind, |config| {
         config.protocols.mule.signature_v2 = true;
         config.protocols.mule.chunk_size = CHUNK;
-        config.dev_s3.access_key_id = KEY_ID.to_owned();
+        KEY_ID.clone_into(&mut config.dev_s3.access_key_id);
         config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
         config.dev_s3.min_part_size = 8;
         adjust(config);

@@ -246,8 +246,8 @@ async fn drop_in_the_store(server: &crate::server::TestServer, browser: &Browser
 }
 
 async fn abort(store: &crate::s3_client::S3Client, init_reply: &str) {
-    let reply: serde_json::Value = serde_json::from_str(init_reply).unwrap();
-    let member = |name: &str| reply[name].as_str().unwrap().to_owned();
+    let reply: serde_json::Value = serde_json::from_str(init_reply).expect("JSON");
+    let member = |name: &str| reply[name].as_str().expect("a text").to_owned();
     let aborted = store
         .ask("DELETE", &member("key"))
         .query("uploadId", &member("upload_id"))

@@ -11,7 +11,6 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
-use reqwest::header::HeaderMap;
 use serde_json::Value;
 
 use crate::browser::{Browser, Lost};
@@ -164,8 +163,14 @@ impl Script<'_> {
         let reply = self.ask("get_init_signature", None, &first, &again).await?;
         if reply["chunks"].is_array() {
             let mut state = self.state.lock().expect("no thread has panicked");
-            state.key = reply["key"].as_str().unwrap_or_default().to_owned();
-            state.upload_id = reply["upload_id"].as_str().unwrap_or_default().to_owned();
+            reply["key"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut state.key);
+            reply["upload_id"]
+                .as_str()
+                .unwrap_or_default()
+                .clone_into(&mut state.upload_id);
             let numbers = reply["chunks"].as_array().into_iter().flatten();
             state.done = numbers.filter_map(Value::as_u64).collect();
             if state.done.len() as u64 == self.count() {
@@ -187,7 +192,7 @@ impl Script<'_> {
         headers.insert("content-disposition", self.disposition()?);
         let url = format!("{}/{}?uploads", self.settings.host, self.key());
         let (status, text) = self
-            .store("initiate", None, "POST", url, headers, Vec::new())
+            .store(outgoing("initiate", None, "POST", url, headers, Vec::new()))
             .await?;
         let id = tags(&text, "UploadId").into_iter().next();
         let id = id
@@ -220,22 +225,7 @@ impl Script<'_> {
     /// One worker with one chunk, until the store has taken it.
     async fn send_part(&self, number: u64) -> Result<(), Ending> {
         for _ in 0..FOR_EVER {
-            let cached = self.state.lock().expect("no thread has panicked").chunk_signatures.get(&number).cloned();
-            let signature = match cached {
-                Some(signature) => signature,
-                None => {
-                    let query = format!(
-                        "chunk={number}&upload_id={}&key={}",
-                        escape(&self.upload_id()),
-                        self.key()
-                    );
-                    member(
-                        &self
-                            .ask("get_chunk_signature", Some(number), &query, &query)
-                            .await?,
-                    )
-                }
-            };
+            let signature = self.part_signature(number).await?;
             let mut headers = self.signed(&signature);
             headers.insert(
                 "content-type",
@@ -251,7 +241,11 @@ impl Script<'_> {
                 .await;
             match sent {
                 Ok((200, _)) => {
-                    self.state.lock().expect("no thread has panicked").done.insert(number);
+                    self.state
+                        .lock()
+                        .expect("no thread has panicked")
+                        .done
+                        .insert(number);
                     return self
                         .tell(
                             "chunk_loaded",
@@ -270,6 +264,26 @@ impl Script<'_> {
             self.ask_for_all().await?;
         }
         Err(stopped("sends a part without end"))
+    }
+
+    /// What `get_all_signatures` gave, however old it is; asked for where it gave none.
+    async fn part_signature(&self, number: u64) -> Result<Signature, Ending> {
+        let cached = {
+            let state = self.state.lock().expect("no thread has panicked");
+            state.chunk_signatures.get(&number).cloned()
+        };
+        if let Some(signature) = cached {
+            return Ok(signature);
+        }
+        let query = format!(
+            "chunk={number}&upload_id={}&key={}",
+            escape(&self.upload_id()),
+            self.key()
+        );
+        let reply = self
+            .ask("get_chunk_signature", Some(number), &query, &query)
+            .await?;
+        Ok(member(&reply))
     }
 
     async fn finish(&self) -> Result<Next, Ending> {

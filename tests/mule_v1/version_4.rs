@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use serde_json::Value;
 
-use crate::server::{API_KEY, TestServer};
+use crate::server::TestServer;
 use crate::{CHUNK, assert_stored, clip, get, init_query, on_both, on_both_with, queries_about};
 
 /// Asks an action for SigV4.
@@ -16,31 +16,55 @@ async fn ask(server: &TestServer, action: &str, query: &str) -> Value {
 
 /// Sends what an action signed; status and text.
 async fn send(signed: &Value, body: &[u8]) -> (u16, String) {
-    for member in ["signature", "date", "url", "method", "expires_at"] {
-        assert!(
-            signed[member].as_str().is_some_and(|text| !text.is_empty()),
-            "{member} of {signed}"
-        );
-    }
-    let expires_at: DateTime<Utc> = signed["expires_at"].as_str().unwrap().parse().unwrap();
+    let member = |name: &str| {
+        let text = signed[name].as_str().filter(|text| !text.is_empty());
+        text.unwrap_or_else(|| panic!("no {name} in {signed}"))
+    };
+    let expires_at: DateTime<Utc> = member("expires_at").parse().expect("a time");
     assert!(expires_at > Utc::now(), "{signed}");
-    let url = signed["url"].as_str().unwrap();
+    let url = member("url");
     assert!(
-        url.contains(signed["signature"].as_str().unwrap()) && url.contains(signed["date"].as_str().unwrap())
+        url.contains(member("signature")) && url.contains(member("date")),
+        "{signed}"
     );
-    let http = reqwest::Client::builder().no_proxy().build().unwrap();
-    let mut request = http.request(signed["method"].as_str().unwrap().parse().unwrap(), url);
+    let http = reqwest::Client::builder()
+        .no_proxy()
+        .build()
+        .expect("an HTTP client");
+    let mut request = http.request(member("method").parse().expect("a method"), url);
     for (name, value) in signed["headers"].as_object().expect("headers") {
-        request = request.header(name, value.as_str().unwrap());
+        request = request.header(name, value.as_str().expect("a text"));
     }
-    let response = request.body(body.to_vec()).send().await.unwrap();
-    (response.status().as_u16(), response.text().await.unwrap())
+    let response = request.body(body.to_vec()).send().await.expect("an answer");
+    let status = response.status().as_u16();
+    (status, response.text().await.expect("a whole answer"))
 }
 
+/// Begins an upload of `clip()`: key, upload id, and the whole answer.
 async fn begun(server: &TestServer) -> (String, String, Value) {
     let init = ask(server, "get_init_signature", &init_query("k")).await;
-    let member = |name: &str| init[name].as_str().unwrap().to_owned();
+    let member = |name: &str| init[name].as_str().expect("a text").to_owned();
     (member("key"), member("upload_id"), init)
+}
+
+/// The document that completes what a list names.
+fn completion(list: &str) -> String {
+    let of = |part: &str, name: &str| {
+        let (_, rest) = part.split_once(&format!("<{name}>")).expect("the element");
+        rest.split('<').next().unwrap_or_default().to_owned()
+    };
+    let mut xml = String::from("<CompleteMultipartUpload>");
+    for part in list.split("<Part>").skip(1) {
+        let (number, etag) = (of(part, "PartNumber"), of(part, "ETag"));
+        xml.extend([
+            "<Part><PartNumber>",
+            &number,
+            "</PartNumber><ETag>",
+            &etag,
+            "</ETag></Part>",
+        ]);
+    }
+    xml + "</CompleteMultipartUpload>"
 }
 
 #[tokio::test]
@@ -79,26 +103,7 @@ async fn each_of_the_six_answers_a_request_that_works() {
 
         let query = format!("upload_id={id}&key={key}");
         let (_, list) = send(&ask(&server, "get_list_signature", &query).await, b"").await;
-        let xml: String = list
-            .split("<Part>")
-            .skip(1)
-            .map(|part| {
-                let of = |tag: &str| {
-                    part.split(&format!("<{tag}>"))
-                        .nth(1)
-                        .unwrap()
-                        .split('<')
-                        .next()
-                        .unwrap()
-                };
-                format!(
-                    "<Part><PartNumber>{}</PartNumber><ETag>{}</ETag></Part>",
-                    of("PartNumber"),
-                    of("ETag")
-                )
-            })
-            .collect();
-        let xml = format!("<CompleteMultipartUpload>{xml}</CompleteMultipartUpload>");
+        let xml = completion(&list);
         let (status, answer) = send(&ask(&server, "get_end_signature", &query).await, xml.as_bytes()).await;
         assert_eq!(status, 200, "{answer}");
         assert_stored(&server, &key, &file).await;
@@ -169,7 +174,7 @@ async fn it_needs_no_sigv2_at_all_and_takes_keys_as_modern_pages_encode_them() {
     on_both_with(
         |config| config.protocols.mule.signature_v2 = false,
         async |server| {
-            let (key, id) = crate::version_4::begun_by(&server).await;
+            let (key, id, _) = begun(&server).await;
             let encoded = crate::escape::encode_uri_component(&key);
 
             let signed = ask(
@@ -191,11 +196,4 @@ async fn it_needs_no_sigv2_at_all_and_takes_keys_as_modern_pages_encode_them() {
         },
     )
     .await;
-}
-
-/// Begins by the same key as `get` asks with.
-async fn begun_by(server: &TestServer) -> (String, String) {
-    let (key, id, _) = begun(server).await;
-    assert!(!API_KEY.is_empty());
-    (key, id)
 }

@@ -21,7 +21,7 @@ fn text(value: &Value) -> String {
 /// Records the example's upload as if it had been begun here.
 async fn record(server: &TestServer, example: &Value) {
     let now: DateTime<Utc> = server.clock.now();
-    let filename = FileName::new("clip.mp4").unwrap();
+    let filename = FileName::new("clip.mp4").expect("the example is possible");
     let upload = Upload {
         id: UploadId::generate(now),
         owner: Owner::recorded("default".to_owned()),
@@ -31,11 +31,11 @@ async fn record(server: &TestServer, example: &Value) {
         size: 15_728_640,
         fingerprint: Fingerprint::new(None, &filename, 15_728_640, None),
         filename,
-        content_type: MediaType::new(&text(&example["v1"]["content_type"])).unwrap(),
+        content_type: MediaType::new(&text(&example["v1"]["content_type"])).expect("the example is possible"),
         last_modified: None,
         metadata: std::collections::BTreeMap::new(),
         bucket: text(&example["v1"]["bucket"]),
-        key: ObjectKey::new(&text(&example["key"])).unwrap(),
+        key: ObjectKey::new(&text(&example["key"])).expect("the example is possible"),
         multipart_id: Some(text(&example["upload_id"])),
         part_size: 6_291_456,
         etag: None,
@@ -43,9 +43,11 @@ async fn record(server: &TestServer, example: &Value) {
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),
     };
-    let db = muleteer::app::open_database(&server.config).await.unwrap();
-    db.insert_upload(upload).await.unwrap();
-    db.close().await.unwrap();
+    let db = muleteer::app::open_database(&server.config)
+        .await
+        .expect("the example is possible");
+    db.insert_upload(upload).await.expect("the example is possible");
+    db.close().await.expect("the example is possible");
 }
 
 #[tokio::test]
@@ -55,7 +57,7 @@ async fn every_signature_of_the_worked_example_comes_out_byte_for_byte() {
         config.protocols.mule.chunk_size = 6_291_456;
         config.dev_s3.bucket = text(&example["v1"]["bucket"]);
         config.dev_s3.access_key_id = text(&example["access_key_id"]);
-        config.dev_s3.secret_access_key = Secret::new(&text(&example["secret_access_key"]));
+        config.dev_s3.secret_access_key = Secret::new(text(&example["secret_access_key"]));
         config.dev_s3.min_part_size = 5 << 20;
     };
     on_both_with(adjust, async |server| {

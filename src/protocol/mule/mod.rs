@@ -14,6 +14,7 @@ mod replies;
 mod request;
 mod rounds;
 
+use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
 
 use actix_web::web::{Data, Path, ServiceConfig, get, resource, scope, to};
@@ -185,10 +186,9 @@ impl Call<'_> {
         let Status { upload, parts: held } = self.uploads.status(caller, &upload.id).await?;
         // What the store has dropped is asked for again and again; only a refusal here stops the script.
         check_unfinished(&upload)?;
+        let held: HashSet<PartNumber> = held.iter().map(|part| part.number).collect();
         let plan = upload.plan();
-        let missing = plan
-            .parts()
-            .filter(|(number, _)| held.iter().all(|part| part.number != *number));
+        let missing = plan.parts().filter(|(number, _)| !held.contains(number));
         let ahead = if version == Version::V2 {
             AHEAD
         } else {

@@ -2,6 +2,8 @@
 //!
 //! Separate from the actions: here nothing is looked up and nothing is changed.
 
+use std::collections::BTreeMap;
+
 use chrono::DateTime;
 
 use super::PROTOCOL;
@@ -105,7 +107,7 @@ impl Request<'_> {
             fingerprint: Some(format!("mule-v1\0{chunk_size}\0{kind}\0{name}\0{modified}")),
             content_type,
             filename,
-            metadata: std::collections::BTreeMap::new(),
+            metadata: BTreeMap::new(),
             part_size: Some(chunk_size),
             protocol: PROTOCOL.name,
         })

@@ -36,7 +36,11 @@ impl Script<'_> {
         }
     }
 
-    pub(super) async fn list_page(&self, signature: &Signature, marker: Option<&str>) -> Result<(u16, String), Ending> {
+    pub(super) async fn list_page(
+        &self,
+        signature: &Signature,
+        marker: Option<&str>,
+    ) -> Result<(u16, String), Ending> {
         let marker = marker
             .map(|marker| format!("&part-number-marker={marker}"))
             .unwrap_or_default();
@@ -46,8 +50,15 @@ impl Script<'_> {
             self.key(),
             self.upload_id()
         );
-        self.store("list", None, "GET", url, self.signed(signature), Vec::new())
-            .await
+        self.store(outgoing(
+            "list",
+            None,
+            "GET",
+            url,
+            self.signed(signature),
+            Vec::new(),
+        ))
+        .await
     }
 
     /// Whether everybody can read something at the key.
@@ -99,7 +110,12 @@ impl Script<'_> {
     }
 
     /// Tells the backend, and does not care what it says.
-    pub(super) async fn tell(&self, action: &'static str, part: Option<u64>, query: &str) -> Result<(), Ending> {
+    pub(super) async fn tell(
+        &self,
+        action: &'static str,
+        part: Option<u64>,
+        query: &str,
+    ) -> Result<(), Ending> {
         match self
             .call(action, part, &format!("{query}&{}", self.identity()))
             .await
@@ -117,27 +133,21 @@ impl Script<'_> {
     ) -> Result<(u16, String), Lost> {
         let mut url = format!("{}/{action}/?{query}", self.settings.ajax_base);
         for (name, value) in &self.settings.extra_params {
-            url += &format!("&{}={}", encode_uri_component(name), encode_uri_component(value));
+            url.extend([
+                "&",
+                &encode_uri_component(name),
+                "=",
+                &encode_uri_component(value),
+            ]);
         }
         self.browser
             .ask_backend(outgoing(action, part, "GET", url, HeaderMap::new(), Vec::new()))
             .await
     }
 
-    pub(super) async fn store(
-        &self,
-        what: &'static str,
-        part: Option<u64>,
-        method: &'static str,
-        url: String,
-        headers: HeaderMap,
-        body: Vec<u8>,
-    ) -> Result<(u16, String), Ending> {
-        match self
-            .browser
-            .ask_store(outgoing(what, part, method, url, headers, body))
-            .await
-        {
+    pub(super) async fn store(&self, out: Outgoing) -> Result<(u16, String), Ending> {
+        let what = out.what;
+        match self.browser.ask_store(out).await {
             Err(Lost::Closed) => Err(Ending::Closed),
             Err(Lost::Network) => Err(stopped(&format!("{what}: no answer"))),
             Ok(answer) => Ok(answer),
@@ -147,7 +157,10 @@ impl Script<'_> {
     pub(super) fn signed(&self, (signature, date): &Signature) -> HeaderMap {
         let authorization = format!("AWS {}:{signature}", self.settings.access_key);
         HeaderMap::from_iter([
-            ("x-amz-date".parse().expect("a name"), date.parse().expect("a date")),
+            (
+                "x-amz-date".parse().expect("a name"),
+                date.parse().expect("a date"),
+            ),
             (
                 "authorization".parse().expect("a name"),
                 authorization.parse().expect("a header"),
@@ -207,7 +220,11 @@ impl Script<'_> {
     }
 
     pub(super) fn upload_id(&self) -> String {
-        self.state.lock().expect("no thread has panicked").upload_id.clone()
+        self.state
+            .lock()
+            .expect("no thread has panicked")
+            .upload_id
+            .clone()
     }
 }
 

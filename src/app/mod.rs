@@ -1,0 +1,207 @@
+//! Putting it together: settings → database, store, verbs → a server bound to a port.
+//!
+//! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
+
+mod http;
+mod signals;
+mod store;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use actix_web::dev::{Server, ServerHandle};
+use actix_web::web::Data;
+use anyhow::Context as _;
+use chrono::TimeDelta;
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use uuid::Uuid;
+
+use self::http::Shared;
+use self::store::Embedded;
+use crate::clock::Clock;
+use crate::config::{Config, Secret};
+use crate::db::Database;
+use crate::domain::{KeyTemplate, PartLimits, Policy};
+use crate::error::Error;
+use crate::identity::{Identity, IdentitySettings};
+use crate::pages::PageSettings;
+use crate::uploads::{self, Uploads};
+use crate::web::headers::Policies;
+
+/// The name under which the key that signs tokens and cookies is kept in the database.
+const TOKEN_SECRET: &str = "token-signing";
+
+/// A server that accepts connections.
+pub struct Running {
+    /// Where it listens.
+    pub address: SocketAddr,
+    /// Where the embedded S3 listens, if it was started.
+    pub store: Option<String>,
+    /// The database, for what the command line does beside serving.
+    pub db: Database,
+    server: Server,
+    sweeper: JoinHandle<()>,
+    embedded: Option<Embedded>,
+}
+
+impl Running {
+    /// Stops it from outside, as SIGTERM does.
+    pub fn handle(&self) -> ServerHandle {
+        self.server.handle()
+    }
+
+    /// Serves until SIGTERM, SIGINT or the handle stops it; running requests finish first.
+    ///
+    /// # Errors
+    /// Whatever ends the server otherwise.
+    pub async fn serve(self) -> anyhow::Result<()> {
+        let signals = tokio::spawn(signals::stop_on_signals(self.server.handle()));
+        let outcome = self.server.await;
+        signals.abort();
+        self.sweeper.abort();
+        if let Some(embedded) = self.embedded {
+            embedded.stop().await;
+        }
+        self.db.close().await?;
+        outcome.context("the server ended")
+    }
+}
+
+/// Opens the database, starts the embedded S3 if no bucket is configured, and binds the port.
+///
+/// # Errors
+/// Whatever stands in the way, in words for the operator.
+pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    let db = open_database(&config).await?;
+    let embedded = Embedded::start(&config, &db).await?;
+    let store = store::open(&config, embedded.as_ref(), &clock).await?;
+    let uploads = Uploads::new(uploads::Parts {
+        db: db.clone(),
+        store,
+        clock: clock.clone(),
+        policy: policy(&config),
+        template: KeyTemplate::new(&config.uploads.key_template).map_err(anyhow::Error::msg)?,
+        time_to_live: hours(config.uploads.ttl_hours),
+    });
+    let identity = Identity::new(db.clone(), clock, &identity_settings(&config, &db).await?);
+    let shared = Shared {
+        policies: Policies::new(&uploads.store_origin()),
+        pages: Data::new(PageSettings {
+            api: config
+                .protocols
+                .native
+                .enabled
+                .then(|| format!("{}/v1", config.protocols.native.path)),
+            anonymous: config.admits_anonymous(),
+            embedded_store: config.uses_embedded_store(),
+        }),
+        uploads: Data::new(uploads.clone()),
+        identity: Data::new(identity),
+        config: Data::new(config.clone()),
+    };
+    let listener = http::bind(&config)?;
+    let address = listener.local_addr()?;
+    Ok(Running {
+        address,
+        store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
+        server: http::serve(listener, &config, shared)?,
+        sweeper: spawn_sweeper(uploads, Duration::from_secs(config.uploads.sweep_interval_s)),
+        db,
+        embedded,
+    })
+}
+
+/// Opens the database that the settings name, with its migrations run.
+///
+/// # Errors
+/// Whatever the database says.
+pub async fn open_database(config: &Config) -> anyhow::Result<Database> {
+    let url = config.database_url();
+    let place = without_credentials(&url).to_owned();
+    Database::open(&url, config.database.pool_size)
+        .await
+        .map_err(|error| explain(error).context(format!("the database {place} cannot be used")))
+}
+
+/// What may be told of a database's URL: a password stands before the host, or among the parameters.
+fn without_credentials(url: &str) -> &str {
+    let place = url.split('?').next().unwrap_or_default();
+    place.rsplit_once('@').map_or(place, |(_, place)| place)
+}
+
+/// An error of ours with its cause, for the operator's eyes.
+pub fn explain(error: Error) -> anyhow::Error {
+    match error {
+        Error::Internal(cause) | Error::Unavailable { cause, .. } => anyhow::Error::from_boxed(cause),
+        other => anyhow::Error::new(other),
+    }
+}
+
+fn policy(config: &Config) -> Policy {
+    Policy {
+        max_size: config.limits.max_size,
+        types: config.limits.types.clone(),
+        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size),
+    }
+}
+
+fn hours(hours: u64) -> TimeDelta {
+    TimeDelta::hours(i64::try_from(hours).unwrap_or(i64::MAX / 3600))
+}
+
+async fn identity_settings(config: &Config, db: &Database) -> anyhow::Result<IdentitySettings> {
+    let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
+    Ok(IdentitySettings {
+        secret: SecretString::from(secret),
+        api_key: config.auth.api_key.expose().to_owned(),
+        anonymous: config.admits_anonymous(),
+        token_lifetime: hours(config.uploads.ttl_hours),
+    })
+}
+
+/// The secret that the settings give, or the one that all instances share under `name`.
+async fn secret(given: &Secret, name: &str, db: &Database) -> anyhow::Result<String> {
+    if !given.is_empty() {
+        return Ok(given.expose().to_owned());
+    }
+    db.shared_secret(name, random_secret()).await.map_err(explain)
+}
+
+/// 244 random bits in hexadecimal.
+fn random_secret() -> String {
+    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
+}
+
+fn spawn_sweeper(uploads: Uploads, interval: Duration) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(interval);
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            match uploads.sweep().await {
+                Ok(0) => {}
+                Ok(swept) => tracing::info!(swept, "expired uploads were given up"),
+                Err(error) => tracing::warn!(%error, "the sweep did not finish"),
+            }
+        }
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_databases_password_is_not_told_wherever_it_stands() {
+        assert_eq!(
+            without_credentials("postgres://u:p@ss@h:5432/d?password=p@ss"),
+            "h:5432/d"
+        );
+        assert_eq!(
+            without_credentials("postgres://h/d?user=u&password=p"),
+            "postgres://h/d"
+        );
+        assert_eq!(without_credentials("sqlite://data/m.db"), "sqlite://data/m.db");
+    }
+}

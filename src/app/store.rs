@@ -1,0 +1,172 @@
+//! The store that uploads go to: the configured bucket with its credentials, or the embedded S3.
+//!
+//! Separate from the putting together, because which endpoint, addressing style and key apply is a decision over
+//! half a dozen settings, and nothing after it needs to know how it went.
+
+#[cfg(feature = "embedded-s3")]
+use std::path::Path;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use secrecy::SecretString;
+
+use super::explain;
+#[cfg(feature = "embedded-s3")]
+use super::secret;
+use crate::clock::Clock;
+use crate::config::{Config, PathStyle};
+use crate::db::Database;
+#[cfg(feature = "embedded-s3")]
+use crate::dev_s3::{self, DevS3, DevS3Config};
+use crate::signing::{AddressingStyle, BucketLocation, Credentials};
+use crate::storage::{CredentialSource, S3Store, StoreSettings};
+
+/// The name under which the embedded S3's secret key is kept in the database.
+#[cfg(feature = "embedded-s3")]
+const STORE_SECRET: &str = "embedded-store";
+
+/// The embedded S3 while it runs, with the one key that it takes.
+pub(super) struct Embedded {
+    /// Where it listens.
+    pub(super) endpoint: String,
+    credentials: Credentials,
+    #[cfg(feature = "embedded-s3")]
+    running: DevS3,
+}
+
+impl Embedded {
+    /// Starts it, if no bucket is configured.
+    #[cfg(feature = "embedded-s3")]
+    pub(super) async fn start(config: &Config, db: &Database) -> anyhow::Result<Option<Self>> {
+        if !config.uses_embedded_store() {
+            return Ok(None);
+        }
+        let settings = &config.dev_s3;
+        let secret = secret(&settings.secret_access_key, STORE_SECRET, db).await?;
+        let running = dev_s3::start(DevS3Config {
+            root: Path::new(&config.data_dir).join("s3"),
+            address: settings.address.parse().context("dev_s3.address")?,
+            port: settings.port,
+            access_key_id: settings.access_key_id.clone(),
+            secret_access_key: SecretString::from(secret.clone()),
+            session_token: None,
+            region: config.s3.region.clone(),
+            bucket: settings.bucket.clone(),
+            min_part_size: settings.min_part_size,
+            allow_remote: settings.allow_remote,
+            // Ours are swept before; this is for what other programs began.
+            max_upload_age: Duration::from_secs(config.uploads.ttl_hours.saturating_mul(2 * 3600)),
+        })
+        .await
+        .context("the embedded S3 does not start")?;
+        Ok(Some(Self {
+            endpoint: running.endpoint(),
+            credentials: Credentials::long_term(settings.access_key_id.clone(), secret),
+            running,
+        }))
+    }
+
+    /// This build has none; the settings' check has refused an empty bucket before.
+    #[cfg(not(feature = "embedded-s3"))]
+    #[expect(clippy::unused_async, reason = "the other build waits here")]
+    pub(super) async fn start(_config: &Config, _db: &Database) -> anyhow::Result<Option<Self>> {
+        Ok(None)
+    }
+
+    /// Ends it; requests that are under way finish first.
+    #[cfg(feature = "embedded-s3")]
+    pub(super) async fn stop(self) {
+        self.running.stop().await;
+    }
+
+    /// This build has none.
+    #[cfg(not(feature = "embedded-s3"))]
+    #[expect(clippy::unused_async, reason = "the other build waits here")]
+    pub(super) async fn stop(self) {}
+}
+
+/// The store as the settings describe it, or the embedded one where that runs.
+pub(super) async fn open(
+    config: &Config,
+    embedded: Option<&Embedded>,
+    clock: &Clock,
+) -> anyhow::Result<S3Store> {
+    let s3 = &config.s3;
+    let (bucket, endpoint, source) = match embedded {
+        Some(embedded) => (
+            &config.dev_s3.bucket,
+            &embedded.endpoint,
+            CredentialSource::fixed(embedded.credentials.clone()),
+        ),
+        None => (&s3.bucket, &s3.endpoint, credentials(config, clock).await?),
+    };
+    let public = if s3.public_endpoint.is_empty() {
+        endpoint
+    } else {
+        &s3.public_endpoint
+    };
+    let style = match (s3.path_style, endpoint.is_empty()) {
+        (PathStyle::Always, _) | (PathStyle::Auto, false) => AddressingStyle::Path,
+        (PathStyle::Never, _) | (PathStyle::Auto, true) => AddressingStyle::VirtualHost,
+    };
+    let locate = |endpoint: &str| {
+        if endpoint.is_empty() {
+            BucketLocation::aws(bucket, &s3.region)
+        } else {
+            BucketLocation::new(endpoint, bucket, style, &s3.region)
+        }
+    };
+    let settings = StoreSettings {
+        location: locate(endpoint)?,
+        public_location: locate(public)?,
+        url_lifetime: Duration::from_secs(s3.url_lifetime_s),
+        signature_v2: signature_v2_key(config, &source, clock).await?,
+    };
+    S3Store::new(settings, source).map_err(explain)
+}
+
+/// The key that SigV2 clients are served with, if SigV2 is switched on.
+async fn signature_v2_key(
+    config: &Config,
+    source: &CredentialSource,
+    clock: &Clock,
+) -> anyhow::Result<Option<Credentials>> {
+    let mule = &config.protocols.mule;
+    if !mule.signature_v2 {
+        return Ok(None);
+    }
+    if !mule.access_key_id.is_empty() {
+        let secret = mule.secret_access_key.expose().to_owned();
+        return Ok(Some(Credentials::long_term(mule.access_key_id.clone(), secret)));
+    }
+    let current = source.current(clock.now()).await.map_err(explain)?;
+    anyhow::ensure!(
+        current.session_token.is_none(),
+        "protocols.mule.signature_v2 needs a long-term key: set protocols.mule.access_key_id"
+    );
+    Ok(Some((*current).clone()))
+}
+
+/// The credentials that the settings give, or AWS's own chain of places to find some.
+async fn credentials(config: &Config, clock: &Clock) -> anyhow::Result<CredentialSource> {
+    let s3 = &config.s3;
+    if !s3.access_key_id.is_empty() {
+        let token = s3.session_token.expose();
+        let secret = s3.secret_access_key.expose().to_owned();
+        return Ok(CredentialSource::fixed(Credentials {
+            session_token: (!token.is_empty()).then(|| SecretString::from(token.to_owned())),
+            ..Credentials::long_term(s3.access_key_id.clone(), secret)
+        }));
+    }
+    #[cfg(feature = "aws-credential-chain")]
+    return CredentialSource::chain(&s3.profile, clock.now())
+        .await
+        .map_err(|error| {
+            explain(error).context("no credentials for S3: set s3.access_key_id, or AWS's own")
+        });
+    #[cfg(not(feature = "aws-credential-chain"))]
+    {
+        let _ = clock;
+        anyhow::bail!("no credentials for S3: set s3.access_key_id and s3.secret_access_key");
+    }
+}
