@@ -8,4 +8,4 @@ mod s3;
 mod s3_answers;
 
 pub use credentials::CredentialSource;
-pub use s3::{S3Store, StoreSettings};
+pub use s3::{S3Store, StoreSettings, StoredObject};

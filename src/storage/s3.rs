@@ -177,13 +177,17 @@ impl S3Store {
             .completed_etag()
     }
 
-    /// Drops a multipart upload; one that the store does not know is fine.
+    /// Drops a multipart upload.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] for one that the store does not know (any more), because it was dropped or completed;
+    /// [`Error::Unavailable`] and [`Error::StoreRefused`].
     pub async fn abort(&self, key: &ObjectKey, upload_id: &str, now: DateTime<Utc>) -> Result<(), Error> {
         let abort = Operation::AbortMultipartUpload { upload_id };
-        match self.send(abort, key.as_str(), now, Bytes::new()).await?.success() {
-            Ok(_) | Err(Error::Vanished) => Ok(()),
-            Err(error) => Err(error),
-        }
+        self.send(abort, key.as_str(), now, Bytes::new())
+            .await?
+            .success()
+            .map(drop)
     }
 
     /// The object under `key`, if there is one.

@@ -28,7 +28,16 @@ impl Uploads {
     /// Drops the parts in the store first: if that fails, the upload is still there to be aborted again.
     pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<(), Error> {
         if let Some(multipart_id) = &upload.multipart_id {
-            self.0.store.abort(&upload.key, multipart_id, self.now()).await?;
+            match self.0.store.abort(&upload.key, multipart_id, self.now()).await {
+                // A completion may have taken the parts a moment ago, or its answer may have been lost: an object
+                // that stands must not be recorded as given up, for nobody would ever find it.
+                Err(Error::Vanished) => {
+                    if let Some(object) = self.standing(upload).await? {
+                        self.mark_complete(upload.clone(), object.etag).await?;
+                    }
+                }
+                outcome => outcome?,
+            }
         }
         if self
             .change(&upload.id, &[State::Open, State::Completing], end)

@@ -7,6 +7,7 @@
 use super::Uploads;
 use crate::domain::{PartDefect, Principal, State, StoredPart, Upload, UploadId, defects};
 use crate::error::Error;
+use crate::storage::StoredObject;
 
 /// Most defects that an error spells out.
 const MAX_NAMED: usize = 100;
@@ -85,7 +86,11 @@ impl Uploads {
         self.mark_complete(upload, etag).await
     }
 
-    async fn mark_complete(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
+    pub(super) async fn mark_complete(
+        &self,
+        mut upload: Upload,
+        etag: Option<String>,
+    ) -> Result<Upload, Error> {
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
         let done = self
@@ -124,22 +129,23 @@ impl Uploads {
     /// The store no longer knows the multipart upload: either somebody's completion went through, which the
     /// object itself proves (the key is this upload's alone), or it was dropped there.
     pub(super) async fn settle_vanished(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
+        if let Some(object) = self.standing(upload).await? {
+            return self.mark_complete(upload.clone(), object.etag).await.map(Some);
+        }
+        tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await?;
+        Ok(None)
+    }
+
+    /// The whole object under an upload's key, if it is there.
+    pub(super) async fn standing(&self, upload: &Upload) -> Result<Option<StoredObject>, Error> {
         let object = match self.0.store.head(&upload.key, self.now()).await {
             // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
             Err(Error::StoreRefused { .. }) => None,
             outcome => outcome?,
         };
-        match object {
-            Some(object) if object.size == upload.size => {
-                self.mark_complete(upload.clone(), object.etag).await.map(Some)
-            }
-            _ => {
-                tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
-                self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-                    .await?;
-                Ok(None)
-            }
-        }
+        Ok(object.filter(|object| object.size == upload.size))
     }
 
     /// The object's tag from the object itself: some stores leave it out of the completion's answer.

@@ -23,6 +23,8 @@ impl Uploads {
             for upload in expired {
                 match self.give_up(&upload, State::Expired).await {
                     Ok(()) => swept += 1,
+                    // It turned out to be whole: its row says so now, and it will not come again.
+                    Err(Error::WrongState { .. }) => {}
                     Err(error) => {
                         failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "an expired upload stays for now");
