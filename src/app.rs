@@ -152,10 +152,12 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
 /// Whatever the database says.
 pub async fn open_database(config: &Config) -> anyhow::Result<Database> {
     let url = config.database_url();
-    let place = url
-        .rsplit_once('@')
-        .map_or(url.as_str(), |(_, place)| place)
-        .to_owned();
+    // A server's URL may hold a password in several places; libpq's own words name the host.
+    let place = if url.starts_with("sqlite://") {
+        url.clone()
+    } else {
+        "server of database.url".to_owned()
+    };
     Database::open(&url, config.database.pool_size)
         .await
         .map_err(|error| explain(error).context(format!("the database {place} cannot be used")))
