@@ -3,7 +3,7 @@
 //! Separate, so that nothing but these files can ever be served: there is no folder to climb out of.
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header as _, IfNoneMatch};
-use actix_web::web::{Path, ServiceConfig, get};
+use actix_web::web::{Path, ServiceConfig, get, head};
 use actix_web::{HttpRequest, HttpResponse, web};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
@@ -20,7 +20,11 @@ struct Kit;
 
 /// Serves the files under `/static`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(web::resource("/static/{path:.+}").route(get().to(serve)));
+    config.service(
+        web::resource("/static/{path:.+}")
+            .route(get().to(serve))
+            .route(head().to(serve)),
+    );
 }
 
 async fn serve(request: HttpRequest, path: Path<String>) -> Result<HttpResponse, Failure<ProblemDocument>> {

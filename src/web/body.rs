@@ -36,8 +36,17 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) 
         }
         Ok(read) => read.map_err(|error| Error::invalid("body", format!("cannot be read: {error}")))?,
     };
-    let mut reader = serde_json::Deserializer::from_slice(&bytes);
-    serde_path_to_error::deserialize(&mut reader).map_err(|error| complaint(&error))
+    parse(&bytes)
+}
+
+fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    let mut reader = serde_json::Deserializer::from_slice(bytes);
+    let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| complaint(&error))?;
+    // What follows the first value was meant to be read as well.
+    reader
+        .end()
+        .map_err(|_| Error::invalid("body", "has something after its JSON value"))?;
+    Ok(value)
 }
 
 /// The field and what is wrong with it, without serde's position in the text.
@@ -82,9 +91,7 @@ mod tests {
     }
 
     fn refused(text: &str) -> String {
-        let mut reader = serde_json::Deserializer::from_str(text);
-        let result: Result<Sample, _> = serde_path_to_error::deserialize(&mut reader);
-        complaint(&result.unwrap_err()).to_string()
+        parse::<Sample>(text.as_bytes()).unwrap_err().to_string()
     }
 
     #[test]
@@ -98,5 +105,6 @@ mod tests {
             "parts[0].number: is required"
         );
         assert!(refused("nonsense").starts_with("body: "));
+        assert!(refused("{\"filename\":\"a\",\"size\":1}{}").starts_with("body: "));
     }
 }

@@ -1,8 +1,9 @@
 //! Is it up: `/health` says that the process answers, `/health/ready` that database and store answer as well.
+//! Both answer HEAD, too: many load balancers ask no other way.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Data, ServiceConfig, get, resource};
+use actix_web::web::{Data, ServiceConfig, get, head, resource};
 use serde_json::json;
 
 use super::problem::{Failure, ProblemDocument};
@@ -10,8 +11,12 @@ use crate::uploads::Uploads;
 
 /// The two addresses.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/health").route(get().to(alive)));
-    config.service(resource("/health/ready").route(get().to(ready)));
+    config.service(resource("/health").route(get().to(alive)).route(head().to(alive)));
+    config.service(
+        resource("/health/ready")
+            .route(get().to(ready))
+            .route(head().to(ready)),
+    );
 }
 
 async fn alive() -> HttpResponse {
