@@ -173,9 +173,12 @@ impl Config {
 
     fn check_doors(&self, complaints: &mut Complaints) {
         let path = |text: &str| {
+            let first = text.split('/').nth(1).unwrap_or("");
             text.len() > 1
                 && text.starts_with('/')
                 && !text.ends_with('/')
+                && !text.contains("//")
+                && !TAKEN.contains(&first)
                 && text
                     .bytes()
                     .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
@@ -212,7 +215,10 @@ impl Config {
 }
 
 const ORIGIN: &str = "must be http:// or https:// with a host and no path";
-const PATH: &str = "must begin with / and must not end with one";
+const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
+
+/// First pieces of addresses that are never a protocol's.
+const TAKEN: [&str; 4] = ["static", "docs", "health", "problems"];
 
 fn is_loopback(address: &str) -> bool {
     address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())

@@ -4,7 +4,7 @@
 //! clients' own requests this module only makes the signer: their bytes never pass through here.
 
 use std::fmt::Write as _;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
@@ -288,7 +288,10 @@ impl S3Store {
         body: Bytes,
     ) -> Result<Answer, Error> {
         let mut pauses = PAUSES.into_iter();
+        let began = Instant::now();
         loop {
+            // Signed anew for each attempt: stores refuse what was signed a quarter of an hour ago.
+            let now = now + began.elapsed();
             let outcome = self.send_once(operation, key, now, body.clone()).await;
             let again = match &outcome {
                 Ok(answer) => answer.is_transient(),

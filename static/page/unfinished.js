@@ -42,8 +42,9 @@ export class Unfinished {
 
   /** Brings the list up to date; the server's word replaces the memory's. */
   async refresh() {
-    const open = await this.api.list("open");
-    this.#show(open.map((upload) => ({
+    // One whose completion was interrupted is not done either: choosing its file again joins it.
+    const lists = await Promise.all([this.api.list("open"), this.api.list("completing")]);
+    this.#show(lists.flat().map((upload) => ({
       id: upload.id,
       name: upload.filename,
       size: upload.size,

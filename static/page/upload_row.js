@@ -177,12 +177,11 @@ export class UploadRow {
     showText(this.#part(".note"), `${error.message} Trying again ${seconds > 1 ? `in ${seconds} s` : "now"}.`);
   }
 
+  /** The address is no link: objects are private, and a click would only show the store's refusal. */
   #showLocation() {
     const { result } = this.upload;
-    const link = find(this.element, ".location", HTMLAnchorElement);
     const address = result?.location ?? result?.key ?? "";
-    setText(link, address);
-    if (/^https?:/.test(address)) link.href = address;
+    setText(this.#part(".location"), address);
     this.#part(".arrived").hidden = address === "";
   }
 
@@ -201,15 +200,15 @@ export class UploadRow {
   }
 
   async #copy() {
-    const link = find(this.element, ".location", HTMLAnchorElement);
+    const address = this.#part(".location");
     try {
-      await navigator.clipboard.writeText(link.textContent ?? "");
+      await navigator.clipboard.writeText(address.textContent ?? "");
       this.page.announcer.say("Address copied.");
       this.element.classList.add("is-copied");
       setTimeout(() => this.element.classList.remove("is-copied"), 1500);
     } catch {
       // Pages loaded over plain http have no clipboard: the address is selected for the person to copy.
-      getSelection()?.selectAllChildren(link);
+      getSelection()?.selectAllChildren(address);
     }
   }
 
