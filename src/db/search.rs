@@ -95,6 +95,7 @@ impl UploadQuery {
         ]
         .into_iter()
         .filter_map(Option::as_deref)
+        .chain(self.owner.as_ref().map(Owner::as_str))
     }
 
     /// The ids of one page, newest first.
