@@ -2,13 +2,14 @@
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
 
-use actix_web::web::{Data, Path, ServiceConfig, get, resource};
+use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::error::Error;
 use crate::uploads::Uploads;
 use crate::web::auth;
+use crate::web::methods::readable;
 use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
 
 /// What the pages have to know of the settings.
@@ -48,8 +49,8 @@ type Page = Result<HttpResponse, Failure<ProblemDocument>>;
 
 /// The pages' addresses.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/").route(get().to(uploader)));
-    config.service(resource("/problems/{slug}").route(get().to(problem)));
+    config.service(readable("/", uploader));
+    config.service(readable("/problems/{slug}", problem));
 }
 
 async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
