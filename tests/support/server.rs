@@ -50,13 +50,21 @@ impl TestServer {
         config.server.shutdown_timeout_s = 1;
         config.dev_s3.port = 0;
         config.auth.api_key = Secret::new(API_KEY);
-        config.data_dir = folder.path().to_str().expect("a path in UTF-8").to_owned();
+        folder
+            .path()
+            .to_str()
+            .expect("a path in UTF-8")
+            .clone_into(&mut config.data_dir);
         if kind == Kind::Postgres {
             config.database.url = Secret::new(postgres::fresh_database()?);
         }
         config.database.pool_size = 4;
         adjust(&mut config);
-        assert_eq!(config.validate(), Vec::<String>::new(), "the test's settings are possible");
+        assert_eq!(
+            config.validate(),
+            Vec::<String>::new(),
+            "the test's settings are possible"
+        );
         Some(Self::run(config, folder, Clock::system()))
     }
 
@@ -89,13 +97,27 @@ impl TestServer {
             };
             actix_web::rt::System::with_tokio_rt(runtime).block_on(async move {
                 let running = app::start(settings, its_clock).await.expect("the server starts");
-                let addresses = (running.address, running.store.clone().unwrap_or_default(), running.handle());
+                let addresses = (
+                    running.address,
+                    running.store.clone().unwrap_or_default(),
+                    running.handle(),
+                );
                 tell.send(addresses).expect("the test waits");
                 running.serve().await.expect("the server ends well");
             });
         });
-        let (address, store, handle) = told.recv_timeout(Duration::from_secs(60)).expect("the server starts in time");
-        Self { base: format!("http://{address}"), store, clock, config, folder, handle, thread: Some(thread) }
+        let (address, store, handle) = told
+            .recv_timeout(Duration::from_mins(1))
+            .expect("the server starts in time");
+        Self {
+            base: format!("http://{address}"),
+            store,
+            clock,
+            config,
+            folder,
+            handle,
+            thread: Some(thread),
+        }
     }
 
     /// The folder of the database file and of the embedded S3's objects.
@@ -123,5 +145,9 @@ impl Drop for TestServer {
 }
 
 fn port_of(address: &str) -> u16 {
-    address.rsplit(':').next().and_then(|port| port.parse().ok()).expect("an address with a port")
+    address
+        .rsplit(':')
+        .next()
+        .and_then(|port| port.parse().ok())
+        .expect("an address with a port")
 }
