@@ -87,9 +87,7 @@ const LAYERS: &[Layer] = &[
     // A protocol renders what was signed, so it may name the (plain) types of `signing`.
     Layer {
         modules: &["protocol", "pages"],
-        may_use: &[
-            "uploads", "identity", "domain", "web", "error", "config",
-        ],
+        may_use: &["uploads", "identity", "domain", "web", "error", "config"],
         never: &["diesel", "reqwest"],
     },
     // Could be a crate of its own: it knows S3 and a directory, and nothing of uploads.

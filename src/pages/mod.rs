@@ -2,13 +2,12 @@
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
 
+use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
-use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::error::Error;
 use crate::uploads::Uploads;
-use crate::web::auth;
 use crate::web::methods::readable;
 use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
 
@@ -53,13 +52,10 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/problems/{slug}", problem));
 }
 
-async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
+/// Nobody becomes a visitor here but by the page's own first call: who follows a link from another site sends no
+/// strict cookie with this request, and a new one would cost them their unfinished uploads.
+async fn uploader(settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
     let api = settings.api.as_deref().ok_or(Error::NotFound("page"))?;
-    // A newcomer becomes a visitor here, so that the page's first request is already known.
-    match auth::caller_or_newcomer(&request).await {
-        Ok(_) | Err(Error::Unauthenticated(_) | Error::Forbidden(_)) => {}
-        Err(error) => return Err(error.into()),
-    }
     let policy = uploads.policy();
     render(&UploaderPage {
         base: "",

@@ -32,12 +32,12 @@ impl Uploads {
     }
 
     /// Ends an unfinished upload as `end`, and says how it ended: `complete` where a completion was first.
-    /// The parts in the store go first: if that fails, the upload is still there to be given up again.
+    ///
+    /// The parts in the store go first: if that fails, the upload is still there to be given up again. Once they are
+    /// gone no completion can succeed any more, so whether there is an object then is the last word.
     pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<State, Error> {
         if let Some(multipart_id) = &upload.multipart_id {
             self.0.store.abort(&upload.key, multipart_id, self.now()).await?;
-            // Only now is it certain whether a completion was first, beside this one or with its answer lost: the
-            // store has dropped the parts, or it has joined them.
             if self.find_whole(upload).await?.is_some() {
                 return Ok(State::Complete);
             }

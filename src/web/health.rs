@@ -1,4 +1,5 @@
 //! Is it up: `/health` says that the process answers, `/health/ready` that database and store answer as well.
+//! Both answer HEAD, too: many load balancers ask no other way.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use muleteer::db::{Database, UploadQuery};
-use muleteer::domain::{FileName, State, Upload, UploadId};
+use muleteer::domain::{FileName, Owner, State, Upload, UploadId};
 
 use super::{asking, kept, noon, on_both, open, owner, part, record, upload_at};
 
@@ -150,6 +150,7 @@ async fn a_search_for_text_that_no_column_can_hold_finds_nothing() {
             asking(|q| q.filename_prefix = nul()),
             asking(|q| q.key = nul()),
             asking(|q| q.multipart_id = nul()),
+            asking(|q| q.owner = nul().map(Owner::recorded)),
         ] {
             assert!(search(&db, query).await.is_empty());
         }

@@ -40,7 +40,6 @@ async fn a_mistake_in_a_new_upload_is_named() {
         ("content_type", "content_type", json!("text/html\r\nX-Evil: 1")),
         ("content_type", "content_type", json!(5)),
         ("last_modified", "last_modified", json!("yesterday")),
-        ("last_modified", "last_modified", json!(-1)),
         ("last_modified", "last_modified", json!("0000-01-01T00:00:00Z")),
         ("last_modified", "last_modified", json!(9_999_999_999_999_999_u64)),
         ("last_modified", "last_modified", json!(true)),

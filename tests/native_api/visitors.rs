@@ -20,7 +20,6 @@ async fn a_newcomer_gets_a_cookie_that_scripts_and_other_sites_never_see() {
         for reply in [
             nobody.get("/session").await,
             nobody.post("/uploads", &file("a", 1)).await,
-            nobody.outside().get("/").await,
         ] {
             let cookie = reply.header("set-cookie").to_owned();
             for attribute in ["HttpOnly", "SameSite=Strict", "Path=/", "Max-Age="] {

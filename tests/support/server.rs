@@ -50,11 +50,7 @@ impl TestServer {
         config.server.shutdown_timeout_s = 1;
         config.dev_s3.port = 0;
         config.auth.api_key = Secret::new(API_KEY);
-        folder
-            .path()
-            .to_str()
-            .expect("a path in UTF-8")
-            .clone_into(&mut config.data_dir);
+        config.data_dir = String::from(folder.path().to_str().expect("a path in UTF-8"));
         if kind == Kind::Postgres {
             config.database.url = Secret::new(postgres::fresh_database()?);
         }

@@ -5,29 +5,58 @@
 
 /// The parameters in their order; of a repeated one the first counts.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MuleQuery(Vec<(String, String)>);
+pub struct MuleQuery {
+    parameters: Vec<Parameter>,
+    torn: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Parameter {
+    name: String,
+    value: String,
+    raw: String,
+}
 
 impl MuleQuery {
     /// Reads a raw query. Nothing in it is ever refused: a malformed escape stands for itself.
     pub fn parse(raw: &str) -> Self {
-        let pair = |piece: &str| {
-            let (name, value) = piece.split_once('=').unwrap_or((piece, ""));
-            (unescape(name), unescape(value))
+        let mut query = Self {
+            parameters: Vec::new(),
+            torn: None,
         };
-        Self(
-            raw.split('&')
-                .filter(|piece| !piece.is_empty())
-                .map(pair)
-                .collect(),
-        )
+        for piece in raw.split('&').filter(|piece| !piece.is_empty()) {
+            let Some((name, value)) = piece.split_once('=') else {
+                let before = query.parameters.last().map(|parameter| parameter.name.clone());
+                query.torn = query.torn.or(before);
+                continue;
+            };
+            query.parameters.push(Parameter {
+                name: unescape(name),
+                value: unescape(value),
+                raw: value.to_owned(),
+            });
+        }
+        query
     }
 
     /// The first value of a parameter.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0
-            .iter()
-            .find(|(own, _)| own == name)
-            .map(|(_, value)| value.as_str())
+        self.find(name).map(|parameter| parameter.value.as_str())
+    }
+
+    /// The same as it was sent.
+    pub fn raw(&self, name: &str) -> Option<&str> {
+        self.find(name).map(|parameter| parameter.raw.as_str())
+    }
+
+    /// The parameter whose value had a bare `&` in it: the script always writes an equals sign, so a piece without
+    /// one is the rest of what it wrote raw before.
+    pub fn torn(&self) -> Option<&str> {
+        self.torn.as_deref()
+    }
+
+    fn find(&self, name: &str) -> Option<&Parameter> {
+        self.parameters.iter().find(|parameter| parameter.name == name)
     }
 }
 
@@ -122,11 +151,20 @@ mod tests {
 
     #[test]
     fn only_the_first_equals_sign_divides() {
-        let query = MuleQuery::parse("key=a=b&&flag&force=true");
+        let query = MuleQuery::parse("key=a=b&&flag=&force=true");
 
         assert_eq!(query.get("key"), Some("a=b"));
         assert_eq!(query.get("flag"), Some(""));
         assert_eq!(query.get("force"), Some("true"));
         assert_eq!(query.get("absent"), None);
+        assert_eq!(query.torn(), None);
+    }
+
+    #[test]
+    fn a_value_with_a_bare_ampersand_is_noticed() {
+        let query = MuleQuery::parse("chunk=1&key=a%41&b&force=true");
+
+        assert_eq!(query.torn(), Some("key"));
+        assert_eq!((query.get("key"), query.raw("key")), (Some("aA"), Some("a%41")));
     }
 }

@@ -3,7 +3,7 @@
 //! Separate from the actions, so that each of them says only which operation it signs.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::CACHE_CONTROL;
+use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
@@ -69,7 +69,8 @@ pub async fn listed_signature(
     }
 }
 
-const V2_IS_OFF: Error = Error::Forbidden(
+/// The refusal where the operator has not switched SigV2 on.
+pub const V2_IS_OFF: Error = Error::Forbidden(
     "SigV2 is switched off here (protocols.mule.signature_v2); ask with signature_version=4",
 );
 
@@ -126,6 +127,15 @@ pub fn noted() -> HttpResponse {
         .insert_header((CACHE_CONTROL, "no-store"))
         .content_type("text/plain")
         .body("")
+}
+
+/// The script only ever sends GET.
+pub fn wrong_method() -> HttpResponse {
+    HttpResponse::MethodNotAllowed()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .insert_header((ALLOW, "GET"))
+        .content_type("text/plain; charset=utf-8")
+        .body("refused: every action is a GET\n")
 }
 
 /// Refusals in plain text: the script takes any JSON for a signature and would go on with it, but stops cleanly

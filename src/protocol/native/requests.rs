@@ -100,10 +100,10 @@ impl CreateUpload {
 fn moment(value: Option<&Value>) -> Result<Option<DateTime<Utc>>, FieldError> {
     let time = match value {
         None | Some(Value::Null) => return Ok(None),
-        // Before the year 10000, so that every database can hold it.
+        // The years 1 to 9999, so that every database can hold it; files may be older than 1970.
         Some(Value::Number(ms)) => ms
             .as_i64()
-            .filter(|ms| (0..253_402_300_800_000).contains(ms))
+            .filter(|ms| (-62_135_596_800_000..253_402_300_800_000).contains(ms))
             .and_then(DateTime::from_timestamp_millis),
         Some(Value::String(text)) => DateTime::parse_from_rfc3339(text).ok().map(|time| time.to_utc()),
         Some(_) => None,
