@@ -43,6 +43,12 @@ pub enum Error {
         /// Bytes that were declared.
         size: u64,
     },
+    /// A request to us, not a file, is larger than any honest one.
+    #[error("a request may have at most {limit} bytes")]
+    BodyTooLarge {
+        /// Most bytes that one request may have.
+        limit: u64,
+    },
     /// Policy does not take files of this media type.
     #[error("files of type {content_type} are not accepted here")]
     TypeRefused {

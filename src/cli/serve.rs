@@ -1,5 +1,8 @@
 //! `muleteer serve`: what most people start.
 
+use std::fmt::Write as _;
+use std::io::Write as _;
+
 use clap::Args;
 
 use crate::app::{self, Running, explain};
@@ -63,19 +66,31 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     })
 }
 
-/// Tells on standard output where everything is. Scripts read the first line.
+/// Tells on standard output where everything is. Scripts read the first line and may then be gone, which is no
+/// reason to end.
 async fn announce(running: &Running, config: &Config) -> anyhow::Result<()> {
+    let text = words(running, config).await?;
+    let mut output = std::io::stdout().lock();
+    if let Err(error) = output.write_all(text.as_bytes()).and_then(|()| output.flush()) {
+        tracing::warn!(%error, "nobody reads where we listen; `muleteer keys create` makes a key");
+    }
+    Ok(())
+}
+
+async fn words(running: &Running, config: &Config) -> anyhow::Result<String> {
     let base = match config.server.public_url.as_str() {
         "" => format!("http://{}", running.address),
         url => url.to_owned(),
     };
-    println!("muleteer listening on http://{}", running.address);
+    let mut text = format!("muleteer listening on http://{}\n", running.address);
     if config.protocols.native.enabled {
-        println!("  upload page    {base}/");
-        println!("  API            {base}/docs/");
+        let _ = writeln!(text, "  upload page    {base}/\n  API            {base}/docs/");
     }
     if let Some(store) = &running.store {
-        println!("  embedded S3    {store}   (for local use: no bucket is configured)");
+        let _ = writeln!(
+            text,
+            "  embedded S3    {store}   (for local use: no bucket is configured)"
+        );
     }
     let keys = running.db.list_keys().await.map_err(explain)?;
     if keys.is_empty() && config.auth.api_key.is_empty() {
@@ -84,7 +99,10 @@ async fn announce(running: &Running, config: &Config) -> anyhow::Result<()> {
         let key = create_key(&running.db, &owner, Scopes::ALL, now)
             .await
             .map_err(explain)?;
-        println!("  admin key      {key}   (told this once; scopes upload and admin)");
+        let _ = writeln!(
+            text,
+            "  admin key      {key}   (told this once; scopes upload and admin)"
+        );
     }
-    Ok(())
+    Ok(text)
 }

@@ -3,11 +3,12 @@
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
 
 use actix_web::HttpResponse;
-use actix_web::web::{Data, Path, ServiceConfig, get, head, resource};
+use actix_web::web::{Data, Path, ServiceConfig};
 use askama::Template;
 
 use crate::error::Error;
 use crate::uploads::Uploads;
+use crate::web::methods::readable;
 use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
 
 /// What the pages have to know of the settings.
@@ -47,12 +48,8 @@ type Page = Result<HttpResponse, Failure<ProblemDocument>>;
 
 /// The pages' addresses.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/").route(get().to(uploader)).route(head().to(uploader)));
-    config.service(
-        resource("/problems/{slug}")
-            .route(get().to(problem))
-            .route(head().to(problem)),
-    );
+    config.service(readable("/", uploader));
+    config.service(readable("/problems/{slug}", problem));
 }
 
 /// Nobody becomes a visitor here but by the page's own first call: who follows a link from another site sends no

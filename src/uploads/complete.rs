@@ -11,9 +11,6 @@ use crate::error::Error;
 /// Most defects that an error spells out.
 const MAX_NAMED: usize = 100;
 
-/// Store errors after which the upload can be mended by sending parts again.
-const MENDABLE: [&str; 3] = ["EntityTooSmall", "InvalidPart", "InvalidPartOrder"];
-
 impl Uploads {
     /// Completes an upload; asked again, it answers the same.
     ///
@@ -66,9 +63,8 @@ impl Uploads {
             }
             Err(Error::Vanished) => self.settled(&upload).await,
             Err(Error::StoreRefused { code }) => {
-                if MENDABLE.contains(&code.as_str()) {
-                    self.change(&upload.id, &[State::Completing], State::Open).await?;
-                }
+                // Nothing was joined: parts may be sent again, or the operator mends what was refused.
+                self.change(&upload.id, &[State::Completing], State::Open).await?;
                 Err(Error::StoreRefused { code })
             }
             Err(error) => Err(error),

@@ -14,6 +14,7 @@ mod status;
 
 use std::future::Future;
 use std::sync::Arc;
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -33,6 +34,9 @@ use crate::storage::S3Store;
 
 /// An upload is touched in the database at most this often by requests that change nothing else.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
+
+/// Longest wait of a check: who asks whether we are ready wants to know before their own patience ends.
+const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything the verbs need; clones share it.
 #[derive(Clone)]
@@ -94,8 +98,8 @@ impl Uploads {
     /// # Errors
     /// [`Error::Unavailable`] or [`Error::StoreRefused`] for the one that does not.
     pub async fn check(&self) -> Result<(), Error> {
-        self.0.db.ping().await?;
-        self.0.store.check(self.now()).await
+        in_time("the database", self.0.db.ping()).await?;
+        in_time("the store", self.0.store.check(self.now())).await
     }
 
     /// The upload, if this caller may reach it.
@@ -108,17 +112,18 @@ impl Uploads {
             .ok_or(Error::NotFound("upload"))
     }
 
-    /// Notes that somebody still cares, at most once a minute.
-    async fn touch(&self, upload: &Upload) -> Result<(), Error> {
+    /// Notes that somebody still cares, at most once a minute, in the record and in `upload`.
+    async fn touch(&self, upload: &mut Upload) -> Result<(), Error> {
         let now = self.now();
         if now - upload.updated_at < TOUCH_EVERY {
             return Ok(());
         }
-        self.0
-            .db
-            .touch(&upload.id, now, now + self.0.time_to_live)
-            .await
-            .map(drop)
+        let expires_at = now + self.0.time_to_live;
+        if self.0.db.touch(&upload.id, now, expires_at).await? {
+            upload.updated_at = now;
+            upload.expires_at = expires_at;
+        }
+        Ok(())
     }
 
     /// Changes the state by condition; `true` if this call did it.
@@ -136,4 +141,11 @@ impl Uploads {
     ) -> Result<T, Error> {
         tokio::spawn(work).await.map_err(Error::internal)?
     }
+}
+
+/// The outcome of a check, or that `what` does not answer.
+async fn in_time(what: &'static str, check: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
+    tokio::time::timeout(CHECK_PATIENCE, check)
+        .await
+        .unwrap_or_else(|late| Err(Error::unavailable(what, late)))
 }

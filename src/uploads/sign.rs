@@ -45,7 +45,7 @@ impl Uploads {
         id: &UploadId,
         choose: impl FnOnce(u32) -> Result<PartSet, Error>,
     ) -> Result<SignedParts, Error> {
-        let upload = self.find_unfinished(caller, id, "signed").await?;
+        let mut upload = self.find_unfinished(caller, id, "signed").await?;
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
         let Some(multipart_id) = &upload.multipart_id else {
@@ -59,7 +59,7 @@ impl Uploads {
             .store
             .part_signer(&upload.key, multipart_id, self.now())
             .await?;
-        self.touch(&upload).await?;
+        self.touch(&mut upload).await?;
         Ok(SignedParts { signer, plan, set })
     }
 

@@ -141,8 +141,7 @@ impl Uploads {
         let now = self.now();
         match self.0.store.list_parts(&upload.key, &multipart_id, now).await {
             Ok(stored) => {
-                self.touch(&upload).await?;
-                upload.expires_at = upload.expires_at.max(now + self.0.time_to_live);
+                self.touch(&mut upload).await?;
                 let parts = usable(&upload, stored);
                 Ok(Status { upload, parts })
             }

@@ -3,10 +3,11 @@
 //! Separate, so that nothing but these files can ever be served: there is no folder to climb out of.
 
 use actix_web::http::header::{CACHE_CONTROL, CONTENT_TYPE, ETAG, EntityTag, Header as _, IfNoneMatch};
-use actix_web::web::{Path, ServiceConfig, get, head};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::web::{Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use rust_embed::{EmbeddedFile, RustEmbed};
 
+use super::methods::readable;
 use super::problem::{Failure, ProblemDocument};
 use crate::error::Error;
 
@@ -20,11 +21,7 @@ struct Kit;
 
 /// Serves the files under `/static`.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(
-        web::resource("/static/{path:.+}")
-            .route(get().to(serve))
-            .route(head().to(serve)),
-    );
+    config.service(readable("/static/{path:.+}", serve));
 }
 
 async fn serve(request: HttpRequest, path: Path<String>) -> Result<HttpResponse, Failure<ProblemDocument>> {

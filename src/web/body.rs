@@ -1,22 +1,23 @@
-//! Reading a JSON body, so that whatever is wrong with it names the field.
+//! Reading a JSON body or a query, so that whatever is wrong with it names the field.
 //!
-//! Separate from the handlers and instead of actix's own extractor, whose errors name a line and a column.
+//! Separate from the handlers and instead of actix's own extractors, whose errors name a line and a column or nothing.
 
 use actix_web::HttpRequest;
 use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::Payload;
+use actix_web::web::{Payload, Query};
 use serde::de::DeserializeOwned;
 
 use crate::error::Error;
 
 /// Most bytes of a body: ten thousand part records with room to spare.
-const MAX_BODY: usize = 4 << 20;
+const MAX_BODY: u32 = 4 << 20;
 
 /// Reads the body as `T`.
 ///
 /// # Errors
 /// [`Error::Invalid`] naming the field that is missing, unknown, or of the wrong type; naming `Content-Type` where
-/// it is not JSON (a form of another site can send no JSON without asking first), and `body` where it is no JSON.
+/// it is not JSON (a form of another site can send no JSON without asking first), and `body` where it is no JSON
+/// object. [`Error::BodyTooLarge`].
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Error> {
     let kind = request
         .headers()
@@ -27,26 +28,46 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) 
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Error::invalid("Content-Type", "must be application/json"));
     }
-    let bytes = match payload.to_bytes_limited(MAX_BODY).await {
-        Err(_) => {
-            return Err(Error::invalid(
-                "body",
-                format!("may have at most {MAX_BODY} bytes"),
-            ));
-        }
-        Ok(read) => read.map_err(|error| Error::invalid("body", format!("cannot be read: {error}")))?,
+    let too_large = |_| Error::BodyTooLarge {
+        limit: u64::from(MAX_BODY),
     };
+    let bytes = payload
+        .to_bytes_limited(MAX_BODY as usize)
+        .await
+        .map_err(too_large)?
+        .map_err(|error| Error::invalid("body", format!("cannot be read: {error}")))?;
     parse(&bytes)
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
+    // Serde would take a list for an object as well, its members in the order of the fields.
+    if bytes.iter().find(|byte| !byte.is_ascii_whitespace()) != Some(&b'{') {
+        return Err(Error::invalid("body", "must be a JSON object"));
+    }
     let mut reader = serde_json::Deserializer::from_slice(bytes);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| complaint(&error))?;
-    // What follows the first value was meant to be read as well.
     reader
         .end()
-        .map_err(|_| Error::invalid("body", "has something after its JSON value"))?;
+        .map_err(|_| Error::invalid("body", "must be one JSON object and nothing after it"))?;
     Ok(value)
+}
+
+/// Reads the query as `T`, whose fields are all text.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the parameter that is unknown or given twice.
+pub fn query<T: DeserializeOwned>(request: &HttpRequest) -> Result<T, Error> {
+    let read = Query::<T>::from_query(request.query_string());
+    read.map(Query::into_inner).map_err(|error| {
+        let text = error.to_string();
+        let text = text.rsplit("error: ").next().unwrap_or(&text);
+        Error::invalid(named_field(text).unwrap_or("query"), text)
+    })
+}
+
+/// The field that serde names in the text alone: a missing, an unknown or a doubled one.
+fn named_field(text: &str) -> Option<&str> {
+    text.split('`').nth(1).filter(|_| text.contains(" field `"))
 }
 
 /// The field and what is wrong with it, without serde's position in the text.
@@ -54,11 +75,9 @@ fn complaint(error: &serde_path_to_error::Error<serde_json::Error>) -> Error {
     let text = error.inner().to_string();
     let text = text.split(" at line ").next().unwrap_or(&text).to_owned();
     let path = error.path().to_string();
-    // serde names a missing or unknown field in the text alone.
-    let named = text.split('`').nth(1).filter(|_| text.contains(" field `"));
-    let field = match (path.as_str(), named) {
-        (".", Some(name)) => name.to_owned(),
-        (".", None) => "body".to_owned(),
+    let field = match (path.as_str(), named_field(&text)) {
+        ("." | "?", Some(name)) => name.to_owned(),
+        ("." | "?", None) => "body".to_owned(),
         (path, Some(name)) if !path.ends_with(name) => format!("{path}.{name}"),
         (path, _) => path.to_owned(),
     };
@@ -104,7 +123,14 @@ mod tests {
             refused("{\"filename\":\"a\",\"size\":1,\"parts\":[{}]}"),
             "parts[0].number: is required"
         );
-        assert!(refused("nonsense").starts_with("body: "));
-        assert!(refused("{\"filename\":\"a\",\"size\":1}{}").starts_with("body: "));
+        for text in [
+            "nonsense",
+            "",
+            "{",
+            "[\"a\", 1]",
+            "{\"filename\":\"a\",\"size\":1} more",
+        ] {
+            assert!(refused(text).starts_with("body: "), "{text}");
+        }
     }
 }

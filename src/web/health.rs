@@ -3,20 +3,17 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Data, ServiceConfig, get, head, resource};
+use actix_web::web::{Data, ServiceConfig};
 use serde_json::json;
 
+use super::methods::readable;
 use super::problem::{Failure, ProblemDocument};
 use crate::uploads::Uploads;
 
 /// The two addresses.
 pub fn routes(config: &mut ServiceConfig) {
-    config.service(resource("/health").route(get().to(alive)).route(head().to(alive)));
-    config.service(
-        resource("/health/ready")
-            .route(get().to(ready))
-            .route(head().to(ready)),
-    );
+    config.service(readable("/health", alive));
+    config.service(readable("/health/ready", ready));
 }
 
 async fn alive() -> HttpResponse {

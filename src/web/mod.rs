@@ -5,6 +5,7 @@ pub mod auth;
 pub mod body;
 pub mod headers;
 pub mod health;
+pub mod methods;
 pub mod peer;
 pub mod problem;
 pub mod trace;

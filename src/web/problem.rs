@@ -7,7 +7,7 @@ use std::fmt;
 use std::marker::PhantomData;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
@@ -41,6 +41,13 @@ pub const KINDS: &[Kind] = &[
         title: "The file is too large",
         advice: "\"limit\" is the most bytes that one file may have here. Send a smaller file, or ask the operator \
                  to raise limits.max_size.",
+    },
+    Kind {
+        slug: "body-too-large",
+        status: 413,
+        title: "The request is too large",
+        advice: "\"limit\" is the most bytes that one request to this server may have. The bytes of a file go to the \
+                 store; long lists of parts can be told in several requests.",
     },
     Kind {
         slug: "type-refused",
@@ -125,6 +132,7 @@ impl Kind {
         Self::named(match error {
             Error::Invalid(_) => "invalid-request",
             Error::TooLarge { .. } => "too-large",
+            Error::BodyTooLarge { .. } => "body-too-large",
             Error::TypeRefused { .. } => "type-refused",
             Error::NotFound(_) => "not-found",
             Error::Unauthenticated(_) => "unauthenticated",
@@ -171,6 +179,10 @@ impl Kind {
         if matches!(self.status, 429 | 503) {
             response.insert_header((RETRY_AFTER, "1"));
         }
+        if self.status == 401 {
+            // A scheme that no browser asks the person about.
+            response.insert_header((WWW_AUTHENTICATE, "Bearer"));
+        }
         response.body(document.to_string())
     }
 }
@@ -196,6 +208,7 @@ impl Tell for ProblemDocument {
                 json!({ "errors": list })
             }
             Error::TooLarge { limit, size } => json!({ "limit": limit, "size": size }),
+            Error::BodyTooLarge { limit } => json!({ "limit": limit }),
             Error::WrongState { state, .. } => json!({ "state": state.as_str() }),
             Error::Incomplete { defects, total } => json!({ "defects": defects, "total": total }),
             Error::StoreRefused { code } => json!({ "code": code }),

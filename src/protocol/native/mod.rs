@@ -8,7 +8,7 @@ mod requests;
 mod views;
 
 use actix_web::http::header::CACHE_CONTROL;
-use actix_web::web::{Data, Path, Payload, Query, ServiceConfig, scope};
+use actix_web::web::{Data, Path, Payload, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, post, put};
 use serde::Serialize;
 
@@ -22,6 +22,7 @@ use crate::domain::{Principal, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{ArrivedPart, Status, Uploads};
+use crate::web::methods::otherwise;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
 
@@ -44,18 +45,23 @@ fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
 }
 
 fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
-    services.service(
-        scope(mount)
-            .service(session)
-            .service(create)
-            .service(list)
-            .service(sign)
-            .service(record_one)
-            .service(record_many)
-            .service(complete)
-            .service(show)
-            .service(abort),
-    );
+    let doors = scope(mount)
+        .service(session)
+        .service(create)
+        .service(list)
+        .service(sign)
+        .service(record_one)
+        .service(record_many)
+        .service(complete)
+        .service(show)
+        .service(abort);
+    // Each method is a route of its own; what none of them takes is refused by address.
+    let doors = openapi::methods()
+        .into_iter()
+        .fold(doors, |doors, (path, allowed)| {
+            doors.service(otherwise(&path, allowed))
+        });
+    services.service(doors);
 }
 
 /// Who is asking, and what they may send. Never refuses: a wrong key is answered with kind `none`.
@@ -239,10 +245,9 @@ async fn abort(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>)
 ))]
 #[get("/uploads")]
 async fn list(request: HttpRequest, uploads: Data<Uploads>) -> Answer {
-    let query = Query::<ListUploads>::from_query(request.query_string())
-        .map_err(|error| Error::invalid("query", error.to_string()))?;
+    let query = body::query::<ListUploads>(&request)?.parse()?;
     let caller = auth::caller_or_newcomer(&request).await?;
-    let listing = uploads.list(&caller, query.into_inner().parse()?).await?;
+    let listing = uploads.list(&caller, query).await?;
     Ok(fresh(HttpResponse::Ok(), &UploadPage::new(&listing, &uploads)))
 }
 

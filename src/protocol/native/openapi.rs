@@ -2,7 +2,7 @@
 
 use utoipa::OpenApi;
 use utoipa::openapi::security::{ApiKey, ApiKeyValue, HttpAuthScheme, HttpBuilder, SecurityScheme};
-use utoipa::openapi::{OpenApi as Document, SecurityRequirement, Server};
+use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server};
 
 /// What the attributes cannot say is added in [`document`].
 #[derive(OpenApi)]
@@ -52,4 +52,26 @@ pub fn document(mount: &str) -> Document {
         SecurityRequirement::default(),
     ]);
     document
+}
+
+/// The methods that each documented address takes, as `Allow` lists them.
+pub fn methods() -> Vec<(String, String)> {
+    let listed = |item: &PathItem| {
+        let taken = [
+            ("GET", &item.get),
+            ("POST", &item.post),
+            ("PUT", &item.put),
+            ("DELETE", &item.delete),
+        ];
+        let names: Vec<&str> = taken
+            .iter()
+            .filter_map(|(name, taken)| taken.is_some().then_some(*name))
+            .collect();
+        names.join(", ")
+    };
+    let paths = Api::openapi().paths.paths;
+    paths
+        .iter()
+        .map(|(path, item)| (path.clone(), listed(item)))
+        .collect()
 }

@@ -257,37 +257,51 @@ pub struct ListUploads {
     /// `next_cursor` of the page before.
     cursor: Option<String>,
     /// Most uploads on the page: 50 if absent, at most 200.
-    limit: Option<u32>,
+    #[param(value_type = Option<u32>)]
+    limit: Option<String>,
 }
 
 impl ListUploads {
     /// The query in the verbs' words.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming `state`, `cursor` or `limit`.
+    /// [`Error::Invalid`] naming every bad one of `state`, `cursor` and `limit` at once.
     pub fn parse(self) -> Result<ListingQuery, Error> {
-        let state = self.state.filter(|text| !text.is_empty()).map(|text| {
-            State::parse(&text).ok_or_else(|| {
-                let known: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-                Error::invalid("state", format!("is one of {}", known.join(", ")))
-            })
-        });
-        let cursor = self.cursor.filter(|text| !text.is_empty()).map(|text| {
-            UploadId::parse(&text)
-                .map_err(|_| Error::invalid("cursor", "is the next_cursor of an earlier page"))
-        });
-        if self.limit.is_some_and(|limit| !(1..=200).contains(&limit)) {
-            return Err(Error::invalid("limit", "is 1 to 200"));
-        }
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
+        let mut bad = Vec::new();
+        let state = given(self.state).and_then(|text| {
+            let known = State::parse(&text);
+            if known.is_none() {
+                let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+                bad.push(FieldError::new(
+                    "state",
+                    format!("is one of {}", states.join(", ")),
+                ));
+            }
+            known
+        });
+        let cursor = given(self.cursor).and_then(|text| {
+            let wrong = |_| bad.push(FieldError::new("cursor", "is the next_cursor of an earlier page"));
+            UploadId::parse(&text).map_err(wrong).ok()
+        });
+        let limit = given(self.limit).and_then(|text| {
+            let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
+            if limit.is_none() {
+                bad.push(FieldError::new("limit", "is 1 to 200"));
+            }
+            limit
+        });
+        if !bad.is_empty() {
+            return Err(Error::Invalid(bad));
+        }
         Ok(ListingQuery {
             owner: given(self.owner),
-            state: state.transpose()?,
+            state,
             filename: given(self.filename),
             key: given(self.key),
             multipart_id: given(self.upload_id),
-            cursor: cursor.transpose()?,
-            limit: self.limit,
+            cursor,
+            limit,
         })
     }
 }

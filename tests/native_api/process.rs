@@ -1,0 +1,166 @@
+//! The program as a real process: started with an empty environment in a folder of its own.
+//!
+//! Separate, because these few tests are about what only a process has: arguments, streams, signals, an exit status.
+
+use std::fs::File;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
+use std::time::{Duration, Instant};
+
+/// A folder with the program's data in it.
+pub struct Place {
+    folder: tempfile::TempDir,
+}
+
+impl Place {
+    pub fn new() -> Self {
+        Self {
+            folder: tempfile::tempdir().expect("a folder"),
+        }
+    }
+
+    pub fn path(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The program in this place, with these arguments and variables and no others.
+    fn command(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_muleteer"));
+        command
+            .env_clear()
+            .envs(variables.iter().copied())
+            .current_dir(self.path())
+            .args(arguments)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs it to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.run_with(arguments, &[])
+    }
+
+    /// Runs it to its end with these variables.
+    pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
+        let mut command = self.command(arguments, variables);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        let child = command.spawn().expect("the program starts");
+        let id = child.id().to_string();
+        let (done, waiting) = std::sync::mpsc::channel::<()>();
+        // What should end at once but serves is stopped, so that the test fails instead of waiting.
+        std::thread::spawn(move || {
+            if waiting.recv_timeout(Duration::from_secs(30)).is_err() {
+                let _ = Command::new("kill").arg(id).status();
+            }
+        });
+        let output = child.wait_with_output().expect("its output");
+        let _ = done.send(());
+        output
+    }
+
+    /// Starts serving with nobody at the other end of its standard output, and waits until it answers.
+    pub fn serve_unheard(&self) -> Process {
+        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = free.local_addr().expect("its address");
+        drop(free);
+        let log = self.path().join("stderr.txt");
+        let port = address.port().to_string();
+        let mut child = self
+            .command(&["serve", "--port", &port, "--s3-port", "0"], &[])
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a file"))
+            .spawn()
+            .expect("the program starts");
+        drop(child.stdout.take());
+        for _ in 0..200 {
+            if std::net::TcpStream::connect(address).is_ok() {
+                break;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
+        Process {
+            base: format!("http://{address}"),
+            child,
+            output: None,
+            log,
+        }
+    }
+
+    /// Starts serving on free ports and waits until it listens.
+    pub fn serve(&self, variables: &[(&str, &str)]) -> Process {
+        let log = self.path().join("stderr.txt");
+        let mut child = self
+            .command(&["serve", "--port", "0", "--s3-port", "0"], variables)
+            .stdout(Stdio::piped())
+            .stderr(File::create(&log).expect("a file"))
+            .spawn()
+            .expect("the program starts");
+        let mut output = BufReader::new(child.stdout.take().expect("its output"));
+        let mut first = String::new();
+        output.read_line(&mut first).expect("a line");
+        let base = first.trim().strip_prefix("muleteer listening on ");
+        let base =
+            base.unwrap_or_else(|| panic!("{first:?} {}", std::fs::read_to_string(&log).unwrap_or_default()));
+        Process {
+            base: base.to_owned(),
+            child,
+            output: Some(output),
+            log,
+        }
+    }
+}
+
+/// A running server; killed when dropped.
+pub struct Process {
+    pub base: String,
+    child: Child,
+    output: Option<BufReader<ChildStdout>>,
+    log: PathBuf,
+}
+
+impl Process {
+    /// Asks it to stop, as an operator or the system does.
+    pub fn signal(&self, name: &str) {
+        let sent = Command::new("kill")
+            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .status();
+        assert!(sent.expect("kill can be started").success());
+    }
+
+    /// Waits for its end; its exit status, what else it printed, and its log.
+    pub fn ended(mut self, within: Duration) -> (ExitStatus, String, String) {
+        let began = Instant::now();
+        let status = loop {
+            match self.child.try_wait().expect("it is ours") {
+                Some(status) => break status,
+                None => assert!(began.elapsed() < within, "it still runs after {within:?}"),
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        };
+        let mut printed = String::new();
+        if let Some(mut output) = self.output.take() {
+            output.read_to_string(&mut printed).expect("text");
+        }
+        (
+            status,
+            printed,
+            std::fs::read_to_string(&self.log).expect("its log"),
+        )
+    }
+
+    /// Stops it in good order; what it printed after the first line, and its log.
+    pub fn stop(self) -> (String, String) {
+        self.signal("TERM");
+        let (status, printed, log) = self.ended(Duration::from_secs(20));
+        assert!(status.success(), "{status}: {log}");
+        (printed, log)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
