@@ -52,6 +52,19 @@ impl Principal {
         }
     }
 
+    /// Whether this caller may send parts of an upload of `owner`: an admin looks at everybody's and ends them, but
+    /// sends only their own.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where they may not.
+    pub fn may_send(&self, owner: &Owner) -> Result<(), Error> {
+        if self.owner == *owner && self.grant != Grant::Admin {
+            Ok(())
+        } else {
+            Err(Error::Forbidden("only its owner may send parts of an upload"))
+        }
+    }
+
     /// Within whose uploads this caller may look for `id`: `None` means everybody's.
     ///
     /// # Errors
@@ -82,6 +95,23 @@ mod tests {
         assert_eq!(holder.reach(&own).unwrap(), Some(&owner()));
         assert!(matches!(holder.reach(&other), Err(Error::NotFound(_))));
         assert!(matches!(holder.may_begin(), Err(Error::Forbidden(_))));
+    }
+
+    #[test]
+    fn an_admin_sends_nothing_in_somebody_elses_name() {
+        let other = Owner::named("bert").unwrap();
+
+        assert!(
+            Principal::new(owner(), Grant::UploadAndAdmin)
+                .may_send(&owner())
+                .is_ok()
+        );
+        assert!(
+            Principal::new(owner(), Grant::UploadAndAdmin)
+                .may_send(&other)
+                .is_err()
+        );
+        assert!(Principal::new(owner(), Grant::Admin).may_send(&owner()).is_err());
     }
 
     #[test]

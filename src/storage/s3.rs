@@ -4,6 +4,7 @@
 //! clients' own requests this module only makes the signer: their bytes never pass through here.
 
 use std::fmt::Write as _;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -68,11 +69,14 @@ impl S3Store {
     /// # Errors
     /// [`Error::Internal`] where the TLS roots of this machine cannot be read.
     pub fn new(settings: StoreSettings, credentials: CredentialSource) -> Result<Self, Error> {
-        let http = reqwest::Client::builder()
+        let mut http = reqwest::Client::builder()
             .connect_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none())
-            .build()
-            .map_err(Error::internal)?;
+            .redirect(reqwest::redirect::Policy::none());
+        if is_loopback(settings.location.host()) {
+            // No proxy of the surroundings can reach this machine's own loopback for us.
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(Error::internal)?;
         Ok(Self {
             settings,
             credentials,
@@ -352,6 +356,19 @@ impl S3Store {
         answer.body = response.text().await.map_err(lost)?;
         Ok(answer)
     }
+}
+
+/// Whether a host, with or without a port, is this machine itself.
+fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    let ip = name.trim_matches(['[', ']']).parse();
+    name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn object_headers<'a>(kind: &'a MediaType, disposition: &'a str) -> ObjectHeaders<'a> {

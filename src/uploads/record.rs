@@ -32,6 +32,7 @@ impl Uploads {
         parts: Vec<ArrivedPart>,
     ) -> Result<(), Error> {
         let upload = self.find(caller, id).await?;
+        caller.may_send(&upload.owner)?;
         let recorded = checked(&upload, parts)?;
         match upload.state {
             State::Open | State::Completing => {}

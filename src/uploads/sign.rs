@@ -38,7 +38,8 @@ impl Uploads {
     /// bytes of its part.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::WrongState`] once the upload has ended, [`Error::Invalid`] from `choose`.
+    /// [`Error::NotFound`], [`Error::WrongState`] once the upload has ended, [`Error::Invalid`] from `choose`,
+    /// [`Error::Forbidden`] for an admin who is not its owner.
     pub async fn sign_parts(
         &self,
         caller: &Principal,
@@ -46,6 +47,7 @@ impl Uploads {
         choose: impl FnOnce(u32) -> Result<PartSet, Error>,
     ) -> Result<SignedParts, Error> {
         let mut upload = self.find_unfinished(caller, id, "signed").await?;
+        caller.may_send(&upload.owner)?;
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
         let Some(multipart_id) = &upload.multipart_id else {

@@ -108,7 +108,7 @@ async fn create(
     } else {
         HttpResponse::Created()
     };
-    Ok(fresh(answer, &view(&begun.status, &uploads, &identity)?))
+    Ok(fresh(answer, &view(&caller, &begun.status, &uploads, &identity)?))
 }
 
 /// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
@@ -198,7 +198,10 @@ async fn show(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let status = uploads.status(&caller, &id).await?;
-    Ok(fresh(HttpResponse::Ok(), &view(&status, &uploads, &identity)?))
+    Ok(fresh(
+        HttpResponse::Ok(),
+        &view(&caller, &status, &uploads, &identity)?,
+    ))
 }
 
 /// Completes the upload: we list the parts ourselves and refuse gaps. Asked again, the answer is the same.
@@ -221,7 +224,10 @@ async fn complete(
         upload,
         parts: Vec::new(),
     };
-    Ok(fresh(HttpResponse::Ok(), &view(&status, &uploads, &identity)?))
+    Ok(fresh(
+        HttpResponse::Ok(),
+        &view(&caller, &status, &uploads, &identity)?,
+    ))
 }
 
 /// Gives the upload up and drops its parts; the same again does no harm.
@@ -256,8 +262,17 @@ async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, Up
     Ok((caller, UploadId::parse(id)?))
 }
 
-fn view(status: &Status, uploads: &Uploads, identity: &Identity) -> Result<UploadView, Error> {
-    let token = identity.upload_token(&status.upload)?;
+fn view(
+    caller: &Principal,
+    status: &Status,
+    uploads: &Uploads,
+    identity: &Identity,
+) -> Result<UploadView, Error> {
+    // A token sends in its owner's name, so nobody else is given one.
+    let is_owner = caller.may_send(&status.upload.owner).is_ok();
+    let token = is_owner
+        .then(|| identity.upload_token(&status.upload))
+        .transpose()?;
     Ok(UploadView::new(
         status,
         uploads.location(&status.upload.key),

@@ -61,8 +61,8 @@ pub struct UploadView {
     parts: Vec<PartView>,
     /// Whatever the application keeps beside it.
     metadata: BTreeMap<String, String>,
-    /// A bearer token for this upload alone.
-    token: String,
+    /// A bearer token for this upload alone; `null` for an admin who is not its owner.
+    token: Option<String>,
     /// When it began.
     created_at: DateTime<Utc>,
     /// When it is given up if nothing happens.
@@ -75,7 +75,7 @@ pub struct UploadView {
 
 impl UploadView {
     /// The upload with its address once it is complete.
-    pub fn new(status: &Status, location: String, token: String) -> Self {
+    pub fn new(status: &Status, location: String, token: Option<String>) -> Self {
         let upload = &status.upload;
         let complete = upload.state == State::Complete;
         Self {
