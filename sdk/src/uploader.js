@@ -81,6 +81,8 @@ export class Upload {
   #hasRestarted = false;
   /** @type {string | undefined} */
   #fingerprint;
+  /** Whether the server was asked to begin, and has not answered. */
+  #isBeginning = false;
 
   /**
    * @param {Blob | File} file
@@ -180,10 +182,11 @@ export class Upload {
     this.#interrupt("cancelled", "The upload was cancelled.");
     this.#enter("cancelled");
     await this.#work;
-    if (!this.#session) return;
-    this.options.memory?.forget(this.#session.id);
     try {
-      await this.protocol.discard(this.#session, this.#run(new AbortController()));
+      const session = this.#session ?? (await this.#findHalfBegun());
+      if (!session) return;
+      this.options.memory?.forget(session.id);
+      await this.protocol.discard(session, this.#run(new AbortController()));
     } catch (thrown) {
       const error = asUploadError(thrown);
       if (error.status !== 404 && error.status !== 410) this.#events.emit("error", error);
@@ -264,7 +267,42 @@ export class Upload {
       throw new UploadError("file-changed", message, { cause });
     });
     throwIfAborted(run.signal);
-    const session = await this.protocol.create({
+    this.#isBeginning = true;
+    const session = await this.protocol.create(this.#source(resume), run).catch((thrown) => {
+      this.#isBeginning = run.signal.aborted;
+      throw thrown;
+    });
+    this.#isBeginning = false;
+    this.#session = session;
+    if (!session.result) options.memory?.remember({ id: session.id, name, size: file.size, lastModified });
+    this.#enter("uploading");
+    this.#events.emit("session", session);
+  }
+
+  /**
+   * What the server may have begun when it was interrupted: asked again, it finds that upload, which can then be
+   * given up instead of lying there as unfinished.
+   * @returns {Promise<Session | undefined>}
+   */
+  async #findHalfBegun() {
+    if (!this.#isBeginning) return undefined;
+    const controller = new AbortController();
+    const silence = new UploadError("network", "The server does not answer.");
+    const limit = setTimeout(() => controller.abort(silence), 10_000);
+    try {
+      return await this.protocol.create(this.#source(true), this.#run(controller));
+    } finally {
+      clearTimeout(limit);
+    }
+  }
+
+  /**
+   * @param {boolean} resume
+   * @returns {import("./types.js").Source}
+   */
+  #source(resume) {
+    const { options, file, name, lastModified } = this;
+    return {
       file,
       name,
       lastModified,
@@ -273,11 +311,7 @@ export class Upload {
       contentType: options.contentType ?? file.type,
       metadata: options.metadata,
       partSize: options.partSize,
-    }, run);
-    this.#session = session;
-    if (!session.result) options.memory?.remember({ id: session.id, name, size: file.size, lastModified });
-    this.#enter("uploading");
-    this.#events.emit("session", session);
+    };
   }
 
   /**

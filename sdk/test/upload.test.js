@@ -143,6 +143,26 @@ test("cancelling stops the parts and tells the server", async (t) => {
   assert.equal(film.state, "cancelled");
 });
 
+test("cancelling before the server has answered leaves nothing unfinished there", async (t) => {
+  const { backend, upload } = await scene(t);
+  let isFirst = true;
+  backend.onApi = ({ route, body }) => {
+    if (route !== "POST /uploads" || !isFirst) return undefined;
+    isFirst = false;
+    backend.answer("POST", route, new URL(backend.origin), body);
+    return "hang";
+  };
+  const film = upload(5000);
+  film.start();
+  const ending = assert.rejects(film.finished(), { code: "cancelled" });
+  await until(() => backend.uploads.size === 1);
+
+  await film.cancel();
+
+  assert.deepEqual([...backend.uploads.values()].map(({ state }) => state), ["aborted"]);
+  await ending;
+});
+
 test("states are told in order", async (t) => {
   const { upload } = await scene(t);
   const film = upload(2000);
