@@ -130,7 +130,7 @@ test("a body that is no JSON, an unknown upload and an unknown address are probl
     "unknown upload": [await stack.api(`/uploads/${unknown}`, { key: alice }), 404],
     "an id that is none": [await stack.api("/uploads/1", { key: alice }), 404],
     "a wrong key": [await stack.api("/uploads", { key: "not-a-key-of-anybody" }), 401],
-    "an address that knows no such verb": [await stack.api("/uploads", { method: "PATCH", key: alice }), 404],
+    "an address that knows no such verb": [await stack.api("/uploads", { method: "PATCH", key: alice }), 405],
     "no such address": [await stack.api("/nothing", { key: alice }), 404],
   };
 
