@@ -20,7 +20,8 @@ use diesel::upsert::excluded;
 use diesel::{PgConnection, SqliteConnection};
 use muleteer::db::{Database, RecordedPart};
 use muleteer::domain::{
-    FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload, UploadId,
+    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
+    UploadId,
 };
 
 /// Clients that record at the same time.
@@ -292,6 +293,9 @@ fn sample_upload() -> Upload {
         id,
         part_size: 6 << 20,
         etag: None,
+        storage: Backend::S3,
+        sha256: None,
+        webhook_url: None,
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),
@@ -315,5 +319,6 @@ fn recorded(number: i32) -> Result<RecordedPart, Failure> {
         number: PartNumber::new(u64::try_from(number)?, "number")?,
         size: 6 << 20,
         etag: Some(ETAG.into()),
+        sha256: None,
     })
 }

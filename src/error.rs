@@ -5,7 +5,7 @@
 //! clients' way. A variant's text is written for the client; causes ride in `#[source]` on
 //! [`Error::Unavailable`] and [`Error::Internal`] alone, are logged once, and never leave the process.
 
-use crate::domain::{PartDefect, State};
+use crate::domain::{PartDefect, PartNumber, State};
 
 /// What lies behind an [`Error::Internal`] or [`Error::Unavailable`]; for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
@@ -26,6 +26,24 @@ impl FieldError {
             field: field.into(),
             detail: detail.into(),
         }
+    }
+}
+
+/// What a digest was claimed of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Digested {
+    /// One part, or one request's body: it can be sent again.
+    Part,
+    /// The whole file: the upload has failed.
+    File,
+}
+
+impl std::fmt::Display for Digested {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Part => "the body",
+            Self::File => "the file",
+        })
     }
 }
 
@@ -83,6 +101,51 @@ pub enum Error {
     /// The multipart upload has vanished from the store: it was aborted or expired there.
     #[error("the store no longer knows this multipart upload; start the upload again")]
     Vanished,
+    /// A part, or a request's body, has another length than it must have.
+    #[error("{what} must have {expected} bytes, not {actual}")]
+    WrongSize {
+        /// What it is: `the part`, `the body`.
+        what: &'static str,
+        /// Bytes that it must have.
+        expected: u64,
+        /// Bytes that it has, as far as we know.
+        actual: u64,
+    },
+    /// The part is stored already, with other bytes.
+    #[error("part {number} is stored already, with other bytes")]
+    PartConflict {
+        /// Which part.
+        number: PartNumber,
+    },
+    /// The bytes are not those of the digest that the client claimed.
+    #[error("{what} has another SHA-256 than was claimed")]
+    ChecksumMismatch {
+        /// What was compared.
+        what: Digested,
+    },
+    /// Bytes were sent for another place than the upload's end.
+    #[error("the upload stands at {expected}, not at {provided}")]
+    OffsetMismatch {
+        /// Where it stands.
+        expected: u64,
+        /// Where the client took it to stand.
+        provided: u64,
+    },
+    /// The request's body did not arrive whole; nothing of it counts that was not acknowledged.
+    #[error("the request's body did not arrive whole; send it again")]
+    Interrupted,
+    /// A newer request sends the same, and this one has been idle.
+    #[error("a newer request sends the same bytes; this one was idle and has made way for it")]
+    Superseded,
+    /// There is no room for the file.
+    #[error("there is no room for {needed} more bytes in the storage")]
+    NoSpace {
+        /// Bytes that would be needed.
+        needed: u64,
+    },
+    /// Completion goes on, but takes longer than a request should wait.
+    #[error("the upload is being completed; ask again in a moment")]
+    StillCompleting,
     /// The store refused a request of ours for a reason that a retry will not change.
     #[error("the store refused the request: {code}")]
     StoreRefused {

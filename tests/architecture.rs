@@ -65,7 +65,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["storage"],
-        may_use: &["domain", "error", "signing", "config"],
+        may_use: &["domain", "error", "signing", "config", "clock"],
         never: &["actix", "diesel"],
     },
     Layer {

@@ -7,6 +7,7 @@
 mod column;
 mod connection;
 mod keys;
+mod leases;
 mod migrate;
 mod parts;
 mod recorder;
@@ -27,7 +28,7 @@ use connection::{AnyConnection, Connector};
 use recorder::Recorder;
 
 pub use keys::ApiKeyRecord;
-pub use parts::RecordedPart;
+pub use parts::{PartRecord, RecordedPart};
 pub use search::{UploadQuery, UploadSummary};
 pub use url::DatabaseUrl;
 

@@ -6,9 +6,9 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::prelude::*;
 
 use super::Database;
-use super::column::{from_bytes, from_time, to_bytes};
+use super::column::{from_bytes, from_time, to_bytes, to_time};
 use super::schema::parts;
-use crate::domain::{MAX_PART_SIZE, PartNumber, UploadId};
+use crate::domain::{MAX_PART_SIZE, PartNumber, Sha256Sum, UploadId};
 use crate::error::Error;
 
 /// Longest tag of a part that we keep, in bytes; S3's own have some forty.
@@ -23,6 +23,17 @@ pub struct RecordedPart {
     pub size: u64,
     /// The store's tag, where the client could read it.
     pub etag: Option<String>,
+    /// Its digest, where its bytes passed through us.
+    pub sha256: Option<Sha256Sum>,
+}
+
+/// A record with its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartRecord {
+    /// What is recorded.
+    pub part: RecordedPart,
+    /// Since when.
+    pub recorded_at: DateTime<Utc>,
 }
 
 impl Database {
@@ -50,8 +61,35 @@ impl Database {
         self.recorder.record(rows, expires_at - now).await
     }
 
+    /// One part's record.
+    pub async fn recorded_part(
+        &self,
+        id: &UploadId,
+        number: PartNumber,
+    ) -> Result<Option<PartRecord>, Error> {
+        let (id, number) = (id.to_string(), i32::from(number.get()));
+        let row: Option<PartRow> = self
+            .run(move |conn| parts::table.find((id, number)).first(conn).optional())
+            .await?;
+        row.map(PartRecord::try_from).transpose()
+    }
+
+    /// How many parts are recorded.
+    pub async fn count_parts(&self, id: &UploadId) -> Result<u64, Error> {
+        let id = id.to_string();
+        let count: i64 = self
+            .run(move |conn| {
+                parts::table
+                    .filter(parts::upload_id.eq(id))
+                    .count()
+                    .get_result(conn)
+            })
+            .await?;
+        to_bytes(count)
+    }
+
     /// The parts that are recorded, ascending.
-    pub async fn recorded_parts(&self, id: &UploadId) -> Result<Vec<RecordedPart>, Error> {
+    pub async fn recorded_parts(&self, id: &UploadId) -> Result<Vec<PartRecord>, Error> {
         let id = id.to_string();
         let rows: Vec<PartRow> = self
             .run(move |conn| {
@@ -61,7 +99,7 @@ impl Database {
                     .load(conn)
             })
             .await?;
-        rows.into_iter().map(RecordedPart::try_from).collect()
+        rows.into_iter().map(PartRecord::try_from).collect()
     }
 }
 
@@ -73,6 +111,7 @@ pub(super) struct PartRow {
     pub(super) size: i64,
     pub(super) etag: Option<String>,
     pub(super) recorded_at: NaiveDateTime,
+    pub(super) sha256: Option<String>,
 }
 
 impl PartRow {
@@ -93,19 +132,25 @@ impl PartRow {
             size: from_bytes(part.size)?,
             etag: part.etag,
             recorded_at: from_time(now),
+            sha256: part.sha256.map(|sum| sum.to_string()),
         })
     }
 }
 
-impl TryFrom<PartRow> for RecordedPart {
+impl TryFrom<PartRow> for PartRecord {
     type Error = Error;
 
     fn try_from(row: PartRow) -> Result<Self, Error> {
         let number = u64::try_from(row.number).map_err(Error::internal)?;
+        let sum = row.sha256.map(|text| Sha256Sum::from_hex(&text, "sha256"));
         Ok(Self {
-            number: PartNumber::new(number, "number").map_err(Error::internal)?,
-            size: to_bytes(row.size)?,
-            etag: row.etag,
+            part: RecordedPart {
+                number: PartNumber::new(number, "number").map_err(Error::internal)?,
+                size: to_bytes(row.size)?,
+                etag: row.etag,
+                sha256: sum.transpose().map_err(|error| Error::internal(error.detail))?,
+            },
+            recorded_at: to_time(row.recorded_at),
         })
     }
 }

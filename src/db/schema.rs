@@ -25,6 +25,9 @@ diesel::table! {
         created_at -> Timestamp,
         updated_at -> Timestamp,
         expires_at -> Timestamp,
+        storage -> Text,
+        sha256 -> Nullable<Text>,
+        webhook_url -> Nullable<Text>,
     }
 }
 
@@ -35,6 +38,15 @@ diesel::table! {
         size -> BigInt,
         etag -> Nullable<Text>,
         recorded_at -> Timestamp,
+        sha256 -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    leases (name) {
+        name -> Text,
+        holder -> Text,
+        expires_at -> Timestamp,
     }
 }
 

@@ -14,7 +14,9 @@ use super::Database;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
 use super::connection::AnyConnection;
 use super::schema::uploads;
-use crate::domain::{FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId};
+use crate::domain::{
+    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, Sha256Sum, State, Transfer, Upload, UploadId,
+};
 use crate::error::{Error, FieldError};
 
 impl Database {
@@ -187,6 +189,9 @@ pub(super) struct UploadRow {
     created_at: NaiveDateTime,
     updated_at: NaiveDateTime,
     expires_at: NaiveDateTime,
+    storage: String,
+    sha256: Option<String>,
+    webhook_url: Option<String>,
 }
 
 impl TryFrom<Upload> for UploadRow {
@@ -216,6 +221,9 @@ impl TryFrom<Upload> for UploadRow {
             created_at: from_time(upload.created_at),
             updated_at: from_time(upload.updated_at),
             expires_at: from_time(upload.expires_at),
+            storage: upload.storage.as_str().to_owned(),
+            sha256: upload.sha256.map(|sum| sum.to_string()),
+            webhook_url: upload.webhook_url,
         })
     }
 }
@@ -239,13 +247,20 @@ impl TryFrom<UploadRow> for Upload {
             fingerprint: Fingerprint::recorded(row.fingerprint),
             metadata: serde_json::from_str(&row.metadata).map_err(Error::internal)?,
             bucket: row.bucket,
-            key: ObjectKey::new(&row.object_key).map_err(spoilt)?,
+            key: ObjectKey::path(&row.object_key).map_err(spoilt)?,
             multipart_id: row.multipart_id,
             part_size: to_bytes(row.part_size)?,
             etag: row.etag,
             created_at: to_time(row.created_at),
             updated_at: to_time(row.updated_at),
             expires_at: to_time(row.expires_at),
+            storage: Backend::parse(&row.storage).ok_or_else(|| unknown("storage", &row.storage))?,
+            sha256: row
+                .sha256
+                .map(|text| Sha256Sum::from_hex(&text, "sha256"))
+                .transpose()
+                .map_err(spoilt)?,
+            webhook_url: row.webhook_url,
         })
     }
 }

@@ -15,7 +15,8 @@ use super::parts::PartRow;
 
 /// How both statements end.
 const OR_REPLACE: &str = " ON CONFLICT (upload_id, number) DO UPDATE \
-     SET size = excluded.size, etag = excluded.etag, recorded_at = excluded.recorded_at";
+     SET size = excluded.size, etag = excluded.etag, recorded_at = excluded.recorded_at, \
+     sha256 = excluded.sha256";
 
 /// Writes `rows`, no two of them for the same part; a row that is there already is replaced. On SQLite this is as
 /// many statements as rows, so it wants a transaction round it; on Postgres it is one.
@@ -35,7 +36,7 @@ struct Row<'a>(&'a PartRow);
 
 impl QueryFragment<Sqlite> for Row<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO parts (upload_id, number, size, etag, recorded_at) VALUES (");
+        out.push_sql("INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256) VALUES (");
         out.push_bind_param::<Text, _>(&self.0.upload_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Integer, _>(&self.0.number)?;
@@ -45,6 +46,8 @@ impl QueryFragment<Sqlite> for Row<'_> {
         out.push_bind_param::<Nullable<Text>, _>(&self.0.etag)?;
         out.push_sql(", ");
         out.push_bind_param::<Timestamp, _>(&self.0.recorded_at)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.0.sha256)?;
         out.push_sql(")");
         out.push_sql(OR_REPLACE);
         Ok(())
@@ -65,6 +68,7 @@ struct Columns<'a> {
     sizes: Vec<i64>,
     etags: Vec<Option<&'a str>>,
     times: Vec<NaiveDateTime>,
+    sums: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -75,13 +79,16 @@ impl<'a> Columns<'a> {
             sizes: rows.iter().map(|row| row.size).collect(),
             etags: rows.iter().map(|row| row.etag.as_deref()).collect(),
             times: rows.iter().map(|row| row.recorded_at).collect(),
+            sums: rows.iter().map(|row| row.sha256.as_deref()).collect(),
         }
     }
 }
 
 impl QueryFragment<Pg> for Columns<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO parts (upload_id, number, size, etag, recorded_at) SELECT * FROM unnest(");
+        out.push_sql(
+            "INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256) SELECT * FROM unnest(",
+        );
         out.push_bind_param::<Array<Text>, _>(&self.upload_ids)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Integer>, _>(&self.numbers)?;
@@ -91,6 +98,8 @@ impl QueryFragment<Pg> for Columns<'_> {
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.etags)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Timestamp>, _>(&self.times)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.sums)?;
         out.push_sql(")");
         out.push_sql(OR_REPLACE);
         Ok(())

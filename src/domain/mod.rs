@@ -5,6 +5,8 @@
 //! Everything here is a pure rule: no async, no I/O, no web or database types, so every rule can be tested
 //! beside its code in microseconds.
 
+mod backend;
+mod checksum;
 mod name;
 mod part;
 mod plan;
@@ -12,9 +14,11 @@ mod policy;
 mod principal;
 mod upload;
 
-pub use name::{FileName, KeyTemplate, ObjectKey};
+pub use backend::Backend;
+pub use checksum::Sha256Sum;
+pub use name::{FileName, Folder, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};
-pub use upload::{Fingerprint, NewUpload, Owner, State, Transfer, Upload, UploadId};
+pub use upload::{Fingerprint, IdMark, Naming, NewUpload, Owner, State, Transfer, Upload, UploadId, Wishes};

@@ -3,11 +3,13 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::name::{FileName, ObjectKey};
+use super::backend::Backend;
+use super::checksum::Sha256Sum;
+use super::name::{FileName, Folder, ObjectKey};
 use super::plan::PartPlan;
 use super::policy::MediaType;
 use crate::error::{Error, FieldError};
@@ -22,6 +24,55 @@ impl UploadId {
         let seconds = u64::try_from(now.timestamp()).unwrap_or(0);
         let moment = uuid::Timestamp::from_unix(uuid::NoContext, seconds, now.timestamp_subsec_nanos());
         Self(Uuid::new_v7(moment).simple().to_string())
+    }
+
+    /// A fresh id that sorts at `now` and bears `mark`.
+    pub fn marked(now: DateTime<Utc>, mark: &IdMark) -> Self {
+        let Self(plain) = Self::generate(now);
+        let head = &plain[..plain.len() - MARK_DIGITS];
+        Self(format!("{head}{}", mark.of(head)))
+    }
+
+    /// The id as a lower-case UUID of version 4 with its hyphens, for clients that expect one.
+    pub fn as_uuid_v4(&self) -> String {
+        let Self(id) = self;
+        format!(
+            "{}-{}-4{}-{}-{}",
+            &id[..8],
+            &id[8..12],
+            &id[13..16],
+            &id[16..20],
+            &id[20..]
+        )
+    }
+
+    /// Reads what [`as_uuid_v4`](Self::as_uuid_v4) wrote.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for anything else.
+    pub fn parse_uuid_v4(text: &str) -> Result<Self, Error> {
+        let bytes = text.as_bytes();
+        let is_one = bytes.len() == 36
+            && [8, 13, 18, 23].into_iter().all(|at| bytes[at] == b'-')
+            && bytes[14] == b'4'
+            && text.is_ascii();
+        if !is_one {
+            return Err(Error::NotFound("upload"));
+        }
+        let mut digits = text.replace('-', "");
+        digits.replace_range(12..13, "7");
+        Self::parse(&digits)
+    }
+
+    /// The id in a key or another name of ours: a segment that is one or begins with one, in either form.
+    pub fn find_in(name: &str) -> Option<Self> {
+        name.split('/').find_map(|segment| {
+            let whole = Self::parse(segment).ok();
+            let head = |length| segment.get(..length);
+            whole
+                .or_else(|| Self::parse_uuid_v4(head(36)?).ok())
+                .or_else(|| Self::parse(head(32)?).ok())
+        })
     }
 
     /// Reads an id that a client sent back.
@@ -46,6 +97,40 @@ impl UploadId {
 impl fmt::Display for UploadId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
+    }
+}
+
+/// Hexadecimal digits of an id that are its mark.
+const MARK_DIGITS: usize = 8;
+
+/// By which we know our own ids again: several installations may share a bucket, and none may take away what another
+/// began. The last digits of an id are a hash of the others under a key that only we have.
+#[derive(Clone)]
+pub struct IdMark([u8; 32]);
+
+impl IdMark {
+    /// A mark under this key.
+    pub fn new(key: &str) -> Self {
+        Self(Sha256::digest(format!("upload id\0{key}")).into())
+    }
+
+    /// Whether `id` was made under this mark; another's passes once in four thousand million.
+    pub fn is_on(&self, id: &UploadId) -> bool {
+        let (head, tail) = id.0.split_at(id.0.len() - MARK_DIGITS);
+        self.of(head) == tail
+    }
+
+    fn of(&self, head: &str) -> String {
+        let mut hash = Sha256::new();
+        hash.update(self.0);
+        hash.update(head);
+        hex::encode(&hash.finalize()[..MARK_DIGITS / 2])
+    }
+}
+
+impl fmt::Debug for IdMark {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("IdMark(***)")
     }
 }
 
@@ -229,6 +314,29 @@ impl Transfer {
     }
 }
 
+/// How an upload's object gets its key.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Naming {
+    /// By the template of the settings.
+    #[default]
+    Template,
+    /// In a folder that the client chose, as `<folder>/<id>_<filename>`.
+    Folder(Folder),
+}
+
+/// What some protocols let a client ask for, and others do not know.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Wishes {
+    /// How its object is named.
+    pub naming: Naming,
+    /// The SHA-256 that the whole file must have.
+    pub sha256: Option<Sha256Sum>,
+    /// Whom to tell when it is complete.
+    pub webhook_url: Option<String>,
+    /// How long it lives without activity; `None` takes what the settings say.
+    pub time_to_live: Option<TimeDelta>,
+}
+
 /// What a client says of the file that it is about to send.
 #[derive(Debug, Clone)]
 pub struct NewUpload {
@@ -246,6 +354,10 @@ pub struct NewUpload {
     pub metadata: BTreeMap<String, String>,
     /// The part size that the client would like, in bytes.
     pub part_size: Option<u64>,
+    /// Which way its bytes will go.
+    pub transfer: Transfer,
+    /// What else it asks for.
+    pub wishes: Wishes,
     /// The door it comes through: a protocol's name.
     pub protocol: &'static str,
 }
@@ -291,12 +403,19 @@ pub struct Upload {
     pub bucket: String,
     /// The object's key, made by us and ours alone.
     pub key: ObjectKey,
-    /// The store's id of the multipart upload; `None` for an empty file, which needs none.
+    /// Where its bytes are stored.
+    pub storage: Backend,
+    /// The store's id of the multipart upload; `None` for an empty file, which needs none, and where the storage has
+    /// no ids of its own.
     pub multipart_id: Option<String>,
     /// Bytes of every part but the last.
     pub part_size: u64,
     /// The finished object's tag.
     pub etag: Option<String>,
+    /// The SHA-256 that the whole file must have, where the client said so when it began.
+    pub sha256: Option<Sha256Sum>,
+    /// Whom to tell when it is complete.
+    pub webhook_url: Option<String>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When anything last happened to it.
@@ -323,6 +442,44 @@ mod tests {
 
         assert!(early < late);
         assert_eq!(UploadId::parse(early.as_str()).unwrap(), early);
+    }
+
+    #[test]
+    fn an_id_can_be_written_as_a_uuid_of_version_4_and_read_again() {
+        let id = UploadId::generate("2026-01-01T00:00:00Z".parse().unwrap());
+
+        let uuid = id.as_uuid_v4();
+
+        assert_eq!(Uuid::parse_str(&uuid).unwrap().get_version_num(), 4);
+        assert_eq!(UploadId::parse_uuid_v4(&uuid).unwrap(), id);
+        for text in [
+            "",
+            id.as_str(),
+            &uuid.to_uppercase(),
+            &uuid.replace("-4", "-7"),
+            "é".repeat(18).as_str(),
+        ] {
+            assert!(UploadId::parse_uuid_v4(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn our_ids_are_known_again_and_nobody_elses_are() {
+        let now = "2026-01-01T00:00:00Z".parse().unwrap();
+        let (ours, theirs) = (IdMark::new("ours"), IdMark::new("theirs"));
+        let id = UploadId::marked(now, &ours);
+
+        assert!(ours.is_on(&id) && !theirs.is_on(&id));
+        assert!(!ours.is_on(&UploadId::generate(now)));
+        let keys = [
+            format!("uploads/2026/{id}/clip.mp4"),
+            format!("videos/{}_clip.mp4", id.as_uuid_v4()),
+            format!("in/{id}-clip.mp4"),
+        ];
+        for key in keys {
+            assert_eq!(UploadId::find_in(&key), Some(id.clone()), "{key}");
+        }
+        assert_eq!(UploadId::find_in("uploads/2026/é/clip.mp4"), None);
     }
 
     #[test]

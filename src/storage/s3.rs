@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use super::StoredObject;
 use super::credentials::CredentialSource;
 use super::s3_answers::Answer;
 use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
@@ -52,15 +53,6 @@ pub struct S3Store {
     credentials: CredentialSource,
     keys: SigningKeys,
     http: reqwest::Client,
-}
-
-/// An object as `HeadObject` shows it.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StoredObject {
-    /// Bytes.
-    pub size: u64,
-    /// The store's tag.
-    pub etag: Option<String>,
 }
 
 impl S3Store {

@@ -4,7 +4,9 @@
 //! sent again, and one that it has is never asked for.
 
 use super::{Status, Uploads};
-use crate::domain::{NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId};
+use crate::domain::{
+    Backend, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId,
+};
 use crate::error::Error;
 
 /// An upload that may now be sent.
@@ -91,6 +93,9 @@ impl Uploads {
             multipart_id,
             part_size: plan.part_size(),
             etag: None,
+            storage: Backend::S3,
+            sha256: new.wishes.sha256,
+            webhook_url: new.wishes.webhook_url,
             created_at: now,
             updated_at: now,
             expires_at: now + self.0.time_to_live,

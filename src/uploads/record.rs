@@ -80,6 +80,7 @@ fn checked(upload: &Upload, parts: Vec<ArrivedPart>) -> Result<Vec<RecordedPart>
             number,
             size,
             etag: part.etag,
+            sha256: None,
         });
     }
     Ok(recorded)

@@ -101,6 +101,57 @@ pub const KINDS: &[Kind] = &[
                  is left.",
     },
     Kind {
+        slug: "wrong-size",
+        status: 400,
+        title: "The bytes have another length than they must have",
+        advice: "\"expected\" is the length. Nothing was stored; send exactly those bytes.",
+    },
+    Kind {
+        slug: "part-conflict",
+        status: 409,
+        title: "The part is stored already, with other bytes",
+        advice: "A part that has been acknowledged is never overwritten. Has the file changed since? Then begin a new \
+                 upload.",
+    },
+    Kind {
+        slug: "checksum-mismatch",
+        status: 409,
+        title: "The bytes have another digest than was claimed",
+        advice: "They were changed on the way, or the digest is of something else. A part was not stored and can be \
+                 sent again; a whole file must be uploaded anew.",
+    },
+    Kind {
+        slug: "mismatching-upload-offset",
+        status: 409,
+        title: "The upload stands elsewhere",
+        advice: "\"expected-offset\" is where it stands: send the bytes from there.",
+    },
+    Kind {
+        slug: "interrupted",
+        status: 400,
+        title: "The request's body did not arrive whole",
+        advice: "Send it again. Nothing that was acknowledged is lost.",
+    },
+    Kind {
+        slug: "superseded",
+        status: 409,
+        title: "A newer request has taken over",
+        advice: "This request sent nothing for a while, and a newer one sends the same bytes. That one counts.",
+    },
+    Kind {
+        slug: "no-space",
+        status: 507,
+        title: "There is no room for the file",
+        advice: "\"needed\" is how many bytes would be. The operator has to make room in the storage.",
+    },
+    Kind {
+        slug: "still-completing",
+        status: 503,
+        title: "The upload is being completed",
+        advice: "All bytes are there, and the storage joins them. Ask for completion again after the seconds in \
+                 Retry-After; every request joins the same work.",
+    },
+    Kind {
         slug: "store-refused",
         status: 502,
         title: "The store refused our request",
@@ -140,6 +191,14 @@ impl Kind {
             Error::WrongState { .. } => "wrong-state",
             Error::Incomplete { .. } => "incomplete",
             Error::Vanished => "vanished",
+            Error::WrongSize { .. } => "wrong-size",
+            Error::PartConflict { .. } => "part-conflict",
+            Error::ChecksumMismatch { .. } => "checksum-mismatch",
+            Error::OffsetMismatch { .. } => "mismatching-upload-offset",
+            Error::Interrupted => "interrupted",
+            Error::Superseded => "superseded",
+            Error::NoSpace { .. } => "no-space",
+            Error::StillCompleting => "still-completing",
             Error::StoreRefused { .. } => "store-refused",
             Error::Busy(_) => "busy",
             Error::Unavailable { .. } => "unavailable",
@@ -212,6 +271,11 @@ impl Tell for ProblemDocument {
             Error::WrongState { state, .. } => json!({ "state": state.as_str() }),
             Error::Incomplete { defects, total } => json!({ "defects": defects, "total": total }),
             Error::StoreRefused { code } => json!({ "code": code }),
+            Error::WrongSize { expected, .. } => json!({ "expected": expected }),
+            Error::OffsetMismatch { expected, provided } => {
+                json!({ "expected-offset": expected, "provided-offset": provided })
+            }
+            Error::NoSpace { needed } => json!({ "needed": needed }),
             _ => Value::Null,
         };
         let extra = if let Value::Object(members) = extra {

@@ -20,7 +20,8 @@ use std::future::Future;
 use chrono::{DateTime, TimeDelta, Utc};
 use muleteer::db::{Database, RecordedPart, UploadQuery};
 use muleteer::domain::{
-    FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload, UploadId,
+    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
+    UploadId,
 };
 
 /// Runs one test on a new SQLite file, then on a new Postgres database; it gets the URL of each.
@@ -86,6 +87,9 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         id,
         part_size: 10,
         etag: None,
+        storage: Backend::S3,
+        sha256: None,
+        webhook_url: None,
         created_at: at,
         updated_at: at,
         expires_at: at + TimeDelta::hours(1),
@@ -98,11 +102,18 @@ async fn kept(db: &Database, upload: Upload) -> Upload {
     upload
 }
 
+/// What is recorded of an upload's parts, without the times.
+async fn recorded(db: &Database, upload: &Upload) -> Vec<RecordedPart> {
+    let records = db.recorded_parts(&upload.id).await.unwrap();
+    records.into_iter().map(|record| record.part).collect()
+}
+
 fn part(number: u64, size: u64, etag: Option<&str>) -> RecordedPart {
     RecordedPart {
         number: PartNumber::new(number, "number").unwrap(),
         size,
         etag: etag.map(str::to_owned),
+        sha256: None,
     }
 }
 

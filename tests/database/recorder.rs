@@ -7,7 +7,9 @@ use diesel::connection::SimpleConnection;
 use muleteer::domain::{State, Upload};
 use muleteer::error::Error;
 
-use super::{kept, noon, on_both, open, part, plain_connection, postgres_url, record, sqlite_in, upload_at};
+use super::{
+    kept, noon, on_both, open, part, plain_connection, postgres_url, record, recorded, sqlite_in, upload_at,
+};
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_answered_is_there_after_a_restart() {
@@ -22,7 +24,7 @@ async fn what_was_answered_is_there_after_a_restart() {
         record(&db, &upload, parts).await.unwrap();
         drop(db);
 
-        let found = open(&url).await.recorded_parts(&upload.id).await.unwrap();
+        let found = recorded(&open(&url).await, &upload).await;
 
         let ascending = [
             part(1, 10, Some("\"a\"")),
@@ -53,10 +55,7 @@ async fn what_was_answered_is_in_the_files_before_anything_is_closed() {
     }
 
     let crashed = open(&format!("sqlite://{}/test.db", copy.path().display())).await;
-    assert_eq!(
-        crashed.recorded_parts(&upload.id).await.unwrap(),
-        [part(1, 10, None)]
-    );
+    assert_eq!(recorded(&crashed, &upload).await, [part(1, 10, None)]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -68,13 +67,10 @@ async fn a_part_that_is_recorded_again_replaces_what_was_known_of_it() {
         record(&db, &upload, vec![part(1, 1, Some("a")), part(1, 2, Some("b"))])
             .await
             .unwrap();
-        assert_eq!(
-            db.recorded_parts(&upload.id).await.unwrap(),
-            [part(1, 2, Some("b"))]
-        );
+        assert_eq!(recorded(&db, &upload).await, [part(1, 2, Some("b"))]);
 
         record(&db, &upload, vec![part(1, 3, None)]).await.unwrap();
-        assert_eq!(db.recorded_parts(&upload.id).await.unwrap(), [part(1, 3, None)]);
+        assert_eq!(recorded(&db, &upload).await, [part(1, 3, None)]);
     })
     .await;
 }
@@ -109,7 +105,7 @@ async fn a_record_of_an_unknown_upload_fails_alone() {
             }
         }
         assert_eq!(refused, 4);
-        assert_eq!(db.recorded_parts(&upload.id).await.unwrap().len(), 196);
+        assert_eq!(recorded(&db, &upload).await.len(), 196);
     })
     .await;
 }
@@ -130,7 +126,7 @@ async fn a_part_that_no_store_can_have_taken_is_refused() {
         }
         assert!(record(&db, &upload, vec![]).await.is_ok());
 
-        assert!(db.recorded_parts(&upload.id).await.unwrap().is_empty());
+        assert!(recorded(&db, &upload).await.is_empty());
     })
     .await;
 }
@@ -172,7 +168,7 @@ async fn too_many_waiting_records_are_turned_away_and_the_waiting_ones_are_kept(
             kept += u32::from(waited.await.unwrap().is_ok());
         }
         assert!(kept >= 5, "{kept}");
-        assert_eq!(db.recorded_parts(&upload.id).await.unwrap().len(), 10_000);
+        assert_eq!(recorded(&db, &upload).await.len(), 10_000);
     })
     .await;
 }
@@ -198,7 +194,7 @@ async fn two_instances_that_record_the_same_parts_do_not_hinder_each_other() {
             recorded.await.unwrap().unwrap();
         }
         for upload in uploads {
-            assert_eq!(instances[1].recorded_parts(&upload.id).await.unwrap().len(), 25);
+            assert_eq!(recorded(&instances[1], &upload).await.len(), 25);
         }
     })
     .await;
@@ -258,7 +254,7 @@ async fn closing_commits_what_was_handed_in_and_refuses_what_comes_later() {
         for recorded in recording {
             answered += usize::from(recorded.await.unwrap().is_ok());
         }
-        assert_eq!(db.recorded_parts(&upload.id).await.unwrap().len(), answered);
+        assert_eq!(recorded(&db, &upload).await.len(), answered);
         db.close().await.unwrap();
     })
     .await;
@@ -278,7 +274,7 @@ async fn connections_that_postgres_ends_are_replaced_without_anybody_noticing() 
         db.ping().await.unwrap();
     }
 
-    assert_eq!(db.recorded_parts(&upload.id).await.unwrap().len(), 3);
+    assert_eq!(recorded(&db, &upload).await.len(), 3);
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -304,7 +300,7 @@ async fn while_postgres_is_away_records_are_unavailable_and_afterwards_they_go_o
         .batch_execute(&format!("ALTER DATABASE {name} ALLOW_CONNECTIONS true"))
         .unwrap();
     record(&db, &upload, vec![part(2, 10, None)]).await.unwrap();
-    assert_eq!(db.recorded_parts(&upload.id).await.unwrap(), [part(2, 10, None)]);
+    assert_eq!(recorded(&db, &upload).await, [part(2, 10, None)]);
 }
 
 /// Ends every session of this database but the one that asks.

@@ -137,7 +137,7 @@ async fn chunks_count_from_one_in_signatures_and_in_the_record() {
         assert_eq!(
             recorded
                 .iter()
-                .map(|part| (part.number.get(), part.size))
+                .map(|record| (record.part.number.get(), record.part.size))
                 .collect::<Vec<_>>(),
             [(1, CHUNK)]
         );

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use muleteer::config::Secret;
 use muleteer::domain::{
-    FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId,
+    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId,
 };
 use serde_json::{Value, json};
 
@@ -39,6 +39,9 @@ async fn record(server: &TestServer, example: &Value) {
         multipart_id: Some(text(&example["upload_id"])),
         part_size: 6_291_456,
         etag: None,
+        storage: Backend::S3,
+        sha256: None,
+        webhook_url: None,
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),

@@ -10,7 +10,9 @@ use super::PROTOCOL;
 use super::query::MuleQuery;
 use super::replies::Version;
 use crate::config::MuleConfig;
-use crate::domain::{FileName, MAX_PARTS, MediaType, NewUpload, ObjectKey, PartNumber, Upload};
+use crate::domain::{
+    FileName, MAX_PARTS, MediaType, NewUpload, ObjectKey, PartNumber, Transfer, Upload, Wishes,
+};
 use crate::error::Error;
 
 /// One request of the script, and the settings that it is read by.
@@ -109,6 +111,8 @@ impl Request<'_> {
             filename,
             metadata: BTreeMap::new(),
             part_size: Some(chunk_size),
+            transfer: Transfer::Direct,
+            wishes: Wishes::default(),
             protocol: PROTOCOL.name,
         })
     }

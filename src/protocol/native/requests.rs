@@ -8,7 +8,7 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::{FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, UploadId};
+use crate::domain::{FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, Transfer, UploadId, Wishes};
 use crate::error::{Error, FieldError};
 use crate::uploads::{ArrivedPart, ListingQuery};
 
@@ -90,6 +90,8 @@ impl CreateUpload {
                 fingerprint: self.fingerprint,
                 metadata: self.metadata,
                 part_size: self.part_size,
+                transfer: Transfer::Direct,
+                wishes: Wishes::default(),
                 protocol,
             }),
             _ => Err(Error::Invalid(bad)),

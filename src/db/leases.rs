@@ -1,0 +1,93 @@
+//! Leases: what only one process may do at a time.
+//!
+//! Separate, because a lease is the one thing here that ends by itself: whoever holds it says so again before it runs
+//! out, and a process that died says nothing. Each change is one statement whose condition decides.
+
+use chrono::{DateTime, Utc};
+use diesel::prelude::*;
+
+use super::Database;
+use super::column::from_time;
+use super::connection::on_backend;
+use super::schema::leases;
+use crate::error::Error;
+
+impl Database {
+    /// Takes the lease called `name` for `holder` until `until`; true if it is theirs now. One that has run out at
+    /// `now` is free, and a holder may take its own again.
+    pub async fn take_lease(
+        &self,
+        name: &str,
+        holder: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        let (now, until) = (from_time(now), from_time(until));
+        self.run(move |conn| {
+            // A free one is the rule, so it is tried first; only one insert of a name succeeds.
+            let row = (
+                leases::name.eq(&name),
+                leases::holder.eq(&holder),
+                leases::expires_at.eq(until),
+            );
+            let inserted = on_backend!(conn, |c| {
+                diesel::insert_into(leases::table)
+                    .values(row)
+                    .on_conflict_do_nothing()
+                    .execute(c)
+            })?;
+            if inserted == 1 {
+                return Ok(true);
+            }
+            let free = leases::expires_at.le(now).or(leases::holder.eq(&holder));
+            let taken = diesel::update(leases::table.find(&name).filter(free))
+                .set((leases::holder.eq(&holder), leases::expires_at.eq(until)))
+                .execute(conn)?;
+            Ok(taken == 1)
+        })
+        .await
+    }
+
+    /// Pushes out the end of every lease of `holder` that has not run out at `now`; how many those are.
+    pub async fn renew_leases(
+        &self,
+        holder: &str,
+        now: DateTime<Utc>,
+        until: DateTime<Utc>,
+    ) -> Result<usize, Error> {
+        let holder = holder.to_owned();
+        self.run(move |conn| {
+            let own = leases::table
+                .filter(leases::holder.eq(holder))
+                .filter(leases::expires_at.gt(from_time(now)));
+            diesel::update(own)
+                .set(leases::expires_at.eq(from_time(until)))
+                .execute(conn)
+        })
+        .await
+    }
+
+    /// Gives a lease back; one that is somebody else's by now is left alone.
+    pub async fn release_lease(&self, name: &str, holder: &str) -> Result<(), Error> {
+        let (name, holder) = (name.to_owned(), holder.to_owned());
+        self.run(move |conn| {
+            diesel::delete(leases::table.find(name).filter(leases::holder.eq(holder))).execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Whether any lease whose name begins with `prefix`, which has no wildcard in it, is held at `now`.
+    pub async fn any_lease(&self, prefix: &str, now: DateTime<Utc>) -> Result<bool, Error> {
+        let pattern = format!("{prefix}%");
+        self.run(move |conn| {
+            let held = leases::table
+                .filter(leases::name.like(pattern))
+                .filter(leases::expires_at.gt(from_time(now)));
+            held.count().get_result::<i64>(conn)
+        })
+        .await
+        .map(|count| count > 0)
+    }
+}

@@ -1,0 +1,331 @@
+//! Bytes on their way to a storage: counted, hashed and held against what was announced, while they pass.
+//!
+//! Separate from the storages, so that none of them can count or verify another way. A body that is not what it was
+//! announced to be never ends well: its last piece is held back until the length and the digest are right, so a
+//! storage that has taken a whole body has taken the right one.
+
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll};
+
+use bytes::Bytes;
+use futures_util::stream::{BoxStream, Stream, StreamExt as _};
+use sha2::{Digest as _, Sha256};
+
+use crate::domain::Sha256Sum;
+use crate::error::{Digested, Error};
+
+/// Why a body ended before its end.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum BodyError {
+    /// The client went away, or sent nothing for too long.
+    #[error("the client's request was cut off")]
+    Cut,
+    /// Somebody else sends the same and has taken over.
+    #[error("a newer request has taken over")]
+    Superseded,
+    /// More bytes came than were announced or fit.
+    #[error("more than {expected} bytes were sent")]
+    TooLong {
+        /// Bytes that fit.
+        expected: u64,
+    },
+    /// The request ended well, but with fewer bytes than it had to have.
+    #[error("{actual} bytes were sent instead of {expected}")]
+    TooShort {
+        /// Bytes that it had to have.
+        expected: u64,
+        /// Bytes that came.
+        actual: u64,
+    },
+    /// The bytes are not those of the digest that the client claimed.
+    #[error("the bytes have another digest than was claimed")]
+    Mismatch,
+}
+
+impl From<BodyError> for Error {
+    fn from(error: BodyError) -> Self {
+        match error {
+            BodyError::Cut => Self::Interrupted,
+            BodyError::Superseded => Self::Superseded,
+            BodyError::TooLong { expected } => Self::WrongSize {
+                what: "the body",
+                expected,
+                actual: expected.saturating_add(1),
+            },
+            BodyError::TooShort { expected, actual } => Self::WrongSize {
+                what: "the body",
+                expected,
+                actual,
+            },
+            BodyError::Mismatch => Self::ChecksumMismatch { what: Digested::Part },
+        }
+    }
+}
+
+/// What became of a body; told by its [`Receipt`].
+#[derive(Debug, Clone, Default)]
+struct Outcome {
+    received: u64,
+    sha256: Option<Sha256Sum>,
+    failure: Option<BodyError>,
+}
+
+/// Tells what has come of a body, whoever has it now.
+#[derive(Debug, Clone, Default)]
+pub struct Receipt(Arc<Mutex<Outcome>>);
+
+impl Receipt {
+    fn set(&self, change: impl FnOnce(&mut Outcome)) {
+        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
+    fn get(&self) -> Outcome {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Bytes that have come so far.
+    pub fn received(&self) -> u64 {
+        self.get().received
+    }
+
+    /// The digest of a body that ended well.
+    pub fn sha256(&self) -> Option<Sha256Sum> {
+        self.get().sha256
+    }
+
+    /// Why it did not end well.
+    pub fn failure(&self) -> Option<BodyError> {
+        self.get().failure
+    }
+}
+
+/// What a body must be.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Expectation {
+    /// Exactly this many bytes; `None` takes as many as come, up to `most`.
+    pub length: Option<u64>,
+    /// At most this many bytes.
+    pub most: u64,
+    /// With this digest.
+    pub sha256: Option<Sha256Sum>,
+}
+
+impl Expectation {
+    /// Exactly `length` bytes, with a digest where one is claimed.
+    pub fn exactly(length: u64, sha256: Option<Sha256Sum>) -> Self {
+        Self {
+            length: Some(length),
+            most: length,
+            sha256,
+        }
+    }
+
+    /// At most `most` bytes.
+    pub fn at_most(most: u64) -> Self {
+        Self {
+            length: None,
+            most,
+            sha256: None,
+        }
+    }
+}
+
+/// A stream of bytes that checks itself.
+pub struct Body {
+    inner: BoxStream<'static, Result<Bytes, BodyError>>,
+    expected: Expectation,
+    received: u64,
+    hasher: Sha256,
+    /// The last piece that came: it is passed on once it is known whether it was the last of all.
+    held: Option<Bytes>,
+    has_ended: bool,
+    receipt: Receipt,
+}
+
+impl Body {
+    /// A body from pieces as they come; an error ends it.
+    pub fn new(
+        pieces: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
+        expected: Expectation,
+    ) -> Self {
+        Self {
+            inner: pieces.boxed(),
+            expected,
+            received: 0,
+            hasher: Sha256::new(),
+            held: None,
+            has_ended: false,
+            receipt: Receipt::default(),
+        }
+    }
+
+    /// A body of bytes that are all there.
+    pub fn of(bytes: impl Into<Bytes>) -> Self {
+        let bytes = bytes.into();
+        let length = bytes.len() as u64;
+        let pieces = futures_util::stream::iter([Ok(bytes)]);
+        Self::new(pieces, Expectation::exactly(length, None))
+    }
+
+    /// The exact length, where it is known beforehand.
+    pub fn length(&self) -> Option<u64> {
+        self.expected.length
+    }
+
+    /// What tells of it later, whoever has the body by then.
+    pub fn receipt(&self) -> Receipt {
+        self.receipt.clone()
+    }
+
+    fn fail(&mut self, failure: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
+        self.has_ended = true;
+        self.receipt
+            .set(|outcome| outcome.failure = Some(failure.clone()));
+        Poll::Ready(Some(Err(failure)))
+    }
+
+    /// The end has come: says whether it is the right one.
+    fn verdict(&mut self) -> Result<(), BodyError> {
+        if let Some(expected) = self.expected.length.filter(|length| *length != self.received) {
+            return Err(BodyError::TooShort {
+                expected,
+                actual: self.received,
+            });
+        }
+        let sum = Sha256Sum::new(std::mem::take(&mut self.hasher).finalize().into());
+        if self.expected.sha256.is_some_and(|claimed| claimed != sum) {
+            return Err(BodyError::Mismatch);
+        }
+        self.receipt.set(|outcome| outcome.sha256 = Some(sum));
+        Ok(())
+    }
+}
+
+impl Stream for Body {
+    type Item = Result<Bytes, BodyError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        loop {
+            if self.has_ended {
+                return Poll::Ready(None);
+            }
+            match self.inner.poll_next_unpin(context) {
+                Poll::Pending => return Poll::Pending,
+                Poll::Ready(Some(Ok(piece))) if piece.is_empty() => {}
+                Poll::Ready(Some(Ok(piece))) => {
+                    self.received += piece.len() as u64;
+                    if self.received > self.expected.most {
+                        let expected = self.expected.most;
+                        return self.fail(BodyError::TooLong { expected });
+                    }
+                    self.hasher.update(&piece);
+                    let received = self.received;
+                    self.receipt.set(|outcome| outcome.received = received);
+                    if let Some(before) = self.held.replace(piece) {
+                        return Poll::Ready(Some(Ok(before)));
+                    }
+                }
+                Poll::Ready(Some(Err(failure))) => {
+                    // Where every byte counts, what came before the cut counts too.
+                    if self.expected.length.is_none()
+                        && self.expected.sha256.is_none()
+                        && let Some(last) = self.held.take()
+                    {
+                        self.inner = futures_util::stream::iter([Err(failure)]).boxed();
+                        return Poll::Ready(Some(Ok(last)));
+                    }
+                    return self.fail(failure);
+                }
+                Poll::Ready(None) => {
+                    if let Err(failure) = self.verdict() {
+                        return self.fail(failure);
+                    }
+                    self.has_ended = true;
+                    return Poll::Ready(self.held.take().map(Ok));
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    async fn drain(mut body: Body) -> (Vec<u8>, Option<BodyError>) {
+        let mut bytes = Vec::new();
+        while let Some(piece) = body.next().await {
+            match piece {
+                Ok(piece) => bytes.extend_from_slice(&piece),
+                Err(failure) => return (bytes, Some(failure)),
+            }
+        }
+        (bytes, None)
+    }
+
+    fn pieces(texts: &[&'static str]) -> impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
+        let pieces: Vec<_> = texts
+            .iter()
+            .map(|text| Ok(Bytes::from_static(text.as_bytes())))
+            .collect();
+        futures_util::stream::iter(pieces)
+    }
+
+    #[tokio::test]
+    async fn a_right_body_passes_whole_and_its_digest_is_told() {
+        let body = Body::new(pieces(&["ab", "", "c"]), Expectation::exactly(3, None));
+        let receipt = body.receipt();
+
+        assert_eq!(drain(body).await, (b"abc".to_vec(), None));
+        let sum = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad";
+        assert_eq!(receipt.sha256().unwrap().to_string(), sum);
+        assert_eq!(receipt.received(), 3);
+    }
+
+    #[tokio::test]
+    async fn a_wrong_body_never_passes_whole() {
+        let claim = Some(Sha256Sum::new([7; 32]));
+        for (texts, expected, failure) in [
+            (
+                vec!["ab"],
+                Expectation::exactly(3, None),
+                BodyError::TooShort {
+                    expected: 3,
+                    actual: 2,
+                },
+            ),
+            (
+                vec!["ab", "cd"],
+                Expectation::exactly(3, None),
+                BodyError::TooLong { expected: 3 },
+            ),
+            (
+                vec!["ab", "c"],
+                Expectation::exactly(3, claim),
+                BodyError::Mismatch,
+            ),
+        ] {
+            let body = Body::new(pieces(&texts), expected);
+            let receipt = body.receipt();
+
+            let (passed, failed) = drain(body).await;
+
+            assert!(passed.len() < 3, "{passed:?}");
+            assert_eq!(failed, Some(failure.clone()));
+            assert_eq!(receipt.failure(), Some(failure));
+            assert_eq!(receipt.sha256(), None);
+        }
+    }
+
+    #[tokio::test]
+    async fn what_came_before_a_cut_counts_where_no_length_was_announced() {
+        let cut = || pieces(&["ab", "c"]).chain(futures_util::stream::iter([Err(BodyError::Cut)]));
+
+        let open = drain(Body::new(cut(), Expectation::at_most(9))).await;
+        let exact = drain(Body::new(cut(), Expectation::exactly(4, None))).await;
+
+        assert_eq!(open, (b"abc".to_vec(), Some(BodyError::Cut)));
+        assert_eq!(exact, (b"ab".to_vec(), Some(BodyError::Cut)));
+    }
+}
