@@ -31,6 +31,8 @@ pub struct Config {
     pub s3: S3Config,
     /// The embedded S3 for local use, which starts when `s3.bucket` is empty.
     pub dev_s3: DevS3Settings,
+    /// Where uploads go whose bytes pass through us.
+    pub storage: StorageConfig,
     /// Who may upload.
     pub auth: AuthConfig,
     /// What may be uploaded.
@@ -133,6 +135,60 @@ pub struct DevS3Settings {
     pub allow_remote: bool,
 }
 
+/// A kind of storage, as the settings name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// The bucket of `s3`, or the embedded one.
+    S3,
+    /// A folder of this machine.
+    Local,
+    /// A folder of an SMB share.
+    Smb,
+}
+
+/// Where uploads go whose bytes pass through us.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Which of them.
+    pub backend: BackendName,
+    /// Whether what is acknowledged has been synced to disk, so that it survives a power cut: local disk and SMB.
+    pub sync: bool,
+    /// The folder.
+    pub local: LocalStorageConfig,
+    /// The share.
+    pub smb: SmbStorageConfig,
+}
+
+/// A folder of this machine as a storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalStorageConfig {
+    /// Finished files; it is created when missing.
+    pub path: String,
+    /// Unfinished files; empty takes `.muleteer` below `path`. It must be on the same file system.
+    pub temp_path: String,
+}
+
+/// A folder of an SMB share as a storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmbStorageConfig {
+    /// Host name or IP address of the server.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// Whom we are there.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// The share.
+    pub share: String,
+    /// The folder in the share; empty takes all of it.
+    pub path: String,
+}
+
 /// When visitors without any credential may upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,6 +235,10 @@ pub struct UploadsConfig {
     pub ttl_hours: u64,
     /// Seconds between two looks for expired uploads.
     pub sweep_interval_s: u64,
+    /// Seconds between two looks for leftovers in the storage that belong to no upload.
+    pub orphan_interval_s: u64,
+    /// Hours that something must have been idle in the storage before it is taken for a leftover.
+    pub orphan_grace_hours: u64,
 }
 
 /// The doors.
@@ -189,6 +249,8 @@ pub struct ProtocolsConfig {
     pub native: NativeConfig,
     /// mule-uploader, first generation.
     pub mule: MuleConfig,
+    /// The chunk server with a token for each part.
+    pub chunks: ChunksConfig,
 }
 
 /// The native API.
@@ -219,6 +281,20 @@ pub struct MuleConfig {
     pub chunk_size: u64,
     /// The `content_type` of the pages that use it, which the script sends with every part.
     pub mime_type: String,
+}
+
+/// The chunk server with a token for each part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChunksConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address.
+    pub path: String,
+    /// MiB of a part. Some of its clients know no other size than 50.
+    pub chunk_size_mb: u64,
+    /// Hours without any activity after which an unfinished upload is given up.
+    pub ttl_hours: u64,
 }
 
 /// Other sites whose pages may call us.
@@ -257,6 +333,7 @@ impl Default for Config {
             database: DatabaseConfig::default(),
             s3: S3Config::default(),
             dev_s3: DevS3Settings::default(),
+            storage: StorageConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
             uploads: UploadsConfig::default(),
@@ -321,6 +398,39 @@ impl Default for DevS3Settings {
     }
 }
 
+impl Default for StorageConfig {
+    fn default() -> Self {
+        Self {
+            backend: BackendName::S3,
+            sync: true,
+            local: LocalStorageConfig::default(),
+            smb: SmbStorageConfig::default(),
+        }
+    }
+}
+
+impl Default for LocalStorageConfig {
+    fn default() -> Self {
+        Self {
+            path: "./uploads".into(),
+            temp_path: String::new(),
+        }
+    }
+}
+
+impl Default for SmbStorageConfig {
+    fn default() -> Self {
+        Self {
+            host: "localhost".into(),
+            port: 445,
+            user: String::new(),
+            password: Secret::default(),
+            share: "share".into(),
+            path: String::new(),
+        }
+    }
+}
+
 impl Default for AuthConfig {
     fn default() -> Self {
         Self {
@@ -347,6 +457,8 @@ impl Default for UploadsConfig {
             part_size: 6 * MIB,
             ttl_hours: 168,
             sweep_interval_s: 300,
+            orphan_interval_s: 3600,
+            orphan_grace_hours: 24,
         }
     }
 }
@@ -370,6 +482,17 @@ impl Default for MuleConfig {
             secret_access_key: Secret::default(),
             chunk_size: 6 * MIB,
             mime_type: "application/octet-stream".into(),
+        }
+    }
+}
+
+impl Default for ChunksConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/upload".into(),
+            chunk_size_mb: 50,
+            ttl_hours: 24,
         }
     }
 }

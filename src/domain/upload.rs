@@ -333,6 +333,8 @@ pub struct Wishes {
     pub sha256: Option<Sha256Sum>,
     /// Whom to tell when it is complete.
     pub webhook_url: Option<String>,
+    /// Whether its parts must not grow beyond the size that was asked for: its clients know no other.
+    pub exact_parts: bool,
     /// How long it lives without activity; `None` takes what the settings say.
     pub time_to_live: Option<TimeDelta>,
 }

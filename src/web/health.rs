@@ -1,4 +1,5 @@
-//! Is it up: `/health` says that the process answers, `/health/ready` that database and store answer as well.
+//! Is it up: `/health` says that the process answers and whether the storage of what passes through us can be used,
+//! `/health/ready` that database and bucket answer as well.
 //! Both answer HEAD, too: many load balancers ask no other way.
 
 use actix_web::HttpResponse;
@@ -16,8 +17,24 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/health/ready", ready));
 }
 
-async fn alive() -> HttpResponse {
-    fine(&json!({ "status": "ok", "version": env!("CARGO_PKG_VERSION") }))
+/// As the chunk server's clients and scripts read it; what is wrong with the storage is in the log alone.
+async fn alive(uploads: Data<Uploads>) -> HttpResponse {
+    let healthy = uploads.is_storage_healthy().await;
+    let body = json!({
+        "status": if healthy { "OK" } else { "DEGRADED" },
+        "version": env!("CARGO_PKG_VERSION"),
+        "storage": {
+            "backend_type": uploads.relay_backend().as_str(),
+            "status": if healthy { "healthy" } else { "unavailable" },
+            "message": null,
+        },
+    });
+    if healthy {
+        return fine(&body);
+    }
+    HttpResponse::ServiceUnavailable()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .json(body)
 }
 
 async fn ready(uploads: Data<Uploads>) -> Result<HttpResponse, Failure<ProblemDocument>> {

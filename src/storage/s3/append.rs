@@ -93,7 +93,7 @@ impl Naming {
 
 impl S3Relay {
     fn appended_part_size(&self, upload: &Upload) -> u64 {
-        upload.part_size.max(self.limits.min)
+        upload.part_size.max(self.least_part)
     }
 
     /// Where an upload stands.

@@ -51,11 +51,11 @@ impl Group {
 impl S3Relay {
     /// Whether this upload's parts are too small for the store.
     pub(super) fn gathers(&self, upload: &Upload) -> bool {
-        upload.part_size < self.limits.min && upload.plan().part_count() > 1
+        upload.part_size < self.least_part && upload.plan().part_count() > 1
     }
 
     fn each(&self, upload: &Upload) -> u64 {
-        self.limits.min.div_ceil(upload.part_size.max(1))
+        self.least_part.div_ceil(upload.part_size.max(1))
     }
 
     /// Keeps a small part, and sends its group if that is whole now; gives the part's tag.

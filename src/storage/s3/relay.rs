@@ -26,13 +26,20 @@ const PIECES: &str = ".muleteer/";
 pub struct S3Relay {
     pub(super) store: Arc<S3Store>,
     pub(super) clock: Clock,
-    pub(super) limits: PartLimits,
+    /// Least bytes of every part but the last that the store takes.
+    pub(super) least_part: u64,
+    limits: PartLimits,
 }
 
 impl S3Relay {
-    /// The relay over `store`, which takes parts within `limits`.
-    pub fn new(store: Arc<S3Store>, clock: Clock, limits: PartLimits) -> Self {
-        Self { store, clock, limits }
+    /// The relay over `store`, which takes parts of at least `least_part` bytes; `limits` are those of our own parts.
+    pub fn new(store: Arc<S3Store>, clock: Clock, least_part: u64, limits: PartLimits) -> Self {
+        Self {
+            store,
+            clock,
+            least_part,
+            limits,
+        }
     }
 
     pub(super) fn now(&self) -> DateTime<Utc> {
