@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
-import { ChunkedUploaderError } from "../src/index.js";
+import { ChunkedUploader, ChunkedUploaderError } from "../src/index.js";
 import { bytes, chunkScene } from "./support/chunk_scene.js";
 import { refusal } from "./support/chunk_server.js";
 import { until } from "./support/environment.js";
@@ -68,7 +68,8 @@ test("management calls are given up after 30 seconds, or as long as told", async
     await until(() => server.requests.length === 1);
 
     world.advance(limit - 1);
-    assert.equal(await Promise.race([outcome, new Promise((resolve) => setTimeout(resolve, 20, "waiting"))]), "waiting");
+    const soon = new Promise((resolve) => setTimeout(resolve, 20, "waiting"));
+    assert.equal(await Promise.race([outcome, soon]), "waiting");
     world.advance(1);
 
     const error = await outcome;
@@ -80,7 +81,9 @@ test("management calls are given up after 30 seconds, or as long as told", async
 
 test("a part has no time limit", async (t) => {
   let release;
-  const { world, server, uploader } = await chunkScene(t, { onPart: () => new Promise((resolve) => (release = resolve)) });
+  const { world, server, uploader } = await chunkScene(t, {
+    onPart: () => new Promise((resolve) => (release = resolve)),
+  });
   const upload = uploader().uploadFile(bytes(10));
   await until(() => release);
 
@@ -89,6 +92,15 @@ test("a part has no time limit", async (t) => {
 
   assert.equal((await upload).success, true);
   assert.deepEqual(server.stored, [0]);
+});
+
+test("nor has it one on the platform's own clock", async (t) => {
+  const { server } = await chunkScene(t, { onPart: () => new Promise((resolve) => setTimeout(resolve, 50)) });
+
+  const result = await new ChunkedUploader({ baseUrl: server.url, apiKey: server.key }).uploadFile(bytes(10));
+
+  assert.equal(result.success, true);
+  assert.equal(server.count("PUT part 0"), 1);
 });
 
 test("a server that is not there is a network error without a status", async (t) => {

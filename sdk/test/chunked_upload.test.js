@@ -112,7 +112,8 @@ test("three parts go at once, or as many as the instance or the file is told", a
   const { server, uploader } = await chunkScene(t, {
     chunkSize: 10, onPart: () => new Promise((resolve) => setTimeout(resolve, 20)),
   });
-  const cases = [[{}, {}, 3], [{ concurrency: 5 }, {}, 5], [{ concurrency: 5 }, { concurrency: 2 }, 2], [{}, { concurrency: 0 }, 1]];
+  const five = { concurrency: 5 };
+  const cases = [[{}, {}, 3], [five, {}, 5], [five, { concurrency: 2 }, 2], [{}, { concurrency: 0 }, 1]];
 
   for (const [config, options, expected] of cases) {
     server.mostPartsAtOnce = 0;
@@ -129,12 +130,14 @@ test("progress is told once for every part that arrived", async (t) => {
 
   const fileId = server.upload.id;
   const event = (currentPart, size, overallProgress) => ({
-    fileId, currentPart, totalParts: 3, uploadedParts: currentPart + 1, bytesUploaded: size, bytesTotal: size, overallProgress,
+    fileId, currentPart, totalParts: 3, uploadedParts: currentPart + 1, bytesUploaded: size, bytesTotal: size,
+    overallProgress,
   });
   assert.deepEqual(hooks.heard.progress, [
     event(0, 1000, (1 / 3) * 100), event(1, 1000, (2 / 3) * 100), event(2, 500, 100),
   ]);
-  assert.deepEqual(hooks.heard.parts.map(({ partNumber, success }) => [partNumber, success]), [[0, true], [1, true], [2, true]]);
+  const told = hooks.heard.parts.map(({ partNumber, success }) => [partNumber, success]);
+  assert.deepEqual(told, [[0, true], [1, true], [2, true]]);
   assert.equal(hooks.heard.parts[2].response.uploaded_parts, 3);
   assert.equal(hooks.heard.parts[2].response.upload_id, fileId);
   assert.deepEqual(hooks.heard.errors, []);

@@ -43,7 +43,6 @@ export class ChunkedUploaderError extends Error {
  */
 export function mayPass(thrown) {
   if (!(thrown instanceof ChunkedUploaderError)) return false;
-  if (thrown.code === "part_conflict") return false;
   return thrown.statusCode === undefined || thrown.statusCode < 400 || isPassing(thrown.statusCode);
 }
 

@@ -13,6 +13,8 @@ import { createServer } from "node:http";
  * @typedef {Reply | "reset" | "hang" | "lose" | undefined | void} Fate
  */
 
+const BEGINNING = "2026-05-05T10:00:00Z";
+
 export class ChunkServer {
   key = "secret-key";
   chunkSize = 1000;
@@ -80,7 +82,8 @@ export class ChunkServer {
     this.partsAtOnce += 1;
     this.mostPartsAtOnce = Math.max(this.mostPartsAtOnce, this.partsAtOnce);
     try {
-      return await this.#through(await this.onPart({ number, attempt, token }), () => this.#store(id, number, token, bytes));
+      const fate = await this.onPart({ number, attempt, token });
+      return await this.#through(fate, () => this.#store(id, number, token, bytes));
     } finally {
       this.partsAtOnce -= 1;
     }
@@ -149,7 +152,7 @@ export class ChunkServer {
 
   #status(upload) {
     const parts = upload.parts.map(({ bytes, tokens }, part) => {
-      if (bytes) return { part, status: "uploaded", checksum_sha256: digest(bytes), uploaded_at: "2026-05-05T10:00:00Z" };
+      if (bytes) return { part, status: "uploaded", checksum_sha256: digest(bytes), uploaded_at: BEGINNING };
       const pending = { part, status: "pending", checksum_sha256: null, uploaded_at: null };
       if (!this.handsOutTokens) return pending;
       const token = this.#token();
@@ -162,7 +165,7 @@ export class ChunkServer {
         file_id: upload.id, filename: upload.filename.split("/").at(-1), total_size: upload.size,
         chunk_size: upload.chunkSize, total_parts: parts.length, uploaded_parts: uploadedIn(upload),
         status: upload.isComplete ? "complete" : "pending", progress_percent: 0, parts,
-        created_at: "2026-05-05T10:00:00Z", expires_at: "2026-05-06T10:00:00Z",
+        created_at: BEGINNING, expires_at: "2026-05-06T10:00:00Z",
         final_path: upload.isComplete ? pathOf(upload) : null, storage_backend: "local",
       },
     };
