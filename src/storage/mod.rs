@@ -8,6 +8,7 @@
 mod body;
 mod credentials;
 mod journal;
+mod local;
 mod s3;
 
 use std::ops::Range;
@@ -19,6 +20,7 @@ use futures_util::stream::BoxStream;
 
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
+pub use local::{LocalSettings, LocalStore};
 pub use s3::{S3Relay, S3Store, StoreSettings};
 
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
