@@ -4,12 +4,14 @@
 //! because nothing but plain data may stand here: what the values mean is decided where they are used.
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
+mod hooks;
 mod load;
 mod secret;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use hooks::HooksConfig;
 pub use load::{LoadError, Overrides, Sources, load};
 pub use secret::Secret;
 
@@ -41,6 +43,8 @@ pub struct Config {
     pub uploads: UploadsConfig,
     /// The doors, each of which can be moved and closed.
     pub protocols: ProtocolsConfig,
+    /// How others are told that an upload is complete.
+    pub hooks: HooksConfig,
     /// Other sites whose pages may call us.
     pub cors: CorsConfig,
     /// What is written to standard error.
@@ -338,6 +342,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
+            hooks: HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
         }

@@ -14,6 +14,7 @@ mod record;
 mod sign;
 mod status;
 mod strays;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,6 +32,7 @@ pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
 pub use status::{Detail, Listing, ListingQuery};
+pub use webhooks::{Outbox, WebhookListing, WebhookQuery};
 
 use crate::clock::Clock;
 use crate::db::Database;
@@ -89,6 +91,8 @@ pub struct Parts {
     pub mark: IdMark,
     /// How long something must have been idle in a storage before it is taken for a leftover.
     pub orphan_grace: TimeDelta,
+    /// How others are told.
+    pub outbox: Outbox,
 }
 
 /// An upload with what the store holds of it.
