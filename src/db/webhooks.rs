@@ -243,7 +243,9 @@ impl Outcome {
                 reason,
                 again_at,
             } => Self {
-                state: again_at.map_or(EventState::Parked, |_| EventState::Pending).as_str(),
+                state: again_at
+                    .map_or(EventState::Parked, |_| EventState::Pending)
+                    .as_str(),
                 next_attempt_at: again_at.map_or(now, from_time),
                 last_status: status.map(i32::from),
                 last_error: Some(reason),

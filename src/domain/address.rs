@@ -60,9 +60,9 @@ fn innermost(address: IpAddr) -> IpAddr {
     };
     let embedded = |high: u16, low: u16| Ipv4Addr::from((u32::from(high) << 16) | u32::from(low));
     match v6.segments() {
-        [0, 0, 0, 0, 0, 0xffff, high, low] | [0x64, 0xff9b, 0, 0, 0, 0, high, low] | [0x2002, high, low, ..] => {
-            IpAddr::V4(embedded(high, low))
-        }
+        [0, 0, 0, 0, 0, 0xffff, high, low]
+        | [0x64, 0xff9b, 0, 0, 0, 0, high, low]
+        | [0x2002, high, low, ..] => IpAddr::V4(embedded(high, low)),
         _ => address,
     }
 }
@@ -226,7 +226,14 @@ mod tests {
 
     #[test]
     fn what_is_listed_passes_and_its_neighbours_do_not() {
-        let allowed = listing(&["Hooks.Internal.", "10.1.0.0/16", "127.0.0.1", "[::1]", "fd12::/64"]).unwrap();
+        let allowed = listing(&[
+            "Hooks.Internal.",
+            "10.1.0.0/16",
+            "127.0.0.1",
+            "[::1]",
+            "fd12::/64",
+        ])
+        .unwrap();
 
         assert!(allowed.lists("hooks.internal") && allowed.lists("HOOKS.internal."));
         assert!(!allowed.lists("evil-hooks.internal") && !allowed.lists("a.hooks.internal"));

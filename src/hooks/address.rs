@@ -82,7 +82,10 @@ mod tests {
         assert_eq!(looked_up("localhost", &["192.168.0.0/16"]).await, Err(true));
         assert!(!looked_up("localhost", &["localhost"]).await.unwrap().is_empty());
         let by_address = looked_up("localhost", &["127.0.0.1"]).await.unwrap();
-        assert!(by_address.iter().all(|address| address.ip().is_ipv4()), "{by_address:?}");
+        assert!(
+            by_address.iter().all(|address| address.ip().is_ipv4()),
+            "{by_address:?}"
+        );
     }
 
     #[tokio::test]

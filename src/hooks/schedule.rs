@@ -22,7 +22,9 @@ const SPREAD: u32 = 5;
 /// The pause after so many attempts, before what chance adds; `None` once all pauses would come to more than
 /// `horizon`. Counted in attempts rather than on a clock: while we do not run, nobody's patience is used up.
 pub(super) fn pause_after(attempts: u32, horizon: Duration) -> Option<Duration> {
-    let all = PAUSES.into_iter().chain(std::iter::repeat(PAUSES[PAUSES.len() - 1]));
+    let all = PAUSES
+        .into_iter()
+        .chain(std::iter::repeat(PAUSES[PAUSES.len() - 1]));
     let mut total = Duration::ZERO;
     for (pause, attempt) in all.zip(1..) {
         total += pause;
@@ -57,14 +59,19 @@ mod tests {
 
         assert_eq!(
             pauses,
-            [5, 30, 120, 600, 1800, 3600, 7200, 14_400, 14_400, 14_400, 14_400, 14_400]
+            [
+                5, 30, 120, 600, 1800, 3600, 7200, 14_400, 14_400, 14_400, 14_400, 14_400
+            ]
         );
     }
 
     #[test]
     fn the_horizon_decides_how_many_there_are() {
         assert_eq!(pause_after(1, Duration::ZERO), None);
-        assert_eq!(pause_after(5, Duration::from_hours(1)), Some(Duration::from_mins(30)));
+        assert_eq!(
+            pause_after(5, Duration::from_hours(1)),
+            Some(Duration::from_mins(30))
+        );
         assert_eq!(pause_after(6, Duration::from_hours(1)), None);
         assert_eq!(pause_after(u32::MAX, DAY), None);
     }

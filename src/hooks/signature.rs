@@ -40,7 +40,9 @@ mod tests {
         let key = signing_key("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw").unwrap();
         let id = EventId::parse("msg_0123456789abcdef0123456789abcdef").unwrap();
 
-        let signature = Signer::new(&key).unwrap().sign(&id, 1_614_265_330, r#"{"test": 2432232314}"#);
+        let signature = Signer::new(&key)
+            .unwrap()
+            .sign(&id, 1_614_265_330, r#"{"test": 2432232314}"#);
 
         assert_eq!(signature, "v1,qeGX4sWC5hBw1WQe3LmaOQwBJPdHMZ3AJjyRZLaf9WU=");
     }

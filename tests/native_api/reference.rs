@@ -8,7 +8,10 @@ use super::api::{Api, id};
 use super::{PART, on_both, on_both_with};
 
 /// The handlers, whose attributes say what they answer to.
-const HANDLERS: &str = include_str!("../../src/protocol/native/mod.rs");
+const HANDLERS: [&str; 2] = [
+    include_str!("../../src/protocol/native/mod.rs"),
+    include_str!("../../src/protocol/native/webhooks.rs"),
+];
 
 async fn document(api: &Api) -> Value {
     api.outside().get("/api/openapi.json").await.expect(200)
@@ -29,7 +32,11 @@ fn documented(document: &Value) -> BTreeSet<(String, String)> {
 async fn every_route_is_documented_and_nothing_else() {
     on_both(async |server| {
         let mut routes = BTreeSet::new();
-        for line in HANDLERS.lines().filter_map(|line| line.strip_prefix("#[")) {
+        for line in HANDLERS
+            .into_iter()
+            .flat_map(str::lines)
+            .filter_map(|line| line.strip_prefix("#["))
+        {
             let Some((method, rest)) = line.split_once("(\"") else {
                 continue;
             };
