@@ -13,7 +13,7 @@ use url::{Host, Url};
 use uuid::Uuid;
 
 use super::address::AllowedHosts;
-use super::upload::UploadId;
+use super::id::UploadId;
 use crate::error::{Error, FieldError};
 
 /// The field that an address is given in, in every protocol that knows one.
