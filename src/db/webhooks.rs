@@ -210,9 +210,10 @@ impl Database {
     }
 }
 
-/// The condition of the partial index in its own words: neither database matches it to a value that comes later.
+/// "Pending", the condition of the partial index in its own words: neither database matches it to a value that comes
+/// later.
 fn pending() -> SqlLiteral<Bool> {
-    sql("state = 'pending'")
+    sql("state NOT IN ('delivered', 'parked')")
 }
 
 /// What an attempt changes.

@@ -1,6 +1,6 @@
 //! Where somebody else's word may send us: public addresses, and what the operator lists.
 //!
-//! Separate from the web-hooks that ask, because this is one rule that must have no gap: a client names an address
+//! Separate from the webhooks that ask, because this is one rule that must have no gap: a client names an address
 //! and this server calls it, from inside of a network that the client may not see
 //! (<https://owasp.org/www-community/attacks/Server_Side_Request_Forgery>). What is public is listed by the registries
 //! <https://www.iana.org/assignments/iana-ipv4-special-registry> and

@@ -1,4 +1,4 @@
-//! Web-hooks: an event about an upload, the address that it goes to, and what becomes of it.
+//! Webhooks: an event about an upload, the address that it goes to, and what becomes of it.
 //!
 //! Separate from the sending, so that the address is judged where it is given, long before anybody calls it.
 

@@ -76,18 +76,6 @@ impl Courier {
     ) -> Result<Self, Error> {
         let allowed = Arc::new(allowed);
         let patience = Duration::from_secs(settings.timeout_s);
-        let http = Client::builder()
-            .user_agent(USER_AGENT)
-            .timeout(patience)
-            .connect_timeout(PATIENCE_TO_CONNECT.min(patience))
-            .redirect(reqwest::redirect::Policy::none())
-            // A proxy would look names up by itself, past the guard.
-            .no_proxy()
-            .dns_resolver(GuardedResolver::new(Arc::clone(&allowed)))
-            // Every delivery asks the guard anew.
-            .pool_max_idle_per_host(0)
-            .build()
-            .map_err(Error::internal)?;
         let signer = match settings.secret.expose() {
             "" => None,
             secret => Some(Signer::new(&signing_key(secret).map_err(Error::internal)?)?),
@@ -95,7 +83,7 @@ impl Courier {
         Ok(Self {
             db,
             clock,
-            http,
+            http: client(&allowed, patience)?,
             allowed,
             signer,
             patience,
@@ -190,14 +178,30 @@ impl Courier {
     fn explain(&self, error: &reqwest::Error) -> String {
         if Refused::is_behind(error) {
             Refused.to_string()
-        } else if error.is_timeout() {
-            format!("no answer within {} s", self.patience.as_secs())
         } else if error.is_connect() {
             "no connection could be made".to_owned()
+        } else if error.is_timeout() {
+            format!("no answer within {} s", self.patience.as_secs())
         } else {
             "the connection broke before the answer".to_owned()
         }
     }
+}
+
+/// A client that follows no redirect and connects to nothing that may not be called.
+fn client(allowed: &Arc<AllowedHosts>, patience: Duration) -> Result<Client, Error> {
+    Client::builder()
+        .user_agent(USER_AGENT)
+        .timeout(patience)
+        .connect_timeout(PATIENCE_TO_CONNECT.min(patience))
+        .redirect(reqwest::redirect::Policy::none())
+        // A proxy would look names up by itself, past the guard.
+        .no_proxy()
+        .dns_resolver(GuardedResolver::new(Arc::clone(allowed)))
+        // Every delivery asks the guard anew.
+        .pool_max_idle_per_host(0)
+        .build()
+        .map_err(Error::internal)
 }
 
 /// Reads a little of the answer, so that its sender is not cut short, and drops the rest.
@@ -212,4 +216,46 @@ async fn drain(mut answer: Response) {
         }
     };
     let _ = tokio::time::timeout(PATIENCE_WITH_AN_ANSWER, reading).await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Whether a connection was made to a name that leads to this machine, and what the client said.
+    async fn called(allowed: &[&str]) -> (bool, reqwest::Error) {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let entries: Vec<String> = allowed.iter().map(|&entry| entry.to_owned()).collect();
+        let allowed = Arc::new(AllowedHosts::new(&entries).unwrap());
+        let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://localhost:{}/", listener.local_addr().unwrap().port());
+        let client = client(&allowed, Duration::from_secs(5)).unwrap();
+
+        let (accepted, sent) = tokio::join!(
+            // A connection is closed at once: the request fails either way.
+            async {
+                let accepted = tokio::time::timeout(Duration::from_secs(1), listener.accept()).await;
+                accepted.is_ok()
+            },
+            client.post(&url).body("x").send()
+        );
+
+        (accepted, sent.unwrap_err())
+    }
+
+    #[tokio::test]
+    async fn a_name_that_leads_to_this_machine_is_not_connected_to() {
+        let (accepted, error) = called(&[]).await;
+
+        assert!(!accepted);
+        assert!(Refused::is_behind(&error), "{error:?}");
+    }
+
+    #[tokio::test]
+    async fn one_whose_address_is_listed_is_connected_to() {
+        let (accepted, error) = called(&["127.0.0.1"]).await;
+
+        assert!(accepted);
+        assert!(!Refused::is_behind(&error), "{error:?}");
+    }
 }

@@ -1,4 +1,4 @@
-//! Web-hooks: takes events out of the database and brings them to their receivers, at least once each.
+//! Webhooks: takes events out of the database and brings them to their receivers, at least once each.
 //!
 //! Separate from the verbs, which only write events down: sending waits for strangers, goes on after the request that
 //! caused it, and is done by whichever instance comes first. Nothing is kept here that a kill could lose. How a
@@ -103,9 +103,16 @@ struct Dispatcher {
 
 impl Dispatcher {
     async fn run(mut self, bell: Arc<Notify>, mut stopped: oneshot::Receiver<()>) {
+        let mut ailing = false;
         loop {
-            if let Err(error) = self.hand_out().await {
-                tracing::warn!(%error, "webhooks cannot be looked for just now");
+            match self.hand_out().await {
+                Ok(()) => ailing = false,
+                // Said once, not every second.
+                Err(error) if !ailing => {
+                    ailing = true;
+                    tracing::warn!(%error, "webhooks cannot be looked for just now");
+                }
+                Err(_) => {}
             }
             tokio::select! {
                 _ = &mut stopped => break,

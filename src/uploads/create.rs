@@ -25,7 +25,7 @@ impl Uploads {
     /// `resume` allows it. The multipart upload is made with our own credentials, under a key that is ours alone.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or web-hook,
+    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or webhook,
     /// [`Error::Forbidden`], [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;

@@ -203,10 +203,11 @@ impl Uploads {
         Ok(())
     }
 
-    /// Changes the state by condition; `true` if this call did it.
+    /// Changes the state by condition; `true` if this call did it. To become complete has a way of its own, which
+    /// writes the event.
     async fn change(&self, id: &UploadId, from: &[State], to: State) -> Result<bool, Error> {
         debug_assert!(
-            from.iter().all(|state| state.may_become(to)),
+            to != State::Complete && from.iter().all(|state| state.may_become(to)),
             "{from:?} may not become {to}"
         );
         self.0.db.change_state(id, from, to, None, self.now()).await

@@ -1,4 +1,4 @@
-//! Web-hooks: whom an upload tells of its completion, in which words, and what an admin sees of it.
+//! Webhooks: whom an upload tells of its completion, in which words, and what an admin sees of it.
 //!
 //! The event is written with the change that it tells of; the sending (`hooks`) reads it from the database later, so
 //! that a receiver that is slow, or away, holds up nobody here.
@@ -72,7 +72,7 @@ struct Payload<'a> {
 }
 
 impl Uploads {
-    /// The upload's wishes with the address of its web-hook judged, and written as it will be called.
+    /// The upload's wishes with the address of its webhook judged, and written as it will be called.
     ///
     /// # Errors
     /// [`Error::Invalid`] for an address that may not be called, [`Error::Forbidden`] for a visitor: whoever makes us

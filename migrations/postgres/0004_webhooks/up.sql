@@ -18,7 +18,9 @@ CREATE TABLE webhook_events (
 
 -- One event of a kind for each upload, whoever else may try to write another.
 CREATE UNIQUE INDEX webhook_events_upload ON webhook_events (upload_id, kind);
--- What is due; the host stands in it, so that those of a busy one are passed over without reading them.
-CREATE INDEX webhook_events_due ON webhook_events (next_attempt_at, host) WHERE state = 'pending';
+-- What is due; the host stands in it, so that those of a busy one are passed over without reading them. "Not over"
+-- rather than "pending": SQLite would take the latter for a search of webhook_events_state.
+CREATE INDEX webhook_events_due ON webhook_events (next_attempt_at, host)
+    WHERE state NOT IN ('delivered', 'parked');
 -- The admin's list; ids sort by time.
 CREATE INDEX webhook_events_state ON webhook_events (state, id);

@@ -1,4 +1,4 @@
-//! Web-hooks as an admin sees them: which events there are, how their delivery stands, and sending one again.
+//! Webhooks as an admin sees them: which events there are, how their delivery stands, and sending one again.
 //!
 //! Separate from the uploads' handlers, because nobody but an admin has business here.
 
