@@ -224,6 +224,7 @@ pub(super) fn assemble(
         return Err(Error::Incomplete {
             defects: found,
             total,
+            part_count: upload.plan().part_count(),
         });
     }
     for record in journal.records().filter(|record| record.place == Place::Aside) {
