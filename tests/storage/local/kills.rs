@@ -193,7 +193,7 @@ async fn a_finished_upload_does_not_take_the_place_of_a_file_that_is_there() {
     fs::write(&target, "somebody's").unwrap();
 
     let parts = store.parts(&upload).await.unwrap();
-    assert_refused(store.finish(&upload, &parts).await);
+    assert_refused(&store.finish(&upload, &parts).await);
 
     assert_eq!(fs::read_to_string(&target).unwrap(), "somebody's");
     fs::remove_file(&target).unwrap();

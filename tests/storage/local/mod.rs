@@ -81,7 +81,7 @@ impl Place for Folder {
     }
 }
 
-fn assert_refused<T: std::fmt::Debug>(result: Result<T, Error>) {
+fn assert_refused<T: std::fmt::Debug>(result: &Result<T, Error>) {
     assert!(matches!(result, Err(Error::StoreRefused { .. })), "{result:?}");
 }
 
