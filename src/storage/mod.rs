@@ -7,6 +7,7 @@
 
 mod body;
 mod credentials;
+mod journal;
 mod s3;
 mod s3_answers;
 
@@ -123,8 +124,8 @@ pub trait Storage: Send + Sync {
     /// for an upload that was appended to.
     ///
     /// # Errors
-    /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::Unavailable`],
-    /// [`Error::StoreRefused`].
+    /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::OffsetMismatch`] where fewer
+    /// or more bytes were appended than the upload has; [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error>;
 
     /// Drops everything that is stored of an unfinished upload; one that the storage does not know is fine.
