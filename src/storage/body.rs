@@ -173,6 +173,11 @@ impl Body {
         self.expected.length
     }
 
+    /// Whether somebody claimed a digest, so that nothing of it may count before all of it has come.
+    pub fn has_claim(&self) -> bool {
+        self.expected.sha256.is_some()
+    }
+
     /// What tells of it later, whoever has the body by then.
     pub fn receipt(&self) -> Receipt {
         self.receipt.clone()

@@ -10,6 +10,8 @@ mod credentials;
 mod journal;
 mod s3;
 mod s3_answers;
+#[cfg(feature = "smb")]
+mod smb;
 
 use std::ops::Range;
 
@@ -21,6 +23,8 @@ use futures_util::stream::BoxStream;
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
 pub use s3::{S3Store, StoreSettings};
+#[cfg(feature = "smb")]
+pub use smb::{SmbSettings, SmbStore};
 
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
 use crate::error::{Error, FieldError};
