@@ -97,6 +97,8 @@ pub enum Error {
         defects: Vec<PartDefect>,
         /// How many defects there are in all.
         total: usize,
+        /// How many parts the upload has.
+        part_count: u32,
     },
     /// The multipart upload has vanished from the store: it was aborted or expired there.
     #[error("the store no longer knows this multipart upload; start the upload again")]

@@ -19,6 +19,8 @@ use crate::domain::{Grant, Owner, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
+pub use crate::signing::PartClaim;
+
 /// What every key of ours begins with, so that scanners for leaked secrets can know it.
 const KEY_PREFIX: &str = "mule_";
 
@@ -192,6 +194,26 @@ impl Identity {
             ))?;
         let id = UploadId::parse(&claim.upload_id)?;
         Ok(Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id)))
+    }
+
+    /// What a part's token tells of its holder: who they are, and which part of which upload they may send.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for a token that is not ours or has expired.
+    pub fn by_part_token(&self, token: &str) -> Result<PartClaim, Error> {
+        self.tokens
+            .read_part(token, self.clock.now())
+            .ok_or(Error::Unauthenticated(
+                "this part's token is not ours, or has expired",
+            ))
+    }
+
+    /// The bearer token of one part, good for as long as the upload lives now.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] if it cannot be made.
+    pub fn part_token(&self, claim: PartClaim, expires_at: DateTime<Utc>) -> Result<String, Error> {
+        self.tokens.for_part(claim, expires_at).map_err(Error::internal)
     }
 
     /// The visitor behind a cookie, while visitors are admitted.

@@ -21,8 +21,8 @@ import { UploadError, throwIfAborted } from "./errors.js";
  * @property {string} method
  * @property {string} url
  * @property {Record<string, string>} [headers]
- * @property {string} [body]
- * @property {number} answerWithin  milliseconds
+ * @property {BodyInit} [body]
+ * @property {number} answerWithin  milliseconds; `Infinity` waits as long as the connection stands
  * @property {AbortSignal} signal
  *
  * @typedef {object} Put
@@ -40,7 +40,7 @@ const SLOWEST_UNSEEN = 16 * 1024 / 1000;
 const THINKING_FACTOR = 2;
 
 /**
- * A call with a small body.
+ * One call through `fetch`, so without sight of how much of the body has left.
  *
  * @param {Environment} env
  * @param {Call} call
@@ -86,7 +86,8 @@ async function withFetch(env, peer, within, signal, prepare) {
   const abort = () => inner.abort();
   signal.addEventListener("abort", abort);
   let isLate = false;
-  const stopWatching = env.after(within, () => {
+  // A timer for ever would go off at once.
+  const stopWatching = within === Infinity ? () => {} : env.after(within, () => {
     isLate = true;
     inner.abort();
   });

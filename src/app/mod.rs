@@ -7,7 +7,8 @@ mod signals;
 mod store;
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
@@ -20,13 +21,13 @@ use uuid::Uuid;
 use self::http::Shared;
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, Secret};
+use crate::config::{Config, Secret, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{KeyTemplate, PartLimits, Policy};
+use crate::domain::{IdMark, KeyTemplate, PartLimits, Policy};
 use crate::error::Error;
 use crate::identity::{Identity, IdentitySettings};
 use crate::pages::PageSettings;
-use crate::uploads::{self, Uploads};
+use crate::uploads::{self, Swept, Uploads};
 use crate::web::headers::Policies;
 
 /// The name under which the key that signs tokens and cookies is kept in the database.
@@ -75,15 +76,7 @@ impl Running {
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
-    let store = store::open(&config, embedded.as_ref(), &clock).await?;
-    let uploads = Uploads::new(uploads::Parts {
-        db: db.clone(),
-        store,
-        clock: clock.clone(),
-        policy: policy(&config),
-        template: KeyTemplate::new(&config.uploads.key_template).map_err(anyhow::Error::msg)?,
-        time_to_live: hours(config.uploads.ttl_hours),
-    });
+    let uploads = open_uploads(&config, &db, embedded.as_ref(), &clock).await?;
     let identity = Identity::new(db.clone(), clock, &identity_settings(&config, &db).await?);
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
@@ -106,10 +99,50 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         address,
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
         server: http::serve(listener, &config, shared)?,
-        sweeper: spawn_sweeper(uploads, Duration::from_secs(config.uploads.sweep_interval_s)),
+        sweeper: spawn_sweeper(uploads, &config.uploads),
         db,
         embedded,
     })
+}
+
+/// Database, stores and rules, put together to the verbs.
+async fn open_uploads(
+    config: &Config,
+    db: &Database,
+    embedded: Option<&Embedded>,
+    clock: &Clock,
+) -> anyhow::Result<Uploads> {
+    let store = Arc::new(store::open(config, embedded, clock).await?);
+    let bucket = store::bucket(config, &store, clock);
+    let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
+    Ok(Uploads::new(uploads::Parts {
+        db: db.clone(),
+        relay: store::relay(config, &bucket)?,
+        store,
+        bucket,
+        clock: clock.clone(),
+        policy: policy(config),
+        template: KeyTemplate::new(&config.uploads.key_template).map_err(anyhow::Error::msg)?,
+        time_to_live: hours(config.uploads.ttl_hours),
+        mark: IdMark::new(&secret),
+        orphan_grace: hours(config.uploads.orphan_grace_hours),
+    }))
+}
+
+/// One sweep without a server, for the command line.
+///
+/// # Errors
+/// Whatever stands in the way, in words for the operator.
+pub async fn sweep(config: &Config, clock: Clock) -> anyhow::Result<Option<Swept>> {
+    let db = open_database(config).await?;
+    let embedded = Embedded::start(config, &db).await?;
+    let uploads = open_uploads(config, &db, embedded.as_ref(), &clock).await?;
+    let swept = uploads.sweep(true).await.map_err(explain);
+    if let Some(embedded) = embedded {
+        embedded.stop().await;
+    }
+    db.close().await.map_err(explain)?;
+    swept
 }
 
 /// Opens the database that the settings name, with its migrations run.
@@ -173,15 +206,31 @@ fn random_secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
-fn spawn_sweeper(uploads: Uploads, interval: Duration) -> JoinHandle<()> {
+fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
+    let interval = Duration::from_secs(settings.sweep_interval_s);
+    let between_strays = Duration::from_secs(settings.orphan_interval_s);
     tokio::spawn(async move {
         let mut ticks = tokio::time::interval(interval);
         ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut strays_at: Option<Instant> = None;
         loop {
             ticks.tick().await;
-            match uploads.sweep().await {
-                Ok(0) => {}
-                Ok(swept) => tracing::info!(swept, "expired uploads were given up"),
+            let with_strays = strays_at.is_none_or(|at| at.elapsed() >= between_strays);
+            match uploads.sweep(with_strays).await {
+                Ok(None) => {}
+                Ok(Some(swept)) => {
+                    if with_strays {
+                        strays_at = Some(Instant::now());
+                    }
+                    if swept != Swept::default() {
+                        let Swept {
+                            expired,
+                            completed,
+                            strays,
+                        } = swept;
+                        tracing::info!(expired, completed, strays, "swept");
+                    }
+                }
                 Err(error) => tracing::warn!(%error, "the sweep did not finish"),
             }
         }

@@ -5,6 +5,8 @@
 
 #[cfg(feature = "embedded-s3")]
 use std::path::Path;
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -14,12 +16,13 @@ use super::explain;
 #[cfg(feature = "embedded-s3")]
 use super::secret;
 use crate::clock::Clock;
-use crate::config::{Config, PathStyle};
+use crate::config::{BackendName, Config, PathStyle};
 use crate::db::Database;
 #[cfg(feature = "embedded-s3")]
 use crate::dev_s3::{self, DevS3, DevS3Config};
+use crate::domain::PartLimits;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials};
-use crate::storage::{CredentialSource, S3Store, StoreSettings};
+use crate::storage::{CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings};
 
 /// The name under which the embedded S3's secret key is kept in the database.
 #[cfg(feature = "embedded-s3")]
@@ -123,6 +126,36 @@ pub(super) async fn open(
         signature_v2: signature_v2_key(config, &source, clock).await?,
     };
     S3Store::new(settings, source).map_err(explain)
+}
+
+/// The same store for what passes through us.
+pub(super) fn bucket(config: &Config, store: &Arc<S3Store>, clock: &Clock) -> Arc<dyn Storage> {
+    let limits = PartLimits::relay(config.uploads.part_size);
+    let relay = S3Relay::new(store.clone(), clock.clone(), config.min_part_size(), limits);
+    Arc::new(relay)
+}
+
+/// Where uploads go whose bytes pass through us.
+pub(super) fn relay(config: &Config, bucket: &Arc<dyn Storage>) -> anyhow::Result<Arc<dyn Storage>> {
+    match config.storage.backend {
+        BackendName::S3 => Ok(bucket.clone()),
+        BackendName::Local => {
+            let local = &config.storage.local;
+            let settings = LocalSettings {
+                root: PathBuf::from(&local.path),
+                shown_root: local.path.clone(),
+                temp: Some(&local.temp_path)
+                    .filter(|path| !path.is_empty())
+                    .map(PathBuf::from),
+                sync: config.storage.sync,
+                part_size: config.uploads.part_size,
+            };
+            let store = LocalStore::open(&settings)
+                .map_err(|error| explain(error).context(format!("storage.local.path {}", local.path)))?;
+            Ok(Arc::new(store))
+        }
+        BackendName::Smb => anyhow::bail!("smb"),
+    }
 }
 
 /// The key that SigV2 clients are served with, if SigV2 is switched on.

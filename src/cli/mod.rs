@@ -3,6 +3,7 @@
 mod keys;
 mod openapi;
 mod serve;
+mod sweep;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -33,6 +34,8 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Give up expired uploads and drop leftovers in the storage, once.
+    Sweep,
     /// Bring the database up to date, and nothing else.
     Migrate,
     /// Print the OpenAPI document of the native API.
@@ -96,6 +99,7 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
     match command {
         None | Some(Command::Serve(_)) => serve::run(config),
         Some(Command::Keys { command }) => runtime()?.block_on(keys::run(command, &config)),
+        Some(Command::Sweep) => runtime()?.block_on(sweep::run(&config)),
         Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
         Some(Command::Openapi) => openapi::run(&config),
     }

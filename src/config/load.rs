@@ -37,6 +37,17 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("API_KEY", "auth.api_key"),
     ("JWT_SECRET", "auth.secret"),
     ("UPLOAD_TTL_HOURS", "uploads.ttl_hours"),
+    ("UPLOAD_TTL_HOURS", "protocols.chunks.ttl_hours"),
+    ("CHUNK_SIZE_MB", "protocols.chunks.chunk_size_mb"),
+    ("STORAGE_BACKEND", "storage.backend"),
+    ("LOCAL_STORAGE_PATH", "storage.local.path"),
+    ("TEMP_STORAGE_PATH", "storage.local.temp_path"),
+    ("SMB_HOST", "storage.smb.host"),
+    ("SMB_PORT", "storage.smb.port"),
+    ("SMB_USER", "storage.smb.user"),
+    ("SMB_PASS", "storage.smb.password"),
+    ("SMB_SHARE", "storage.smb.share"),
+    ("SMB_PATH", "storage.smb.path"),
 ];
 
 /// Variables that choose sources instead of filling a setting.
@@ -64,9 +75,16 @@ pub struct Sources {
 impl Sources {
     /// The process's own environment, with what the command line says.
     pub fn from_process(file: Option<PathBuf>, profile: Option<String>, overrides: Overrides) -> Self {
-        let environment: BTreeMap<String, String> = std::env::vars_os()
-            .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        // The chunk server's installations keep their variables in a file `.env` of the working folder; real ones win.
+        let mut environment: BTreeMap<String, String> = dotenvy::dotenv_iter()
+            .into_iter()
+            .flatten()
+            .filter_map(Result::ok)
             .collect();
+        environment.extend(
+            std::env::vars_os()
+                .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
+        );
         let file = file.or_else(|| environment.get("MULETEER_CONFIG").map(PathBuf::from));
         let profile = profile.or_else(|| environment.get("MULETEER_PROFILE").cloned());
         Self {
@@ -205,6 +223,7 @@ fn extract(figment: &Figment) -> Result<Config, LoadError> {
         database: section(figment, "database", &mut complaints),
         s3: section(figment, "s3", &mut complaints),
         dev_s3: section(figment, "dev_s3", &mut complaints),
+        storage: section(figment, "storage", &mut complaints),
         auth: section(figment, "auth", &mut complaints),
         limits: section(figment, "limits", &mut complaints),
         uploads: section(figment, "uploads", &mut complaints),

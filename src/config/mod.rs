@@ -1,9 +1,10 @@
-//! Settings: their shape and their defaults.
+//! Settings: their shape; [`defaults`] has their defaults.
 //!
 //! Separate from `app`, because the file `Rocket.toml.example` is held against these defaults by a test, and
 //! because nothing but plain data may stand here: what the values mean is decided where they are used.
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
+mod defaults;
 mod load;
 mod secret;
 mod validate;
@@ -12,10 +13,6 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{LoadError, Overrides, Sources, load};
 pub use secret::Secret;
-
-use crate::domain::MAX_PART_SIZE;
-
-const MIB: u64 = 1 << 20;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -31,6 +28,8 @@ pub struct Config {
     pub s3: S3Config,
     /// The embedded S3 for local use, which starts when `s3.bucket` is empty.
     pub dev_s3: DevS3Settings,
+    /// Where uploads go whose bytes pass through us.
+    pub storage: StorageConfig,
     /// Who may upload.
     pub auth: AuthConfig,
     /// What may be uploaded.
@@ -133,6 +132,60 @@ pub struct DevS3Settings {
     pub allow_remote: bool,
 }
 
+/// A kind of storage, as the settings name it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendName {
+    /// The bucket of `s3`, or the embedded one.
+    S3,
+    /// A folder of this machine.
+    Local,
+    /// A folder of an SMB share.
+    Smb,
+}
+
+/// Where uploads go whose bytes pass through us.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct StorageConfig {
+    /// Which of them.
+    pub backend: BackendName,
+    /// Whether what is acknowledged has been synced to disk, so that it survives a power cut: local disk and SMB.
+    pub sync: bool,
+    /// The folder.
+    pub local: LocalStorageConfig,
+    /// The share.
+    pub smb: SmbStorageConfig,
+}
+
+/// A folder of this machine as a storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LocalStorageConfig {
+    /// Finished files; it is created when missing.
+    pub path: String,
+    /// Unfinished files; empty takes `.muleteer` below `path`. It must be on the same file system.
+    pub temp_path: String,
+}
+
+/// A folder of an SMB share as a storage.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct SmbStorageConfig {
+    /// Host name or IP address of the server.
+    pub host: String,
+    /// Its TCP port.
+    pub port: u16,
+    /// Whom we are there.
+    pub user: String,
+    /// The password.
+    pub password: Secret,
+    /// The share.
+    pub share: String,
+    /// The folder in the share; empty takes all of it.
+    pub path: String,
+}
+
 /// When visitors without any credential may upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -179,6 +232,10 @@ pub struct UploadsConfig {
     pub ttl_hours: u64,
     /// Seconds between two looks for expired uploads.
     pub sweep_interval_s: u64,
+    /// Seconds between two looks for leftovers in the storage that belong to no upload.
+    pub orphan_interval_s: u64,
+    /// Hours that something must have been idle in the storage before it is taken for a leftover.
+    pub orphan_grace_hours: u64,
 }
 
 /// The doors.
@@ -189,6 +246,8 @@ pub struct ProtocolsConfig {
     pub native: NativeConfig,
     /// mule-uploader, first generation.
     pub mule: MuleConfig,
+    /// The chunk server with a token for each part.
+    pub chunks: ChunksConfig,
 }
 
 /// The native API.
@@ -221,6 +280,20 @@ pub struct MuleConfig {
     pub mime_type: String,
 }
 
+/// The chunk server with a token for each part.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ChunksConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address.
+    pub path: String,
+    /// MiB of a part. Some of its clients know no other size than 50.
+    pub chunk_size_mb: u64,
+    /// Hours without any activity after which an unfinished upload is given up.
+    pub ttl_hours: u64,
+}
+
 /// Other sites whose pages may call us.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -247,138 +320,4 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged, as `info` or `muleteer=debug,warn`.
     pub filter: String,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data_dir: "data".into(),
-            server: ServerConfig::default(),
-            database: DatabaseConfig::default(),
-            s3: S3Config::default(),
-            dev_s3: DevS3Settings::default(),
-            auth: AuthConfig::default(),
-            limits: LimitsConfig::default(),
-            uploads: UploadsConfig::default(),
-            protocols: ProtocolsConfig::default(),
-            cors: CorsConfig::default(),
-            log: LogConfig::default(),
-        }
-    }
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8080,
-            workers: 0,
-            public_url: String::new(),
-            trusted_proxies: Vec::new(),
-            shutdown_timeout_s: 30,
-        }
-    }
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        Self {
-            url: Secret::default(),
-            pool_size: 8,
-        }
-    }
-}
-
-impl Default for S3Config {
-    fn default() -> Self {
-        Self {
-            bucket: String::new(),
-            region: "us-east-1".into(),
-            endpoint: String::new(),
-            public_endpoint: String::new(),
-            path_style: PathStyle::Auto,
-            access_key_id: String::new(),
-            secret_access_key: Secret::default(),
-            session_token: Secret::default(),
-            profile: String::new(),
-            url_lifetime_s: 3600,
-            min_part_size: 5 * MIB,
-        }
-    }
-}
-
-impl Default for DevS3Settings {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8081,
-            bucket: "uploads".into(),
-            access_key_id: "muleteer".into(),
-            secret_access_key: Secret::default(),
-            min_part_size: 5 * MIB,
-            allow_remote: false,
-        }
-    }
-}
-
-impl Default for AuthConfig {
-    fn default() -> Self {
-        Self {
-            anonymous: Anonymous::Auto,
-            api_key: Secret::default(),
-            secret: Secret::default(),
-        }
-    }
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            max_size: MAX_PART_SIZE * 10_000,
-            types: Vec::new(),
-        }
-    }
-}
-
-impl Default for UploadsConfig {
-    fn default() -> Self {
-        Self {
-            key_template: "uploads/{yyyy}/{mm}/{dd}/{id}/{filename}".into(),
-            part_size: 6 * MIB,
-            ttl_hours: 168,
-            sweep_interval_s: 300,
-        }
-    }
-}
-
-impl Default for NativeConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/api".into(),
-        }
-    }
-}
-
-impl Default for MuleConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            paths: vec!["/upload-backend".into()],
-            signature_v2: false,
-            access_key_id: String::new(),
-            secret_access_key: Secret::default(),
-            chunk_size: 6 * MIB,
-            mime_type: "application/octet-stream".into(),
-        }
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".into(),
-        }
-    }
 }

@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::{Anonymous, Config};
+use super::{Anonymous, BackendName, Config};
 use crate::domain::{KeyTemplate, MAX_PART_SIZE, MediaType};
 
 /// Longest life of a presigned URL: seven days.
@@ -16,6 +16,7 @@ impl Config {
         let mut complaints = Complaints(Vec::new());
         self.check_server(&mut complaints);
         self.check_s3(&mut complaints);
+        self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
         self.check_doors(&mut complaints);
         complaints.0
@@ -131,6 +132,31 @@ impl Config {
         }
     }
 
+    fn check_storage(&self, complaints: &mut Complaints) {
+        let storage = &self.storage;
+        match storage.backend {
+            BackendName::S3 => {}
+            BackendName::Local => {
+                complaints.unless(
+                    !storage.local.path.is_empty(),
+                    "storage.local.path",
+                    "must not be empty",
+                );
+            }
+            BackendName::Smb => {
+                let smb = &storage.smb;
+                complaints.unless(!smb.host.is_empty(), "storage.smb.host", "must not be empty");
+                complaints.unless(!smb.share.is_empty(), "storage.smb.share", "must not be empty");
+                complaints.unless(smb.port >= 1, "storage.smb.port", "must be 1 to 65535");
+                complaints.unless(
+                    cfg!(feature = "smb"),
+                    "storage.backend",
+                    "this build has no SMB (feature `smb`)",
+                );
+            }
+        }
+    }
+
     fn check_uploads(&self, complaints: &mut Complaints) {
         if let Err(reason) = KeyTemplate::new(&self.uploads.key_template) {
             complaints.unless(false, "uploads.key_template", &reason);
@@ -150,6 +176,11 @@ impl Config {
         complaints.unless(
             self.uploads.sweep_interval_s >= 1,
             "uploads.sweep_interval_s",
+            "must be at least 1",
+        );
+        complaints.unless(
+            self.uploads.orphan_interval_s >= 1,
+            "uploads.orphan_interval_s",
             "must be at least 1",
         );
         complaints.unless(self.limits.max_size >= 1, "limits.max_size", "must be at least 1");
@@ -184,6 +215,17 @@ impl Config {
                     .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
         };
         complaints.unless(path(&self.protocols.native.path), "protocols.native.path", PATH);
+        complaints.unless(path(&self.protocols.chunks.path), "protocols.chunks.path", PATH);
+        complaints.unless(
+            (1..=5120).contains(&self.protocols.chunks.chunk_size_mb),
+            "protocols.chunks.chunk_size_mb",
+            "must be 1 to 5120",
+        );
+        complaints.unless(
+            (1..=8760).contains(&self.protocols.chunks.ttl_hours),
+            "protocols.chunks.ttl_hours",
+            "must be 1 to 8760 (a year)",
+        );
         for mount in &self.protocols.mule.paths {
             complaints.unless(path(mount), "protocols.mule.paths", PATH);
         }

@@ -77,17 +77,4 @@ impl Database {
         .await
         .map(drop)
     }
-
-    /// Whether any lease whose name begins with `prefix`, which has no wildcard in it, is held at `now`.
-    pub async fn any_lease(&self, prefix: &str, now: DateTime<Utc>) -> Result<bool, Error> {
-        let pattern = format!("{prefix}%");
-        self.run(move |conn| {
-            let held = leases::table
-                .filter(leases::name.like(pattern))
-                .filter(leases::expires_at.gt(from_time(now)));
-            held.count().get_result::<i64>(conn)
-        })
-        .await
-        .map(|count| count > 0)
-    }
 }

@@ -12,8 +12,8 @@ use diesel::sql_types::Bool;
 
 use super::Database;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
-use super::connection::AnyConnection;
-use super::schema::uploads;
+use super::connection::{AnyConnection, write_transaction};
+use super::schema::{leases, parts, uploads};
 use crate::domain::{
     Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, Sha256Sum, State, Transfer, Upload, UploadId,
 };
@@ -135,6 +135,61 @@ impl Database {
         })
         .await
         .map(|changed| changed == 1)
+    }
+
+    /// Changes the part size of an upload that has no part yet, stored or on its way: the lease called `except` is the
+    /// caller's own. False where it has, or is cut another way than `from`.
+    pub async fn recut(
+        &self,
+        id: &UploadId,
+        from: u64,
+        to: u64,
+        except: &str,
+        now: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let (id, except) = (id.to_string(), except.to_owned());
+        let (from, to, now) = (from_bytes(from)?, from_bytes(to)?, from_time(now));
+        self.run(move |conn| {
+            write_transaction(conn, |conn| {
+                // Who takes a lease meanwhile waits, and then finds the upload as we leave it. On SQLite we are the
+                // only writer anyhow.
+                if let AnyConnection::Postgres(conn) = conn {
+                    diesel::sql_query("LOCK TABLE leases IN SHARE ROW EXCLUSIVE MODE").execute(conn)?;
+                }
+                let stored: i64 = parts::table
+                    .filter(parts::upload_id.eq(&id))
+                    .count()
+                    .get_result(conn)?;
+                let coming: i64 = leases::table
+                    .filter(leases::name.like(format!("part:{id}:%")))
+                    .filter(leases::name.ne(except))
+                    .filter(leases::expires_at.gt(now))
+                    .count()
+                    .get_result(conn)?;
+                if stored + coming > 0 {
+                    return Ok(0);
+                }
+                let cut = uploads::table.find(&id).filter(uploads::part_size.eq(from));
+                diesel::update(cut).set(uploads::part_size.eq(to)).execute(conn)
+            })
+        })
+        .await
+        .map(|changed| changed == 1)
+    }
+
+    /// Uploads whose completion was begun and not heard of since `before`, at most `limit`.
+    pub async fn stuck_completions(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Upload>, Error> {
+        let rows: Vec<UploadRow> = self
+            .run(move |conn| {
+                uploads::table
+                    .filter(uploads::state.eq(State::Completing.as_str()))
+                    .filter(uploads::updated_at.le(from_time(before)))
+                    .order(uploads::id.asc())
+                    .limit(i64::from(limit))
+                    .load(conn)
+            })
+            .await?;
+        rows.into_iter().map(Upload::try_from).collect()
     }
 
     /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit`.

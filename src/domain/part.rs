@@ -180,6 +180,15 @@ pub enum PartDefect {
     },
 }
 
+impl PartDefect {
+    /// Which part it is about.
+    pub fn number(&self) -> PartNumber {
+        match self {
+            Self::Missing { number } | Self::WrongSize { number, .. } | Self::Surplus { number } => *number,
+        }
+    }
+}
+
 impl fmt::Display for PartDefect {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

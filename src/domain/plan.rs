@@ -39,6 +39,11 @@ impl PartLimits {
         }
     }
 
+    /// The limits of parts that pass through us: of any size, for what is too small for a store is gathered.
+    pub fn relay(preferred: u64) -> Self {
+        Self::s3(1, preferred)
+    }
+
     /// The largest file that can be cut within these limits, in bytes.
     pub fn max_file_size(&self) -> u64 {
         self.max.saturating_mul(u64::from(MAX_PARTS))

@@ -2,7 +2,8 @@
 //!
 //! Separate from `upload`, because the rules change with the settings and the upload does not.
 
-use super::plan::{PartLimits, PartPlan};
+use super::plan::{MAX_PARTS, PartLimits, PartPlan};
+use super::upload::NewUpload;
 use crate::error::{Error, FieldError};
 
 /// A media type such as `video/mp4`, safe to send as a header:
@@ -75,29 +76,34 @@ impl Policy {
         self.max_size.min(self.parts.max_file_size())
     }
 
-    /// Whether a file of this size and type may come, and how it is cut.
+    /// Whether a file may come, and how it is cut for a storage with these limits.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::TypeRefused`], or [`Error::Invalid`] for a bad part size.
-    pub fn admit(&self, size: u64, kind: &MediaType, part_size: Option<u64>) -> Result<PartPlan, Error> {
-        if size > self.max_size() {
-            return Err(Error::TooLarge {
-                limit: self.max_size(),
-                size,
-            });
+    pub fn admit(&self, new: &NewUpload, limits: &PartLimits) -> Result<PartPlan, Error> {
+        let (size, kind) = (new.size, &new.content_type);
+        let mut limit = self.max_size.min(limits.max_file_size());
+        if let Some(part_size) = new.part_size.filter(|_| new.wishes.exact_parts) {
+            limit = limit.min(part_size.saturating_mul(MAX_PARTS.into()));
+        }
+        if size > limit {
+            return Err(Error::TooLarge { limit, size });
         }
         if !self.types.is_empty() && !self.types.iter().any(|pattern| kind.matches(pattern)) {
             return Err(Error::TypeRefused {
                 content_type: kind.as_str().to_owned(),
             });
         }
-        PartPlan::new(size, part_size, &self.parts)
+        PartPlan::new(size, new.part_size, limits)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use super::*;
+    use crate::domain::{FileName, Transfer, Wishes};
 
     fn policy(types: &[&str]) -> Policy {
         Policy {
@@ -116,11 +122,48 @@ mod tests {
         MediaType::new(text).unwrap()
     }
 
+    fn file(size: u64, content_type: MediaType) -> NewUpload {
+        NewUpload {
+            filename: FileName::new("a").unwrap(),
+            size,
+            content_type,
+            last_modified: None,
+            fingerprint: None,
+            metadata: BTreeMap::new(),
+            part_size: None,
+            transfer: Transfer::Direct,
+            wishes: Wishes::default(),
+            protocol: "test",
+        }
+    }
+
+    fn admit(policy: &Policy, file: &NewUpload) -> Result<PartPlan, Error> {
+        policy.admit(file, &policy.parts)
+    }
+
+    #[test]
+    fn parts_that_must_not_grow_limit_the_file() {
+        let mut policy = policy(&[]);
+        policy.max_size = u64::MAX;
+        let mut file = file(60_001, MediaType::default());
+        assert_eq!(admit(&policy, &file).unwrap().part_size(), 7);
+
+        file.part_size = Some(6);
+        file.wishes.exact_parts = true;
+
+        assert!(matches!(
+            admit(&policy, &file),
+            Err(Error::TooLarge { limit: 60_000, .. })
+        ));
+        file.size = 60_000;
+        assert_eq!(admit(&policy, &file).unwrap().part_size(), 6);
+    }
+
     #[test]
     fn a_file_at_the_limit_is_taken_and_one_byte_more_is_refused() {
-        assert!(policy(&[]).admit(100, &MediaType::default(), None).is_ok());
+        assert!(admit(&policy(&[]), &file(100, MediaType::default())).is_ok());
 
-        let refused = policy(&[]).admit(101, &MediaType::default(), None);
+        let refused = admit(&policy(&[]), &file(101, MediaType::default()));
 
         assert!(matches!(
             refused,
@@ -142,7 +185,7 @@ mod tests {
             ("video/mp4", "video/mpeg", false),
         ] {
             assert_eq!(
-                policy(&[pattern]).admit(1, &kind(file), None).is_ok(),
+                admit(&policy(&[pattern]), &super::tests::file(1, kind(file))).is_ok(),
                 taken,
                 "{pattern} {file}"
             );

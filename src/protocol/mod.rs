@@ -2,6 +2,7 @@
 //!
 //! Every handler parses, calls one verb and renders. No protocol knows another, nor the database or the store.
 
+pub mod chunks;
 pub mod mule;
 pub mod native;
 
@@ -22,7 +23,7 @@ pub struct Protocol {
 }
 
 /// All protocols; the only list of them.
-pub const PROTOCOLS: &[&Protocol] = &[&native::PROTOCOL, &mule::PROTOCOL];
+pub const PROTOCOLS: &[&Protocol] = &[&native::PROTOCOL, &mule::PROTOCOL, &chunks::PROTOCOL];
 
 /// Mounts every protocol that is switched on.
 pub fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig) {

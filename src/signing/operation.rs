@@ -83,6 +83,13 @@ pub enum Operation<'a> {
         /// Most uploads on the page; S3 gives at most 1,000.
         max_uploads: Option<u16>,
     },
+    /// One page of the objects in the bucket, by name.
+    ListObjects {
+        /// Only objects whose key starts so.
+        prefix: &'a str,
+        /// The last key of the page before.
+        start_after: Option<&'a str>,
+    },
     /// Asks whether the bucket is there and ours.
     HeadBucket,
     /// Makes the bucket.
@@ -144,6 +151,10 @@ impl<'a> Operation<'a> {
                 .text("key-marker", key_marker)
                 .text("upload-id-marker", upload_id_marker)
                 .optional_number("max-uploads", max_uploads)),
+            Self::ListObjects { prefix, start_after } => Ok(Shape::bucket(Method::GET)
+                .text("list-type", Some("2"))
+                .text("prefix", Some(prefix))
+                .text("start-after", start_after)),
             Self::HeadBucket => Ok(Shape::bucket(Method::HEAD)),
             Self::CreateBucket => Ok(Shape::bucket(Method::PUT)),
             Self::GetBucketCors => Ok(Shape::bucket(Method::GET).flag("cors")),
@@ -202,6 +213,14 @@ mod tests {
         assert_eq!(
             url(listing).unwrap(),
             "https://s3.example/media?uploads&prefix=u%2F%C3%A9&max-uploads=10"
+        );
+        let objects = Operation::ListObjects {
+            prefix: "a/",
+            start_after: Some("a/b"),
+        };
+        assert_eq!(
+            url(objects).unwrap(),
+            "https://s3.example/media?list-type=2&prefix=a%2F&start-after=a%2Fb"
         );
     }
 

@@ -16,7 +16,31 @@ const AUDIENCE: &str = "muleteer:upload";
 /// Makes and reads tokens.
 pub struct Tokens {
     upload: SecretBox<[u8; 32]>,
+    part: SecretBox<[u8; 32]>,
     visitor: SecretBox<[u8; 32]>,
+}
+
+/// What a part's token says, in the words of the chunk server's clients, who do not look inside; `own` is ours.
+#[derive(Debug, Serialize, Deserialize)]
+struct PartClaims {
+    upload_id: String,
+    part_number: u64,
+    expected_size: u64,
+    exp: i64,
+    own: String,
+}
+
+/// What a good token of a part tells.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PartClaim {
+    /// The upload, as the protocol writes its id.
+    pub upload_id: String,
+    /// Whose upload that is.
+    pub owner: String,
+    /// The part, as the protocol counts.
+    pub number: u64,
+    /// Bytes that it was to have when the token was made.
+    pub size: u64,
 }
 
 /// What an upload's token says: <https://www.rfc-editor.org/rfc/rfc7519#section-4.1>.
@@ -44,6 +68,7 @@ impl Tokens {
             |purpose: &str| SecretBox::new(Box::new(mac(secret.expose_secret().as_bytes(), purpose)));
         Self {
             upload: derive("upload token"),
+            part: derive("part token"),
             visitor: derive("visitor cookie"),
         }
     }
@@ -79,6 +104,42 @@ impl Tokens {
         (claims.exp > now.timestamp()).then_some(UploadClaim {
             upload_id: claims.sub,
             owner: claims.own,
+        })
+    }
+
+    /// A token for one part, good until `expires_at`.
+    ///
+    /// # Errors
+    /// Whatever the encoder says; with these claims, a fault of ours.
+    pub fn for_part(
+        &self,
+        claim: PartClaim,
+        expires_at: DateTime<Utc>,
+    ) -> Result<String, jsonwebtoken::errors::Error> {
+        let claims = PartClaims {
+            upload_id: claim.upload_id,
+            part_number: claim.number,
+            expected_size: claim.size,
+            exp: expires_at.timestamp(),
+            own: claim.owner,
+        };
+        let key = EncodingKey::from_secret(self.part.expose_secret());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)
+    }
+
+    /// What a part's token tells, if it is ours and still good at `now`.
+    pub fn read_part(&self, token: &str, now: DateTime<Utc>) -> Option<PartClaim> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.validate_exp = false;
+        let key = DecodingKey::from_secret(self.part.expose_secret());
+        let claims = jsonwebtoken::decode::<PartClaims>(token, &key, &rules)
+            .ok()?
+            .claims;
+        (claims.exp > now.timestamp()).then_some(PartClaim {
+            upload_id: claims.upload_id,
+            owner: claims.own,
+            number: claims.part_number,
+            size: claims.expected_size,
         })
     }
 
@@ -141,6 +202,28 @@ mod tests {
         assert_eq!(tokens("two").read_upload(&token, now()), None);
         assert_eq!(tokens("one").read_upload(unsigned, now()), None);
         assert_eq!(tokens("one").read_upload("", now()), None);
+    }
+
+    #[test]
+    fn a_parts_token_is_none_of_an_upload_and_the_other_way_round() {
+        let tokens = tokens("one");
+        let claim = PartClaim {
+            upload_id: "u1".into(),
+            owner: "anna".into(),
+            number: 7,
+            size: 5,
+        };
+        let of_part = tokens
+            .for_part(claim.clone(), now() + TimeDelta::hours(1))
+            .unwrap();
+        let of_upload = tokens
+            .for_upload(&self::claim(), now(), TimeDelta::hours(1))
+            .unwrap();
+
+        assert_eq!(tokens.read_part(&of_part, now()), Some(claim));
+        assert_eq!(tokens.read_part(&of_part, now() + TimeDelta::hours(1)), None);
+        assert_eq!(tokens.read_part(&of_upload, now()), None);
+        assert_eq!(tokens.read_upload(&of_part, now()), None);
     }
 
     #[test]

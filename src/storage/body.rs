@@ -173,9 +173,10 @@ impl Body {
         self.expected.length
     }
 
-    /// Whether somebody claimed a digest, so that nothing of it may count before all of it has come.
-    pub fn has_claim(&self) -> bool {
-        self.expected.sha256.is_some()
+    /// Whether every byte counts that came, also where it ends too soon: neither a length nor a digest was announced
+    /// that only the whole could have.
+    pub fn counts_byte_by_byte(&self) -> bool {
+        self.expected.length.is_none() && self.expected.sha256.is_none()
     }
 
     /// What tells of it later, whoever has the body by then.
@@ -233,8 +234,7 @@ impl Stream for Body {
                 }
                 Poll::Ready(Some(Err(failure))) => {
                     // Where every byte counts, what came before the cut counts too.
-                    if self.expected.length.is_none()
-                        && self.expected.sha256.is_none()
+                    if self.counts_byte_by_byte()
                         && let Some(last) = self.held.take()
                     {
                         self.inner = futures_util::stream::iter([Err(failure)]).boxed();

@@ -65,6 +65,7 @@ impl Record {
         }
     }
 
+    /// Reads a line as it was [shown](fmt::Display).
     pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(line).ok()?.split(' ');
         let record = Self {

@@ -8,8 +8,8 @@
 mod body;
 mod credentials;
 mod journal;
+mod local;
 mod s3;
-mod s3_answers;
 #[cfg(feature = "smb")]
 mod smb;
 
@@ -22,7 +22,8 @@ use futures_util::stream::BoxStream;
 
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
-pub use s3::{S3Store, StoreSettings};
+pub use local::{LocalSettings, LocalStore};
+pub use s3::{S3Relay, S3Store, StoreSettings};
 #[cfg(feature = "smb")]
 pub use smb::{SmbSettings, SmbStore};
 
@@ -103,9 +104,9 @@ pub trait Storage: Send + Sync {
 
     /// Appends bytes at `offset`, which is where the upload stands; gives the offset afterwards.
     ///
-    /// Of a body that is [cut](BodyError::Cut) or [superseded](BodyError::Superseded) what came before is kept, and
-    /// the new offset is an answer like any other: the body's [`Receipt`] tells of the cut. Of one that fails
-    /// otherwise nothing is kept.
+    /// Of a body that [counts byte by byte](Body::counts_byte_by_byte) what came before a failure is kept, and the new
+    /// offset is an answer like any other: the body's [`Receipt`] tells of the failure. Of any other body all is kept or
+    /// nothing.
     ///
     /// # Errors
     /// [`Error::OffsetMismatch`] where the upload stands elsewhere, and as [`put`](Self::put).
@@ -161,6 +162,15 @@ pub trait Storage: Send + Sync {
     /// # Errors
     /// [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn strays(&self) -> Result<Vec<Stray>, Error>;
+
+    /// When anything last happened to something unfinished, asked more closely than [`strays`](Self::strays) could
+    /// for each.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`], [`Error::StoreRefused`].
+    async fn last_active(&self, stray: &Stray) -> Result<DateTime<Utc>, Error> {
+        Ok(stray.last_active)
+    }
 
     /// Drops something unfinished.
     ///

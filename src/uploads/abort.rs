@@ -1,7 +1,7 @@
 //! Abort: give an upload up, in the store and in our record.
 
 use super::Uploads;
-use crate::domain::{Principal, State, Upload, UploadId};
+use crate::domain::{Principal, State, Transfer, Upload, UploadId};
 use crate::error::Error;
 
 impl Uploads {
@@ -36,8 +36,9 @@ impl Uploads {
     /// The parts in the store go first: if that fails, the upload is still there to be given up again. Once they are
     /// gone no completion can succeed any more, so whether there is an object then is the last word.
     pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<State, Error> {
-        if let Some(multipart_id) = &upload.multipart_id {
-            self.0.store.abort(&upload.key, multipart_id, self.now()).await?;
+        let is_stored = upload.multipart_id.is_some() || upload.transfer == Transfer::Relay;
+        if is_stored {
+            self.storage(upload)?.abort(upload).await?;
             if self.find_whole(upload).await?.is_some() {
                 return Ok(State::Complete);
             }

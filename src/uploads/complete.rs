@@ -4,9 +4,15 @@
 //! second request that runs beside the first. So the list of parts is read before, the object itself is looked
 //! at whenever the upload is gone, and every outcome can be asked for again.
 
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
+
+use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
+
 use super::Uploads;
-use crate::domain::{PartDefect, Principal, State, StoredPart, Upload, UploadId, defects};
-use crate::error::Error;
+use crate::domain::{PartDefect, Principal, Sha256Sum, State, StoredPart, Upload, UploadId, defects};
+use crate::error::{Digested, Error};
 
 /// Most defects that an error spells out.
 const MAX_NAMED: usize = 100;
@@ -30,30 +36,34 @@ impl Uploads {
             }
         }
         let this = self.clone();
-        Self::see_through(async move { this.join(upload).await }).await
+        Self::see_through(async move { this.complete_once(&upload.id).await }).await
+    }
+
+    /// Joins the upload's parts, unless somebody before us has by the time that it is our turn.
+    pub(super) async fn complete_once(&self, id: &UploadId) -> Result<Upload, Error> {
+        let lock = self.0.joining.lock_of(id);
+        let _turn = lock.lock().await;
+        let upload = self.0.db.find_upload(id, None).await?;
+        let upload = upload.ok_or(Error::NotFound("upload"))?;
+        match upload.state {
+            State::Complete => Ok(upload),
+            State::Open | State::Completing => self.join(upload).await,
+            state => Err(Error::WrongState {
+                state,
+                verb: "completed",
+            }),
+        }
     }
 
     async fn join(&self, upload: Upload) -> Result<Upload, Error> {
-        let Some(multipart_id) = upload.multipart_id.clone() else {
-            return self.join_nothing(upload).await;
-        };
-        let stored = match self
-            .0
-            .store
-            .list_parts(&upload.key, &multipart_id, self.now())
-            .await
-        {
+        let storage = self.storage(&upload)?;
+        let stored = match storage.parts(&upload).await {
             Err(Error::Vanished) => return self.settled(&upload).await,
             stored => stored?,
         };
         check_whole(&upload, &stored)?;
         self.change(&upload.id, &[State::Open], State::Completing).await?;
-        match self
-            .0
-            .store
-            .finish(&upload.key, &multipart_id, &stored, self.now())
-            .await
-        {
+        match storage.finish(&upload, &stored).await {
             Ok(etag) => {
                 let etag = match etag {
                     Some(etag) => Some(etag),
@@ -71,17 +81,8 @@ impl Uploads {
         }
     }
 
-    /// An empty file is one small request of ours.
-    async fn join_nothing(&self, upload: Upload) -> Result<Upload, Error> {
-        let etag = self
-            .0
-            .store
-            .put_empty(&upload.key, &upload.content_type, &upload.filename, self.now())
-            .await?;
-        self.mark_complete(upload, etag).await
-    }
-
     async fn mark_complete(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
+        self.verify(&upload).await?;
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
         let done = self
@@ -132,7 +133,7 @@ impl Uploads {
     /// The upload, now complete, if its object is there with the declared size: a completion went through whose
     /// answer was lost.
     pub(super) async fn find_whole(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
-        let object = match self.0.store.head(&upload.key, self.now()).await {
+        let object = match self.storage(upload)?.find(&upload.key).await {
             // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
             Err(Error::StoreRefused { .. }) => None,
             outcome => outcome?,
@@ -146,13 +147,48 @@ impl Uploads {
     /// The object's tag from the object itself: some stores leave it out of the completion's answer.
     async fn tag_of(&self, upload: &Upload) -> Option<String> {
         // A credential that may not read objects is no reason to call a finished upload a failure.
-        self.0
-            .store
-            .head(&upload.key, self.now())
-            .await
-            .ok()
-            .flatten()
-            .and_then(|object| object.etag)
+        let found = self.storage(upload).ok()?.find(&upload.key).await;
+        found.ok().flatten().and_then(|object| object.etag)
+    }
+
+    /// Holds the finished object against the digest that the whole file must have, if one was given. An object with
+    /// another is removed, and the upload has failed.
+    async fn verify(&self, upload: &Upload) -> Result<(), Error> {
+        let Some(claimed) = upload.sha256 else {
+            return Ok(());
+        };
+        let storage = self.storage(upload)?;
+        let mut bytes = storage.read(&upload.key, None).await?;
+        let mut hash = Sha256::new();
+        while let Some(piece) = bytes.next().await {
+            hash.update(piece?);
+        }
+        if Sha256Sum::new(hash.finalize().into()) == claimed {
+            return Ok(());
+        }
+        tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await?;
+        storage.remove(&upload.key).await?;
+        Err(Error::ChecksumMismatch { what: Digested::File })
+    }
+}
+
+/// Who completes what just now, so that every request for one upload's completion waits for the same work.
+#[derive(Default)]
+pub(super) struct Joining(Mutex<HashMap<UploadId, Weak<tokio::sync::Mutex<()>>>>);
+
+impl Joining {
+    /// The one lock of this upload.
+    fn lock_of(&self, id: &UploadId) -> Arc<tokio::sync::Mutex<()>> {
+        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lock) = locks.get(id).and_then(Weak::upgrade) {
+            return lock;
+        }
+        locks.retain(|_, lock| lock.strong_count() > 0);
+        let lock = Arc::new(tokio::sync::Mutex::new(()));
+        locks.insert(id.clone(), Arc::downgrade(&lock));
+        lock
     }
 }
 
@@ -166,5 +202,6 @@ fn check_whole(upload: &Upload, stored: &[StoredPart]) -> Result<(), Error> {
     Err(Error::Incomplete {
         defects: found,
         total,
+        part_count: upload.plan().part_count(),
     })
 }

@@ -3,9 +3,11 @@
 //! On a resume the store's own list of parts is what counts, not what we believe: a part that the store lost is
 //! sent again, and one that it has is never asked for.
 
+use chrono::{DateTime, Utc};
+
 use super::{Status, Uploads};
 use crate::domain::{
-    Backend, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId,
+    Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
 
@@ -27,7 +29,11 @@ impl Uploads {
     /// [`Error::Forbidden`], [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
-        let plan = self.0.policy.admit(new.size, &new.content_type, new.part_size)?;
+        let limits = match new.transfer {
+            Transfer::Direct => self.0.policy.parts,
+            Transfer::Relay => self.0.relay.limits(),
+        };
+        let plan = self.0.policy.admit(&new, &limits)?;
         let (this, owner) = (self.clone(), caller.owner.clone());
         Self::see_through(async move {
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
@@ -60,7 +66,11 @@ impl Uploads {
             .find_resumable(owner, &new.fingerprint(), self.now())
             .await?;
         // A bucket that is no longer ours to sign for holds nothing that could go on.
-        let Some(upload) = found.filter(|found| found.bucket == self.0.store.bucket()) else {
+        let goes_on = |found: &Upload| {
+            found.transfer == new.transfer
+                && (found.storage != Backend::S3 || found.bucket == self.0.store.bucket())
+        };
+        let Some(upload) = found.filter(goes_on) else {
             return Ok(None);
         };
         match self.holdings(upload).await {
@@ -73,14 +83,21 @@ impl Uploads {
 
     async fn make(&self, owner: Owner, new: NewUpload, plan: PartPlan) -> Result<Upload, Error> {
         let now = self.now();
-        let id = UploadId::generate(now);
-        let key = self.0.template.key(&id, &new.filename, &owner, now)?;
-        let multipart_id = self.reserve(&key, &new, &plan).await?;
-        let upload = Upload {
+        let id = UploadId::marked(now, &self.0.mark);
+        let storage = match new.transfer {
+            Transfer::Direct => &self.0.bucket,
+            Transfer::Relay => &self.0.relay,
+        };
+        let bucket = match storage.backend() {
+            Backend::S3 => self.0.store.bucket().to_owned(),
+            Backend::Local | Backend::Smb => String::new(),
+        };
+        let mut upload = Upload {
+            key: self.key_of(&id, &new, &owner, now)?,
             id,
             owner,
             state: State::Open,
-            transfer: Transfer::Direct,
+            transfer: new.transfer,
             protocol: new.protocol.to_owned(),
             size: new.size,
             fingerprint: new.fingerprint(),
@@ -88,18 +105,20 @@ impl Uploads {
             content_type: new.content_type,
             last_modified: new.last_modified,
             metadata: new.metadata,
-            bucket: self.0.store.bucket().to_owned(),
-            key,
-            multipart_id,
+            bucket,
+            storage: storage.backend(),
+            multipart_id: None,
             part_size: plan.part_size(),
             etag: None,
-            storage: Backend::S3,
             sha256: new.wishes.sha256,
             webhook_url: new.wishes.webhook_url,
             created_at: now,
             updated_at: now,
-            expires_at: now + self.0.time_to_live,
+            expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),
         };
+        let refused = |error| Error::Invalid(vec![error]);
+        storage.check_key(&upload.key).map_err(refused)?;
+        upload.multipart_id = storage.begin(&upload).await?;
         if let Err(error) = self.0.db.insert_upload(upload.clone()).await {
             self.discard(&upload).await;
             return Err(error);
@@ -107,30 +126,29 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// An empty file needs no multipart upload, and some stores take none without any bytes.
-    async fn reserve(
+    fn key_of(
         &self,
-        key: &ObjectKey,
+        id: &UploadId,
         new: &NewUpload,
-        plan: &PartPlan,
-    ) -> Result<Option<String>, Error> {
-        if plan.part_count() == 0 {
-            return Ok(None);
+        owner: &Owner,
+        now: DateTime<Utc>,
+    ) -> Result<ObjectKey, Error> {
+        match &new.wishes.naming {
+            Naming::Template => self.0.template.key(id, &new.filename, owner, now),
+            Naming::Folder(folder) => folder
+                .key(&id.as_uuid_v4(), &new.filename)
+                .map_err(|error| Error::Invalid(vec![error])),
         }
-        self.0
-            .store
-            .begin(key, &new.content_type, &new.filename, self.now())
-            .await
-            .map(Some)
     }
 
-    /// Drops a multipart upload that nobody will ever hear of.
+    /// Drops what was reserved in the storage and nobody will ever hear of.
     async fn discard(&self, upload: &Upload) {
-        let Some(multipart_id) = &upload.multipart_id else {
-            return;
+        let dropped = match self.storage(upload) {
+            Ok(storage) => storage.abort(upload).await,
+            Err(error) => Err(error),
         };
-        if let Err(error) = self.0.store.abort(&upload.key, multipart_id, self.now()).await {
-            tracing::warn!(upload = %upload.id, %error, "an unrecorded multipart upload stays in the store");
+        if let Err(error) = dropped {
+            tracing::warn!(upload = %upload.id, %error, "an unrecorded upload stays in the storage for now");
         }
     }
 }

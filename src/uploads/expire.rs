@@ -1,4 +1,6 @@
-//! Expire: sweep up what nobody came back for.
+//! Expire: sweep up what nobody came back for, and see through what was left half done.
+
+use chrono::TimeDelta;
 
 use super::Uploads;
 use crate::domain::State;
@@ -7,14 +9,59 @@ use crate::error::Error;
 /// Uploads that one round looks at.
 const BATCH: u32 = 100;
 
+/// The lease that makes one instance sweep.
+const LEASE: &str = "sweeper";
+
+/// How long that lease lasts; it is renewed with each batch.
+const LEASED: TimeDelta = TimeDelta::minutes(10);
+
+/// A completion that nothing was heard of for this long is asked for again.
+const STUCK: TimeDelta = TimeDelta::minutes(2);
+
+/// What a sweep did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Swept {
+    /// Uploads that were given up.
+    pub expired: usize,
+    /// Uploads whose interrupted completion came to its end.
+    pub completed: usize,
+    /// Leftovers in the storage that were dropped.
+    pub strays: usize,
+}
+
 impl Uploads {
-    /// Gives up every unfinished upload whose time is over; how many those were.
-    ///
-    /// Two instances may sweep at once: aborting twice is harmless, and only one of them changes the state.
+    /// Gives up every unfinished upload whose time is over, ends completions that were interrupted, and, where
+    /// `with_strays`, drops what lies in the storages and belongs to nothing. Of several instances one does it at a
+    /// time; `None` where another is at it.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] from the database. What the store does not take back is tried in the next round.
-    pub async fn sweep(&self) -> Result<usize, Error> {
+    /// [`Error::Unavailable`] from the database. What a storage does not take back is tried in the next round.
+    pub async fn sweep(&self, with_strays: bool) -> Result<Option<Swept>, Error> {
+        if !self.lead().await? {
+            return Ok(None);
+        }
+        let mut swept = Swept {
+            completed: self.complete_stuck().await?,
+            expired: self.sweep_expired().await?,
+            strays: 0,
+        };
+        if with_strays {
+            swept.strays = self.sweep_strays().await?;
+        }
+        self.0.db.release_lease(LEASE, self.0.claims.holder()).await?;
+        Ok(Some(swept))
+    }
+
+    /// Whether this instance is the one that sweeps.
+    async fn lead(&self) -> Result<bool, Error> {
+        let now = self.now();
+        self.0
+            .db
+            .take_lease(LEASE, self.0.claims.holder(), now, now + LEASED)
+            .await
+    }
+
+    async fn sweep_expired(&self) -> Result<usize, Error> {
         let mut swept = 0;
         loop {
             let expired = self.0.db.expired_uploads(self.now(), BATCH).await?;
@@ -30,9 +77,23 @@ impl Uploads {
                 }
             }
             // What failed would come again at once.
-            if !full || failed > 0 {
+            if !full || failed > 0 || !self.lead().await? {
                 return Ok(swept);
             }
         }
+    }
+
+    /// A process that was killed while it completed an upload may have left it whole and unsaid.
+    async fn complete_stuck(&self) -> Result<usize, Error> {
+        let mut completed = 0;
+        for upload in self.0.db.stuck_completions(self.now() - STUCK, BATCH).await? {
+            match self.complete_once(&upload.id).await {
+                Ok(_) => completed += 1,
+                Err(error) => {
+                    tracing::warn!(upload = %upload.id, %error, "a completion stays unfinished for now");
+                }
+            }
+        }
+        Ok(completed)
     }
 }

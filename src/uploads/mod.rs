@@ -5,12 +5,15 @@
 //! by a client that goes away runs in a task of its own.
 
 mod abort;
+mod claims;
 mod complete;
 mod create;
 mod expire;
+mod receive;
 mod record;
 mod sign;
 mod status;
+mod strays;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -19,18 +22,25 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
-pub use crate::db::UploadSummary;
+pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
 pub use crate::signing::{Operation, Signature, SignedRequest};
+pub use crate::storage::BodyError;
 pub use create::Begun;
+pub use expire::Swept;
+pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
-pub use status::{Listing, ListingQuery};
+pub use status::{Detail, Listing, ListingQuery};
 
 use crate::clock::Clock;
 use crate::db::Database;
-use crate::domain::{KeyTemplate, ObjectKey, Policy, Principal, State, StoredPart, Upload, UploadId};
+use crate::domain::{
+    Backend, IdMark, KeyTemplate, PartLimits, Policy, Principal, State, StoredPart, Transfer, Upload,
+    UploadId,
+};
 use crate::error::Error;
-use crate::storage::S3Store;
+use crate::storage::{S3Store, Storage};
+use claims::Claims;
 
 /// An upload is touched in the database at most this often by requests that change nothing else.
 const TOUCH_EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -40,14 +50,33 @@ const CHECK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// Everything the verbs need; clones share it.
 #[derive(Clone)]
-pub struct Uploads(Arc<Parts>);
+pub struct Uploads(Arc<Inner>);
+
+struct Inner {
+    parts: Parts,
+    claims: Claims,
+    joining: complete::Joining,
+    health: strays::StorageHealth,
+}
+
+impl std::ops::Deref for Inner {
+    type Target = Parts;
+
+    fn deref(&self) -> &Parts {
+        &self.parts
+    }
+}
 
 /// What [`Uploads`] is made of.
 pub struct Parts {
     /// Where uploads and parts are recorded.
     pub db: Database,
-    /// Where the bytes end up.
-    pub store: S3Store,
+    /// The bucket that browsers send to with our signatures.
+    pub store: Arc<S3Store>,
+    /// The same bucket, where the bytes pass through us.
+    pub bucket: Arc<dyn Storage>,
+    /// Where uploads go whose bytes pass through us; often the same as `bucket`.
+    pub relay: Arc<dyn Storage>,
     /// The only source of now.
     pub clock: Clock,
     /// What may be uploaded.
@@ -56,6 +85,10 @@ pub struct Parts {
     pub template: KeyTemplate,
     /// How long an upload lives without any activity.
     pub time_to_live: TimeDelta,
+    /// By which we know our own uploads in a storage that others use too.
+    pub mark: IdMark,
+    /// How long something must have been idle in a storage before it is taken for a leftover.
+    pub orphan_grace: TimeDelta,
 }
 
 /// An upload with what the store holds of it.
@@ -70,7 +103,12 @@ pub struct Status {
 impl Uploads {
     /// The verbs over these.
     pub fn new(parts: Parts) -> Self {
-        Self(Arc::new(parts))
+        Self(Arc::new(Inner {
+            claims: Claims::new(parts.db.clone(), parts.clock.clone()),
+            joining: complete::Joining::default(),
+            health: strays::StorageHealth::default(),
+            parts,
+        }))
     }
 
     /// What may be uploaded.
@@ -83,9 +121,41 @@ impl Uploads {
         self.0.clock.now()
     }
 
-    /// The finished object's address as browsers reach it.
-    pub fn location(&self, key: &ObjectKey) -> String {
-        self.0.store.public_url(key)
+    /// The finished object's address: as browsers reach it in the bucket, as people name it elsewhere.
+    pub fn location(&self, upload: &Upload) -> String {
+        match upload.storage {
+            Backend::S3 => self.0.store.public_url(&upload.key),
+            Backend::Local | Backend::Smb => self.address(upload),
+        }
+    }
+
+    /// The finished object's address in its storage, such as `s3://bucket/key`; it ends in the key.
+    pub fn address(&self, upload: &Upload) -> String {
+        self.storage(upload)
+            .map_or_else(|_| upload.key.to_string(), |storage| storage.address(&upload.key))
+    }
+
+    /// Where uploads go whose bytes pass through us.
+    pub fn relay_backend(&self) -> Backend {
+        self.0.relay.backend()
+    }
+
+    /// What that place takes as parts.
+    pub fn relay_limits(&self) -> PartLimits {
+        self.0.relay.limits()
+    }
+
+    /// The storage that has this upload's bytes.
+    fn storage(&self, upload: &Upload) -> Result<&dyn Storage, Error> {
+        let parts = &self.0.parts;
+        match upload.storage {
+            Backend::S3 => Ok(parts.bucket.as_ref()),
+            other if other == parts.relay.backend() => Ok(parts.relay.as_ref()),
+            other => Err(Error::unavailable(
+                "the storage of this upload",
+                format!("the upload is on {other}, which the settings no longer name"),
+            )),
+        }
     }
 
     /// Where browsers send parts to, as `scheme://host[:port]`.
@@ -105,11 +175,14 @@ impl Uploads {
     /// The upload, if this caller may reach it.
     async fn find(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let owner = caller.reach(id)?;
-        self.0
-            .db
-            .find_upload(id, owner)
-            .await?
-            .ok_or(Error::NotFound("upload"))
+        let found = self.0.db.find_upload(id, owner).await?;
+        // What has run out is gone at once, swept or not, where clients have no word for "expired".
+        let is_alive = |upload: &Upload| {
+            upload.transfer == Transfer::Direct
+                || !upload.state.is_unfinished()
+                || upload.expires_at > self.now()
+        };
+        found.filter(is_alive).ok_or(Error::NotFound("upload"))
     }
 
     /// Notes that somebody still cares, at most once a minute, in the record and in `upload`.
@@ -118,7 +191,7 @@ impl Uploads {
         if now - upload.updated_at < TOUCH_EVERY {
             return Ok(());
         }
-        let expires_at = now + self.0.time_to_live;
+        let expires_at = self.life_until(upload, now);
         if self.0.db.touch(&upload.id, now, expires_at).await? {
             upload.updated_at = now;
             upload.expires_at = expires_at;

@@ -1,6 +1,7 @@
 //! Record: the client says that a part has arrived in the store (`chunk_loaded`).
 
 use super::Uploads;
+use super::sign::check_direct;
 use crate::db::RecordedPart;
 use crate::domain::{PartNumber, Principal, State, Upload, UploadId};
 use crate::error::Error;
@@ -33,6 +34,7 @@ impl Uploads {
     ) -> Result<(), Error> {
         let upload = self.find(caller, id).await?;
         caller.may_send(&upload.owner)?;
+        check_direct(&upload)?;
         let recorded = checked(&upload, parts)?;
         match upload.state {
             State::Open | State::Completing => {}

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Uploads;
-use crate::domain::{PartNumber, PartPlan, PartSet, Principal, Upload, UploadId};
+use crate::domain::{PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{Operation, PartSigner, SignedRequest, v2};
 
@@ -48,6 +48,7 @@ impl Uploads {
     ) -> Result<SignedParts, Error> {
         let mut upload = self.find_unfinished(caller, id, "signed").await?;
         caller.may_send(&upload.owner)?;
+        check_direct(&upload)?;
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
         let Some(multipart_id) = &upload.multipart_id else {
@@ -103,5 +104,18 @@ impl Uploads {
                 verb,
             })
         }
+    }
+}
+
+/// Refuses an upload whose bytes pass through us: nobody else may write to it, or say what has been written.
+///
+/// # Errors
+/// [`Error::Forbidden`].
+pub(super) fn check_direct(upload: &Upload) -> Result<(), Error> {
+    match upload.transfer {
+        Transfer::Direct => Ok(()),
+        Transfer::Relay => Err(Error::Forbidden(
+            "the bytes of this upload pass through the server",
+        )),
     }
 }

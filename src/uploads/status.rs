@@ -1,8 +1,8 @@
 //! Status: what we hold so far, and which uploads there are.
 
 use super::{Status, Uploads};
-use crate::db::{UploadQuery, UploadSummary};
-use crate::domain::{ObjectKey, Owner, Principal, State, StoredPart, Upload, UploadId};
+use crate::db::{PartRecord, UploadQuery, UploadSummary};
+use crate::domain::{ObjectKey, Owner, Principal, State, StoredPart, Transfer, Upload, UploadId};
 use crate::error::Error;
 
 /// Most uploads on one page.
@@ -25,6 +25,15 @@ pub struct ListingQuery {
     pub cursor: Option<UploadId>,
     /// Most uploads on the page; 50 if not given, at most 200.
     pub limit: Option<u32>,
+}
+
+/// An upload with what is recorded of its parts.
+#[derive(Debug, Clone)]
+pub struct Detail {
+    /// The upload.
+    pub upload: Upload,
+    /// Its parts, ascending, each of the right size.
+    pub parts: Vec<PartRecord>,
 }
 
 /// One page of uploads, newest first.
@@ -59,6 +68,18 @@ impl Uploads {
         }
     }
 
+    /// The upload with what is recorded of its parts: nothing else is asked, so it costs no request to the storage.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none.
+    pub async fn detail(&self, caller: &Principal, id: &UploadId) -> Result<Detail, Error> {
+        let upload = self.find(caller, id).await?;
+        let plan = upload.plan();
+        let mut parts = self.0.db.recorded_parts(id).await?;
+        parts.retain(|record| plan.size_of(record.part.number) == Some(record.part.size));
+        Ok(Detail { upload, parts })
+    }
+
     /// The upload behind the store's own id, for clients that know no other.
     ///
     /// # Errors
@@ -75,7 +96,9 @@ impl Uploads {
             .db
             .find_by_multipart(Some(&caller.owner), key.as_str(), multipart_id)
             .await?;
-        let upload = found.ok_or(Error::NotFound("upload"))?;
+        let upload = found
+            .filter(|upload| upload.transfer == Transfer::Direct)
+            .ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
         Ok(upload)
     }
@@ -128,14 +151,7 @@ impl Uploads {
     /// # Errors
     /// [`Error::Vanished`] where the store lost it; then its record says how it ended.
     pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
-        let Some(multipart_id) = upload.multipart_id.clone() else {
-            return Ok(Status {
-                upload,
-                parts: Vec::new(),
-            });
-        };
-        let now = self.now();
-        match self.0.store.list_parts(&upload.key, &multipart_id, now).await {
+        match self.storage(&upload)?.parts(&upload).await {
             Ok(stored) => {
                 self.touch(&mut upload).await?;
                 let parts = usable(&upload, stored);

@@ -52,6 +52,28 @@ pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Erro
     Ok(visitor.principal)
 }
 
+/// Who is asking, by an API key alone.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] without one or with a wrong one.
+pub async fn key_holder(request: &HttpRequest) -> Result<Principal, Error> {
+    let key = header(request, &HeaderName::from_static("x-api-key"))?;
+    let key = key.ok_or(Error::Unauthenticated("an API key is needed, in X-API-Key"))?;
+    identity(request)?.by_key(key.trim()).await
+}
+
+/// The token in `Authorization: Bearer`.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] without one.
+pub fn bearer(request: &HttpRequest) -> Result<&str, Error> {
+    header(request, &AUTHORIZATION)?
+        .and_then(|value| value.strip_prefix("Bearer "))
+        .ok_or(Error::Unauthenticated(
+            "a token is needed, in Authorization: Bearer",
+        ))
+}
+
 /// Who is asking, if the request says so.
 async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     let identity = identity(request)?;

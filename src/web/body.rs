@@ -1,16 +1,78 @@
-//! Reading a JSON body or a query, so that whatever is wrong with it names the field.
+//! Reading a JSON body or a query, so that whatever is wrong with it names the field; and letting go of a body of
+//! bytes, so that it can pass through us.
 //!
 //! Separate from the handlers and instead of actix's own extractors, whose errors name a line and a column or nothing.
 
 use actix_web::HttpRequest;
-use actix_web::http::header::CONTENT_TYPE;
-use actix_web::web::{Payload, Query};
+use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
+use actix_web::web::{Bytes, Payload, Query};
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
 use serde::de::DeserializeOwned;
 
+use crate::domain::Sha256Sum;
 use crate::error::Error;
+use crate::uploads::BodyError;
 
 /// Most bytes of a body: ten thousand part records with room to spare.
 const MAX_BODY: u32 = 4 << 20;
+
+/// Pieces of a body that may wait between the connection and the storage; each has some 64 KiB at most.
+const PIECES_UNDER_WAY: usize = 4;
+
+/// The body's pieces as a stream that may go to another thread and outlive the handler. What is not taken waits in the
+/// connection, so a slow storage slows the client down.
+///
+/// actix drops a handler whose client has reset the connection, and its payload may stay on its own thread only: so a
+/// small task of that thread passes the pieces on, and whoever takes them decides what becomes of a body that ends
+/// too soon.
+pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    let (pass_on, pieces) = tokio::sync::mpsc::channel(PIECES_UNDER_WAY);
+    actix_web::rt::spawn(async move {
+        while let Some(piece) = payload.next().await {
+            let piece = piece.map_err(|_| BodyError::Cut);
+            let is_over = piece.is_err();
+            if pass_on.send(piece).await.is_err() || is_over {
+                return;
+            }
+        }
+    });
+    futures_util::stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces))).boxed()
+}
+
+/// The length that a request announces; `None` for one that comes in chunks.
+pub fn announced_length(request: &HttpRequest) -> Option<u64> {
+    let value = request.headers().get(CONTENT_LENGTH)?;
+    value.to_str().ok()?.trim().parse().ok()
+}
+
+/// The SHA-256 that a request claims for its body, in `Content-Digest`
+/// (<https://www.rfc-editor.org/rfc/rfc9530#section-2>), in `Repr-Digest`, or in `X-Checksum-Sha256` as hexadecimal.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the header whose digest cannot be read.
+pub fn claimed_sha256(request: &HttpRequest) -> Result<Option<Sha256Sum>, Error> {
+    let refused = |error| Error::Invalid(vec![error]);
+    for name in ["Content-Digest", "Repr-Digest"] {
+        if let Some(value) = text_header(request, name)?
+            && let Some(sum) = Sha256Sum::from_digest_header(value, name).map_err(refused)?
+        {
+            return Ok(Some(sum));
+        }
+    }
+    let name = "X-Checksum-Sha256";
+    text_header(request, name)?
+        .map(|value| Sha256Sum::from_hex(value.trim(), name).map_err(refused))
+        .transpose()
+}
+
+fn text_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Option<&'a str>, Error> {
+    let value = request.headers().get(name);
+    value
+        .map(|value| value.to_str())
+        .transpose()
+        .map_err(|_| Error::invalid(name, "is made of visible ASCII characters"))
+}
 
 /// Reads the body as `T`.
 ///

@@ -269,7 +269,7 @@ impl Tell for ProblemDocument {
             Error::TooLarge { limit, size } => json!({ "limit": limit, "size": size }),
             Error::BodyTooLarge { limit } => json!({ "limit": limit }),
             Error::WrongState { state, .. } => json!({ "state": state.as_str() }),
-            Error::Incomplete { defects, total } => json!({ "defects": defects, "total": total }),
+            Error::Incomplete { defects, total, .. } => json!({ "defects": defects, "total": total }),
             Error::StoreRefused { code } => json!({ "code": code }),
             Error::WrongSize { expected, .. } => json!({ "expected": expected }),
             Error::OffsetMismatch { expected, provided } => {

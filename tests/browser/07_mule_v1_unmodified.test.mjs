@@ -3,26 +3,10 @@
 // played in tests/mule_v1; here is the straight way and one refresh.
 
 import assert from "node:assert/strict";
-import { createServer } from "node:http";
 import { test } from "node:test";
 import { makeFile } from "./support/files.mjs";
+import { startSite } from "./support/site.mjs";
 import { MIB, startStack, STORES } from "./support/stack.mjs";
-
-/** A site of its own that serves an empty page with a file input. */
-async function startSite(t) {
-  const server = createServer((_, answer) => {
-    answer.setHeader("content-type", "text/html");
-    answer.end("<!doctype html><title>old page</title><input type=file>");
-  });
-  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
-  t.after(() => {
-    // The browser keeps connections open, and a plain close would wait for them.
-    server.closeAllConnections();
-    return new Promise((resolve) => server.close(resolve));
-  });
-  // Another host name than the product's is another site to the browser.
-  return `http://localhost:${server.address().port}`;
-}
 
 /**
  * Runs in the page. Answers what the store was sent; `stopAfter` is the refresh: it ends after so many parts.

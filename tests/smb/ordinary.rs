@@ -102,7 +102,7 @@ async fn what_is_appended_counts_up_to_the_cut() {
     );
     assert_eq!(store.offset(&upload).await.unwrap(), half as u64);
     let early = store.finish(&upload, &[]).await;
-    assert!(matches!(early, Err(Error::WrongSize { .. })), "{early:?}");
+    assert!(matches!(early, Err(Error::OffsetMismatch { .. })), "{early:?}");
     let end = store
         .append(&upload, half as u64, Body::of(bytes.slice(half..)))
         .await

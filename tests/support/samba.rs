@@ -122,6 +122,7 @@ fn settings_of(url: &str, path: &str) -> SmbSettings {
             share: share.trim_end_matches('/').to_owned(),
             path: path.to_owned(),
             sync: true,
+            part_size: 50 << 20,
         })
     };
     take_apart().unwrap_or_else(|| panic!("not smb://user:password@host:port/share"))

@@ -14,14 +14,14 @@ use serde::Serialize;
 
 pub use openapi::document;
 use requests::{CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
-use views::{SessionView, SignaturesView, UploadPage, UploadView};
+use views::{ReceivedView, SessionView, SignaturesView, UploadPage, UploadView};
 
 use super::Protocol;
 use crate::config::ProtocolsConfig;
 use crate::domain::{Principal, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::uploads::{ArrivedPart, Status, Uploads};
+use crate::uploads::{ArrivedPart, Grid, Incoming, Status, Uploads};
 use crate::web::methods::otherwise;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
@@ -51,6 +51,7 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(list)
         .service(sign)
         .service(record_one)
+        .service(receive)
         .service(record_many)
         .service(complete)
         .service(show)
@@ -150,9 +151,7 @@ async fn record_one(
 ) -> Answer {
     let (id, number) = path.into_inner();
     let (caller, id) = caller_and_id(&request, &id).await?;
-    let number = number
-        .parse()
-        .map_err(|_| Error::invalid("number", "a part's number is made of digits"))?;
+    let number = part_number(&number)?;
     let part: RecordOnePart = body::json(&request, payload).await?;
     let part = ArrivedPart {
         number,
@@ -161,6 +160,42 @@ async fn record_one(
     };
     uploads.record(&caller, &id, vec![part]).await?;
     Ok(HttpResponse::NoContent().finish())
+}
+
+/// Takes one part's bytes for a browser that cannot reach the store, and puts them into the same multipart upload. It
+/// is recorded as well. `Content-Digest` may claim a SHA-256, which is then verified before the part is stored.
+#[utoipa::path(tag = "uploads", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    params(("id" = String, Path, description = "The upload"), ("number" = u32, Path, description = "The part, from 1")),
+    responses(
+        (status = 200, description = "Stored and recorded", body = ReceivedView),
+        (status = 400, description = "The body has another length than the part must have, or was cut off"),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "The upload has ended, or the bytes are not those of the claimed digest"),
+        (status = 410, description = "The store has dropped the multipart upload; begin again"),
+    ))]
+#[put("/uploads/{id}/parts/{number}/content")]
+async fn receive(
+    request: HttpRequest,
+    path: Path<(String, String)>,
+    payload: Payload,
+    uploads: Data<Uploads>,
+) -> Answer {
+    let (id, number) = path.into_inner();
+    let (caller, id) = caller_and_id(&request, &id).await?;
+    let incoming = Incoming {
+        length: body::announced_length(&request),
+        sha256: body::claimed_sha256(&request)?,
+        pieces: body::detach(payload),
+    };
+    let received = uploads
+        .receive_part(&caller, &id, part_number(&number)?, Grid::Fixed, incoming)
+        .await?;
+    Ok(fresh(HttpResponse::Ok(), &ReceivedView::new(&received.part)))
+}
+
+fn part_number(text: &str) -> Result<u64, Error> {
+    text.parse()
+        .map_err(|_| Error::invalid("number", "a part's number is made of digits"))
 }
 
 /// Records that several parts have arrived; all of them or none.
@@ -273,11 +308,7 @@ fn view(
     let token = is_owner
         .then(|| identity.upload_token(&status.upload))
         .transpose()?;
-    Ok(UploadView::new(
-        status,
-        uploads.location(&status.upload.key),
-        token,
-    ))
+    Ok(UploadView::new(status, uploads.location(&status.upload), token))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

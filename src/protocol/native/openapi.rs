@@ -20,6 +20,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         super::show,
         super::sign,
         super::record_one,
+        super::receive,
         super::record_many,
         super::complete,
         super::abort

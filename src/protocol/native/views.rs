@@ -9,7 +9,7 @@ use utoipa::ToSchema;
 use super::requests::SignatureFormat;
 use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart};
 use crate::identity::Scopes;
-use crate::uploads::{Listing, Signature, SignedParts, Status, UploadSummary, Uploads};
+use crate::uploads::{Listing, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads};
 
 /// A part that the store holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -32,6 +32,31 @@ impl From<&StoredPart> for PartView {
     }
 }
 
+/// A part that passed through us.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ReceivedView {
+    /// From 1.
+    number: u16,
+    /// Bytes.
+    size: u64,
+    /// The store's tag.
+    etag: Option<String>,
+    /// The SHA-256 of its bytes, in hexadecimal.
+    sha256: Option<String>,
+}
+
+impl ReceivedView {
+    /// A part that is stored and recorded.
+    pub fn new(part: &RecordedPart) -> Self {
+        Self {
+            number: part.number.get(),
+            size: part.size,
+            etag: part.etag.clone(),
+            sha256: part.sha256.map(|sum| sum.to_string()),
+        }
+    }
+}
+
 /// An upload.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadView {
@@ -39,7 +64,7 @@ pub struct UploadView {
     id: String,
     /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
     state: &'static str,
-    /// `direct`: the bytes go straight to the store.
+    /// `direct`: the bytes go straight to the store. `relay`: they pass through the server.
     transfer: &'static str,
     /// The object's bucket.
     bucket: String,
@@ -254,7 +279,7 @@ impl UploadPage {
                 created_at: upload.created_at,
                 updated_at: upload.updated_at,
                 expires_at: upload.expires_at,
-                location: (upload.state == State::Complete).then(|| uploads.location(&upload.key)),
+                location: (upload.state == State::Complete).then(|| uploads.location(upload)),
             }
         };
         Self {

@@ -35,10 +35,9 @@ impl SmbStore {
         drop(book);
         let length = data.length().await?;
         if length < upload.size {
-            return Err(Error::WrongSize {
-                what: "the file",
-                expected: upload.size,
-                actual: length,
+            // The record says that it has more: somebody, or a crash, has taken bytes away.
+            return Err(Error::StoreRefused {
+                code: "DataDamaged".to_owned(),
             });
         }
         if length > upload.size {
@@ -77,7 +76,7 @@ impl SmbStore {
         if aside.length_at_opening() != record.size {
             return Err(Error::internal("a part that lies aside has lost its length"));
         }
-        let offset = u64::from(record.number.get() - 1) * upload.part_size;
+        let offset = u64::from(record.number.get() - 1) * upload.plan().part_size();
         Ok(copy(&self.share, aside, record.size, data, offset).await?)
     }
 
@@ -115,12 +114,11 @@ impl SmbStore {
 fn check_coverage(upload: &Upload, book: &Book) -> Result<(), Error> {
     let stored = book.stored_parts();
     if stored.is_empty() {
-        let actual = book.offset();
-        if actual != upload.size {
-            return Err(Error::WrongSize {
-                what: "the file",
-                expected: upload.size,
-                actual,
+        let expected = book.offset();
+        if expected != upload.size {
+            return Err(Error::OffsetMismatch {
+                expected,
+                provided: upload.size,
             });
         }
         return Ok(());
@@ -134,5 +132,6 @@ fn check_coverage(upload: &Upload, book: &Book) -> Result<(), Error> {
     Err(Error::Incomplete {
         defects: found,
         total,
+        part_count: upload.plan().part_count(),
     })
 }

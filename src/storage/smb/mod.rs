@@ -37,9 +37,6 @@ use crate::domain::{
 };
 use crate::error::{Error, FieldError};
 
-/// The part size where nobody asks for another, in bytes.
-const PREFERRED_PART: u64 = 16 << 20;
-
 /// How a share is reached.
 #[derive(Debug, Clone)]
 pub struct SmbSettings {
@@ -57,6 +54,8 @@ pub struct SmbSettings {
     pub path: String,
     /// Whether a part counts only once the server has brought it to its disk.
     pub sync: bool,
+    /// Bytes of a part where nobody asks for another size.
+    pub part_size: u64,
 }
 
 /// One folder of a share.
@@ -117,7 +116,7 @@ impl Storage for SmbStore {
     fn limits(&self) -> PartLimits {
         PartLimits {
             min: 1,
-            preferred: PREFERRED_PART,
+            preferred: self.share.settings().part_size,
             max: MAX_PART_SIZE,
             step: 1 << 20,
         }

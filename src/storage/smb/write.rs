@@ -13,8 +13,8 @@ use super::pour::{End, Pour, digest_of};
 use super::{SmbStore, or_vanished};
 use crate::domain::{PartNumber, StoredPart, Upload};
 use crate::error::Error;
+use crate::storage::Body;
 use crate::storage::journal::{Place, Record};
-use crate::storage::{Body, BodyError};
 
 /// After so many bytes of one body, what came of it counts even if this process is killed.
 const STRETCH: u64 = 64 << 20;
@@ -49,7 +49,7 @@ impl SmbStore {
             self.put_aside(upload, before, body).await?
         } else {
             let file = self.open_data(upload, Mode::Write).await?;
-            let offset = u64::from(number.get() - 1) * upload.part_size;
+            let offset = u64::from(number.get() - 1) * upload.plan().part_size();
             self.write_part(number, &self.data_path(upload), file, offset, body)
                 .await?
         };
@@ -71,13 +71,14 @@ impl SmbStore {
                 provided: offset,
             });
         }
-        let has_claim = body.has_claim();
+        let counts_byte_by_byte = body.counts_byte_by_byte();
         let file = Arc::new(self.open_data(upload, Mode::Write).await?);
         let mut pour = Pour::new(&self.share, Arc::clone(&file), offset, body);
-        let outcome = match self.append_stretches(upload, &mut pour, &file, has_claim).await {
-            Ok(End::Failed(failure)) if !matches!(failure, BodyError::Cut | BodyError::Superseded) => {
-                Err(failure.into())
-            }
+        let outcome = match self
+            .append_stretches(upload, &mut pour, &file, counts_byte_by_byte)
+            .await
+        {
+            Ok(End::Failed(failure)) if !counts_byte_by_byte => Err(failure.into()),
             Ok(_) => Ok(pour.position()),
             // Whatever was recorded before the fault has come and stays.
             Err(error) => return Err(error),
@@ -201,21 +202,18 @@ impl SmbStore {
         upload: &Upload,
         pour: &mut Pour,
         file: &OpenFile,
-        has_claim: bool,
+        counts_byte_by_byte: bool,
     ) -> Result<End, Error> {
         let folder = self.base.upload(&upload.id);
         let book = self.books.of(&upload.id);
-        // Of a body whose digest is claimed nothing may count before it has come to its end.
-        let stretch = if has_claim { u64::MAX } else { STRETCH };
+        // Of a body that counts as a whole nothing may count before it has come to its end.
+        let stretch = if counts_byte_by_byte { STRETCH } else { u64::MAX };
         loop {
             let end = pour
                 .run(stretch)
                 .await
                 .map_err(|fault| fault.into_error(upload.size.saturating_sub(pour.position())))?;
-            let counts = match &end {
-                End::Whole | End::More => true,
-                End::Failed(failure) => matches!(failure, BodyError::Cut | BodyError::Superseded),
-            };
+            let counts = counts_byte_by_byte || !matches!(end, End::Failed(_));
             if counts {
                 if self.share.settings().sync {
                     file.flush().await?;

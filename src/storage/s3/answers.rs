@@ -3,6 +3,7 @@
 //! Separate from the requests, because stores differ most in how they answer: error codes are no contract,
 //! an ETag may be empty, and a 200 may carry an error.
 
+use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use crate::domain::{PartNumber, StoredPart};
@@ -51,6 +52,54 @@ struct ListedPart {
     size: u64,
     #[serde(rename = "ETag", default)]
     etag: String,
+    last_modified: Option<DateTime<Utc>>,
+}
+
+/// One page of objects: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct ObjectList {
+    #[serde(default)]
+    is_truncated: bool,
+    #[serde(default)]
+    contents: Vec<ListedObject>,
+}
+
+/// An object in a list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListedObject {
+    /// Its key.
+    pub key: String,
+    /// Its bytes.
+    pub size: u64,
+    /// Its tag.
+    #[serde(rename = "ETag", default)]
+    pub etag: String,
+    /// When it was written.
+    pub last_modified: DateTime<Utc>,
+}
+
+/// One page of uploads: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListMultipartUploads.html>.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+struct UploadList {
+    #[serde(default)]
+    is_truncated: bool,
+    #[serde(default)]
+    upload: Vec<ListedUpload>,
+}
+
+/// A multipart upload in a list.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(rename_all = "PascalCase")]
+pub struct ListedUpload {
+    /// Its object's key.
+    pub key: String,
+    /// The store's id of it.
+    pub upload_id: String,
+    /// When it was begun.
+    pub initiated: DateTime<Utc>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,6 +196,33 @@ impl Answer {
             None
         };
         Ok((parts, next))
+    }
+
+    /// The objects of one page, and whether there is another.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn objects(self) -> Result<(Vec<ListedObject>, bool), Error> {
+        let list: ObjectList = self.success()?.read()?;
+        Ok((list.contents, list.is_truncated))
+    }
+
+    /// The multipart uploads of one page, and whether there is another.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn uploads(self) -> Result<(Vec<ListedUpload>, bool), Error> {
+        let list: UploadList = self.success()?.read()?;
+        Ok((list.upload, list.is_truncated))
+    }
+
+    /// When the youngest part of a page was written.
+    ///
+    /// # Errors
+    /// As [`Answer::success`].
+    pub fn last_part_at(self) -> Result<Option<DateTime<Utc>>, Error> {
+        let list: PartList = self.success()?.read()?;
+        Ok(list.part.iter().filter_map(|part| part.last_modified).max())
     }
 
     /// The tag of a completed object; `None` where the store leaves it out.

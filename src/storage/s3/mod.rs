@@ -1,7 +1,14 @@
 //! The store's requests: each verb is one signed request, asked again where that may help.
 //!
-//! Separate from `signing`, which sends nothing, and from `s3_answers`, which knows how stores differ. Of the
+//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ. Of the
 //! clients' own requests this module only makes the signer: their bytes never pass through here.
+
+mod answers;
+mod append;
+mod bytes_through;
+mod gather;
+mod listings;
+mod relay;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -10,9 +17,10 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
+use self::answers::Answer;
+pub use self::relay::S3Relay;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use super::s3_answers::Answer;
 use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
 use crate::error::Error;
 use crate::signing::{
@@ -307,23 +315,32 @@ impl S3Store {
         now: DateTime<Utc>,
         body: Bytes,
     ) -> Result<Answer, Error> {
-        let credentials = self.credentials.current(now).await?;
         let payload = if body.is_empty() {
             Payload::Empty
         } else {
             Payload::Bytes(&body)
         };
-        let location = &self.settings.location;
-        let signed = v4::sign(operation, key, location, &credentials, now, payload).map_err(unsigned)?;
         let patience = match operation {
             Operation::CompleteMultipartUpload { .. } => PATIENCE_TO_COMPLETE,
             _ => PATIENCE,
         };
-        let mut request = self
-            .http
-            .request(signed.method, &signed.url)
-            .timeout(patience)
-            .body(body);
+        let request = self.request(operation, key, now, payload).await?;
+        let request = request.timeout(patience).body(body);
+        Self::read_answer(request.send().await.map_err(lost)?).await
+    }
+
+    /// A request of ours with its signature, still without its body.
+    async fn request(
+        &self,
+        operation: Operation<'_>,
+        key: &str,
+        now: DateTime<Utc>,
+        payload: Payload<'_>,
+    ) -> Result<reqwest::RequestBuilder, Error> {
+        let credentials = self.credentials.current(now).await?;
+        let location = &self.settings.location;
+        let signed = v4::sign(operation, key, location, &credentials, now, payload).map_err(unsigned)?;
+        let mut request = self.http.request(signed.method, &signed.url);
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
@@ -331,8 +348,10 @@ impl S3Store {
         if let Some(length) = signed.content_length {
             request = request.header(http::header::CONTENT_LENGTH, length);
         }
-        let lost = |error: reqwest::Error| Error::unavailable("the store", error.without_url());
-        let response = request.send().await.map_err(lost)?;
+        Ok(request)
+    }
+
+    async fn read_answer(response: reqwest::Response) -> Result<Answer, Error> {
         let header = |name| {
             response
                 .headers()
@@ -348,6 +367,11 @@ impl S3Store {
         answer.body = response.text().await.map_err(lost)?;
         Ok(answer)
     }
+}
+
+/// A request that brought no answer.
+fn lost(error: reqwest::Error) -> Error {
+    Error::unavailable("the store", error.without_url())
 }
 
 /// Whether a host, with or without a port, is this machine itself.

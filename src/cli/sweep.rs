@@ -1,0 +1,22 @@
+//! `muleteer sweep`: what a running server does from time to time, once and now.
+//!
+//! Separate from `serve`, for a timer of the system's own, and for whoever wants to see what it finds.
+
+use crate::app;
+use crate::clock::Clock;
+use crate::config::Config;
+
+/// Sweeps, and says what that did.
+///
+/// # Errors
+/// Whatever database and storage say.
+pub async fn run(config: &Config) -> anyhow::Result<()> {
+    match app::sweep(config, Clock::system()).await? {
+        None => println!("another instance is sweeping just now"),
+        Some(swept) => println!(
+            "expired {}, completed {}, leftovers {}",
+            swept.expired, swept.completed, swept.strays
+        ),
+    }
+    Ok(())
+}

@@ -1,0 +1,149 @@
+//! Bodies of files on their way through us: streamed to the store and back, never held whole.
+//!
+//! Separate from the store's other requests, because these cannot be asked again by themselves: their bytes have
+//! passed, and only the client has them.
+
+use std::ops::Range;
+use std::time::Duration;
+
+use bytes::Bytes;
+use chrono::{DateTime, Utc};
+use futures_util::TryStreamExt as _;
+use futures_util::stream::Stream;
+
+use super::answers::Answer;
+use super::{S3Store, lost, object_headers};
+use crate::domain::{FileName, MediaType, ObjectKey, PartNumber};
+use crate::error::Error;
+use crate::signing::{Operation, Payload};
+use crate::storage::{Body, ByteStream, Receipt};
+
+/// A store that neither takes bytes nor answers for this long is away.
+const SILENCE: Duration = Duration::from_secs(90);
+
+impl S3Store {
+    /// Sends one part as it arrives; gives its tag:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_UploadPart.html>.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`], [`Error::StoreRefused`], [`Error::Unavailable`]; for a body that did not end well, what
+    /// that means.
+    pub async fn send_part(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        number: PartNumber,
+        body: Body,
+        now: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let put = Operation::UploadPart {
+            upload_id,
+            part_number: number.get(),
+            content_length: exact_length(&body)?,
+        };
+        let receipt = body.receipt();
+        let answer = self.stream(put, key, body, &receipt, now).await?;
+        Ok(answer.etag.unwrap_or_default())
+    }
+
+    /// Sends one whole object as it arrives.
+    ///
+    /// # Errors
+    /// As [`send_part`](Self::send_part).
+    pub async fn send_object(
+        &self,
+        key: &ObjectKey,
+        body: Body,
+        now: DateTime<Utc>,
+    ) -> Result<String, Error> {
+        let (kind, name) = (MediaType::default(), FileName::new("piece"));
+        let disposition = name.map_or_else(|_| String::new(), |name| name.content_disposition());
+        let put = Operation::PutObject {
+            content_length: Some(exact_length(&body)?),
+            headers: object_headers(&kind, &disposition),
+        };
+        let receipt = body.receipt();
+        let answer = self.stream(put, key, body, &receipt, now).await?;
+        Ok(answer.etag.unwrap_or_default())
+    }
+
+    async fn stream(
+        &self,
+        operation: Operation<'_>,
+        key: &ObjectKey,
+        body: impl Stream<Item = Result<Bytes, impl Into<Box<dyn std::error::Error + Send + Sync>> + 'static>>
+        + Send
+        + 'static,
+        receipt: &Receipt,
+        now: DateTime<Utc>,
+    ) -> Result<Answer, Error> {
+        // The body is not known beforehand, so the signature cannot cover it.
+        let request = self
+            .request(operation, key.as_str(), now, Payload::Unsigned)
+            .await?;
+        let body = reqwest::Body::wrap_stream(body.map_err(Into::into));
+        let sent = unless_silent(request.body(body).send(), receipt).await;
+        // A body that failed makes the request fail; why it did says more than that the request did.
+        if let Some(failure) = receipt.failure() {
+            return Err(failure.into());
+        }
+        Self::read_answer(sent?).await?.success()
+    }
+
+    /// The bytes of an object, or a range of them:
+    /// <https://docs.aws.amazon.com/AmazonS3/latest/API/API_GetObject.html>.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], [`Error::StoreRefused`], [`Error::Unavailable`].
+    pub async fn fetch(
+        &self,
+        key: &ObjectKey,
+        range: Option<Range<u64>>,
+        now: DateTime<Utc>,
+    ) -> Result<ByteStream, Error> {
+        if range.as_ref().is_some_and(Range::is_empty) {
+            return Ok(Box::pin(futures_util::stream::empty()));
+        }
+        let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
+        let get = Operation::GetObject {
+            range: range.as_deref(),
+        };
+        let request = self.request(get, key.as_str(), now, Payload::Empty).await?;
+        let response = unless_silent(request.send(), &Receipt::default()).await?;
+        if !response.status().is_success() {
+            return match Self::read_answer(response).await?.success() {
+                Err(Error::Vanished) => Err(Error::NotFound("object")),
+                Err(error) => Err(error),
+                Ok(_) => Err(Error::internal("an answer that failed and did not")),
+            };
+        }
+        Ok(Box::pin(response.bytes_stream().map_err(lost)))
+    }
+}
+
+/// S3 must be told beforehand how long a body is.
+fn exact_length(body: &Body) -> Result<u64, Error> {
+    body.length()
+        .ok_or_else(|| Error::internal("a body without its length"))
+}
+
+/// Waits for as long as anything moves.
+async fn unless_silent(
+    sending: impl Future<Output = Result<reqwest::Response, reqwest::Error>>,
+    receipt: &Receipt,
+) -> Result<reqwest::Response, Error> {
+    tokio::pin!(sending);
+    let mut passed = receipt.received();
+    loop {
+        match tokio::time::timeout(SILENCE, &mut sending).await {
+            Ok(outcome) => return outcome.map_err(lost),
+            Err(late) => {
+                let now = receipt.received();
+                if now == passed {
+                    return Err(Error::unavailable("the store", late));
+                }
+                passed = now;
+            }
+        }
+    }
+}

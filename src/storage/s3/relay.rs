@@ -1,0 +1,253 @@
+//! A bucket as the relay's storage: parts go on to the store as they arrive.
+//!
+//! Separate from [`S3Store`], which sends single requests: here they become what [`Storage`] promises. What S3 takes as
+//! a part becomes one. Smaller parts ([`gather`](super::gather)) and appended bytes ([`append`](super::append)) wait
+//! as small objects under a prefix of their own until there is enough for one; they are durable all the while, and
+//! any instance can go on with them.
+
+use std::ops::Range;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use chrono::{DateTime, Utc};
+
+use super::S3Store;
+use super::answers::ListedObject;
+use crate::clock::Clock;
+use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
+use crate::error::{Error, FieldError};
+use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray};
+
+/// Under it lie the small objects that are not yet parts: `<PIECES><upload id>/<name>`.
+const PIECES: &str = ".muleteer/";
+
+/// A bucket that is written by us.
+#[derive(Clone)]
+pub struct S3Relay {
+    pub(super) store: Arc<S3Store>,
+    pub(super) clock: Clock,
+    /// Least bytes of every part but the last that the store takes.
+    pub(super) least_part: u64,
+    limits: PartLimits,
+}
+
+impl S3Relay {
+    /// The relay over `store`, which takes parts of at least `least_part` bytes; `limits` are those of our own parts.
+    pub fn new(store: Arc<S3Store>, clock: Clock, least_part: u64, limits: PartLimits) -> Self {
+        Self {
+            store,
+            clock,
+            least_part,
+            limits,
+        }
+    }
+
+    pub(super) fn now(&self) -> DateTime<Utc> {
+        self.clock.now()
+    }
+
+    /// The key of a small object of this upload.
+    pub(super) fn piece_key(upload: &UploadId, name: &str) -> Result<ObjectKey, Error> {
+        ObjectKey::path(&format!("{PIECES}{upload}/{name}")).map_err(|error| Error::internal(error.detail))
+    }
+
+    /// The small objects of this upload, with their own names.
+    pub(super) async fn pieces(&self, upload: &UploadId) -> Result<Vec<(String, ListedObject)>, Error> {
+        let prefix = format!("{PIECES}{upload}/");
+        let listed = self.store.list_objects(&prefix, self.now()).await?;
+        let named = |object: ListedObject| {
+            let name = object.key.strip_prefix(&prefix)?.to_owned();
+            Some((name, object))
+        };
+        Ok(listed.into_iter().filter_map(named).collect())
+    }
+
+    /// Drops all small objects of this upload.
+    pub(super) async fn drop_pieces(&self, upload: &UploadId) -> Result<(), Error> {
+        for (name, _) in self.pieces(upload).await? {
+            self.store
+                .delete(&Self::piece_key(upload, &name)?, self.now())
+                .await?;
+        }
+        Ok(())
+    }
+
+    pub(super) fn multipart_id(upload: &Upload) -> Result<&str, Error> {
+        upload.multipart_id.as_deref().ok_or(Error::Vanished)
+    }
+}
+
+#[async_trait]
+impl Storage for S3Relay {
+    fn backend(&self) -> Backend {
+        Backend::S3
+    }
+
+    fn limits(&self) -> PartLimits {
+        self.limits
+    }
+
+    fn address(&self, key: &ObjectKey) -> String {
+        format!("s3://{}/{key}", self.store.bucket())
+    }
+
+    fn check_key(&self, key: &ObjectKey) -> Result<(), FieldError> {
+        if key.as_str().starts_with(PIECES) {
+            return Err(FieldError::new("filename", "the folder .muleteer is ours"));
+        }
+        Ok(())
+    }
+
+    async fn check(&self) -> Result<(), Error> {
+        self.store.check(self.now()).await
+    }
+
+    async fn begin(&self, upload: &Upload) -> Result<Option<String>, Error> {
+        // An empty file needs no multipart upload, and some stores take none without any bytes.
+        if upload.plan().part_count() == 0 {
+            return Ok(None);
+        }
+        self.store
+            .begin(&upload.key, &upload.content_type, &upload.filename, self.now())
+            .await
+            .map(Some)
+    }
+
+    async fn put(&self, upload: &Upload, number: PartNumber, body: Body) -> Result<StoredPart, Error> {
+        let size = body
+            .length()
+            .ok_or_else(|| Error::internal("a part without its length"))?;
+        let etag = if self.gathers(upload) {
+            self.put_small(upload, number, body).await?
+        } else {
+            let multipart_id = Self::multipart_id(upload)?;
+            self.store
+                .send_part(&upload.key, multipart_id, number, body, self.now())
+                .await?
+        };
+        Ok(StoredPart { number, size, etag })
+    }
+
+    async fn append(&self, upload: &Upload, offset: u64, body: Body) -> Result<u64, Error> {
+        self.append_bytes(upload, offset, body).await
+    }
+
+    async fn offset(&self, upload: &Upload) -> Result<u64, Error> {
+        self.appended(upload).await.map(|appended| appended.end())
+    }
+
+    async fn parts(&self, upload: &Upload) -> Result<Vec<StoredPart>, Error> {
+        let Some(multipart_id) = &upload.multipart_id else {
+            return Ok(Vec::new());
+        };
+        let listed = self
+            .store
+            .list_parts(&upload.key, multipart_id, self.now())
+            .await?;
+        if self.gathers(upload) {
+            self.gathered(upload, &listed).await
+        } else {
+            Ok(listed)
+        }
+    }
+
+    async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error> {
+        let Some(multipart_id) = &upload.multipart_id else {
+            let (kind, name) = (&upload.content_type, &upload.filename);
+            return self.store.put_empty(&upload.key, kind, name, self.now()).await;
+        };
+        let joined;
+        let parts = if self.gathers(upload) && !parts.is_empty() {
+            joined = self.all_groups(upload).await?;
+            &joined
+        } else if parts.is_empty() {
+            joined = self.all_appended(upload).await?;
+            &joined
+        } else {
+            parts
+        };
+        let etag = self
+            .store
+            .finish(&upload.key, multipart_id, parts, self.now())
+            .await?;
+        if let Err(error) = self.clean_up(upload).await {
+            tracing::warn!(upload = %upload.id, %error, "pieces of a finished upload stay for now");
+        }
+        Ok(etag)
+    }
+
+    async fn abort(&self, upload: &Upload) -> Result<(), Error> {
+        if let Some(multipart_id) = &upload.multipart_id {
+            self.store.abort(&upload.key, multipart_id, self.now()).await?;
+        }
+        self.clean_up(upload).await
+    }
+
+    async fn find(&self, key: &ObjectKey) -> Result<Option<StoredObject>, Error> {
+        self.store.head(key, self.now()).await
+    }
+
+    async fn read(&self, key: &ObjectKey, range: Option<Range<u64>>) -> Result<ByteStream, Error> {
+        self.store.fetch(key, range, self.now()).await
+    }
+
+    async fn remove(&self, key: &ObjectKey) -> Result<(), Error> {
+        self.store.delete(key, self.now()).await
+    }
+
+    async fn strays(&self) -> Result<Vec<Stray>, Error> {
+        let mut strays = Vec::new();
+        for listed in self.store.list_uploads(self.now()).await? {
+            if let Some(id) = UploadId::find_in(&listed.key) {
+                strays.push(Stray {
+                    upload: id,
+                    place: listed.key,
+                    multipart_id: Some(listed.upload_id),
+                    last_active: listed.initiated,
+                });
+            }
+        }
+        for object in self.store.list_objects(PIECES, self.now()).await? {
+            if let Some(id) = UploadId::find_in(&object.key) {
+                strays.push(Stray {
+                    upload: id,
+                    place: object.key,
+                    multipart_id: None,
+                    last_active: object.last_modified,
+                });
+            }
+        }
+        Ok(strays)
+    }
+
+    async fn last_active(&self, stray: &Stray) -> Result<DateTime<Utc>, Error> {
+        let Some(multipart_id) = &stray.multipart_id else {
+            return Ok(stray.last_active);
+        };
+        let key = stray_key(stray)?;
+        let last = self.store.last_part_at(&key, multipart_id, self.now()).await?;
+        Ok(last.map_or(stray.last_active, |at| at.max(stray.last_active)))
+    }
+
+    async fn discard(&self, stray: &Stray) -> Result<(), Error> {
+        let key = stray_key(stray)?;
+        match &stray.multipart_id {
+            Some(multipart_id) => self.store.abort(&key, multipart_id, self.now()).await,
+            None => self.store.delete(&key, self.now()).await,
+        }
+    }
+}
+
+impl S3Relay {
+    /// Drops small objects where there may be any: uploads straight from browsers never have some.
+    async fn clean_up(&self, upload: &Upload) -> Result<(), Error> {
+        match upload.transfer {
+            crate::domain::Transfer::Direct => Ok(()),
+            crate::domain::Transfer::Relay => self.drop_pieces(&upload.id).await,
+        }
+    }
+}
+
+fn stray_key(stray: &Stray) -> Result<ObjectKey, Error> {
+    ObjectKey::path(&stray.place).map_err(|error| Error::internal(error.detail))
+}

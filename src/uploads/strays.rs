@@ -1,0 +1,91 @@
+//! Strays: what lies in a storage and belongs to no upload any more; and whether the storage can be used at all.
+//!
+//! Separate from expiry, which knows uploads and asks nothing of the storage: here the storage is asked what it has,
+//! and the database whether anybody still wants it. Only what bears our mark is ever touched.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use super::{Uploads, in_time};
+use crate::domain::{Backend, Upload};
+use crate::error::Error;
+use crate::storage::{Storage, Stray};
+
+/// How long an answer about a storage's health is good.
+const FRESH: Duration = Duration::from_secs(5);
+
+/// The last answer about the relay's storage.
+#[derive(Default)]
+pub(super) struct StorageHealth(Mutex<Option<(Instant, bool)>>);
+
+impl Uploads {
+    /// Whether the relay's storage answers; asked at most every five seconds, whoever wants to know.
+    pub async fn is_storage_healthy(&self) -> bool {
+        let known = || *self.0.health.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((at, healthy)) = known()
+            && at.elapsed() < FRESH
+        {
+            return healthy;
+        }
+        let outcome = in_time("the storage", self.0.relay.check()).await;
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, cause = ?std::error::Error::source(error), "the storage cannot be used");
+        }
+        let healthy = outcome.is_ok();
+        *self.0.health.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), healthy));
+        healthy
+    }
+
+    /// Drops what lies in the storages, bears our mark, and belongs to no unfinished upload; how much that was.
+    pub(super) async fn sweep_strays(&self) -> Result<usize, Error> {
+        let mut storages = vec![&self.0.bucket];
+        if self.0.relay.backend() != Backend::S3 {
+            storages.push(&self.0.relay);
+        }
+        let mut dropped = 0;
+        for storage in storages {
+            match storage.strays().await {
+                Ok(strays) => dropped += self.drop_unwanted(storage.as_ref(), strays).await?,
+                Err(error) => {
+                    tracing::warn!(storage = %storage.backend(), %error, "leftovers could not be looked for");
+                }
+            }
+        }
+        Ok(dropped)
+    }
+
+    async fn drop_unwanted(&self, storage: &dyn Storage, strays: Vec<Stray>) -> Result<usize, Error> {
+        let mut dropped = 0;
+        for stray in strays {
+            let is_old = |last_active| last_active <= self.now() - self.0.orphan_grace;
+            if !self.0.mark.is_on(&stray.upload) || !is_old(stray.last_active) {
+                continue;
+            }
+            let upload = self.0.db.find_upload(&stray.upload, None).await?;
+            if upload.is_some_and(|upload| is_wanted(&upload, storage.backend(), &stray)) {
+                continue;
+            }
+            let outcome = match storage.last_active(&stray).await {
+                Ok(last_active) if is_old(last_active) => storage.discard(&stray).await,
+                Ok(_) => continue,
+                Err(error) => Err(error),
+            };
+            match outcome {
+                Ok(()) => {
+                    dropped += 1;
+                    tracing::info!(upload = %stray.upload, place = stray.place, "a leftover was dropped");
+                }
+                Err(error) => {
+                    tracing::warn!(upload = %stray.upload, %error, "a leftover stays for now");
+                }
+            }
+        }
+        Ok(dropped)
+    }
+}
+
+/// Whether an upload may still need what lies there.
+fn is_wanted(upload: &Upload, backend: Backend, stray: &Stray) -> bool {
+    let is_its_own = stray.multipart_id.is_none() || stray.multipart_id == upload.multipart_id;
+    upload.state.is_unfinished() && upload.storage == backend && is_its_own
+}
