@@ -23,6 +23,8 @@ use crate::dev_s3::{self, DevS3, DevS3Config};
 use crate::domain::PartLimits;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials};
 use crate::storage::{CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings};
+#[cfg(feature = "smb")]
+use crate::storage::{SmbSettings, SmbStore};
 
 /// The name under which the embedded S3's secret key is kept in the database.
 #[cfg(feature = "embedded-s3")]
@@ -154,7 +156,24 @@ pub(super) fn relay(config: &Config, bucket: &Arc<dyn Storage>) -> anyhow::Resul
                 .map_err(|error| explain(error).context(format!("storage.local.path {}", local.path)))?;
             Ok(Arc::new(store))
         }
-        BackendName::Smb => anyhow::bail!("smb"),
+        #[cfg(feature = "smb")]
+        BackendName::Smb => {
+            let smb = &config.storage.smb;
+            let settings = SmbSettings {
+                host: smb.host.clone(),
+                port: smb.port,
+                user: smb.user.clone(),
+                password: SecretString::from(smb.password.expose().to_owned()),
+                share: smb.share.clone(),
+                path: smb.path.clone(),
+                sync: config.storage.sync,
+                part_size: config.uploads.part_size,
+            };
+            let store = SmbStore::new(settings).map_err(|error| explain(error).context("storage.smb"))?;
+            Ok(Arc::new(store))
+        }
+        #[cfg(not(feature = "smb"))]
+        BackendName::Smb => anyhow::bail!("this build has no SMB (feature `smb`)"),
     }
 }
 

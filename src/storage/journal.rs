@@ -65,7 +65,8 @@ impl Record {
         }
     }
 
-    fn parse(line: &[u8]) -> Option<Self> {
+    /// Reads a line as it was [shown](fmt::Display).
+    pub(super) fn parse(line: &[u8]) -> Option<Self> {
         let mut words = std::str::from_utf8(line).ok()?.split(' ');
         let record = Self {
             number: PartNumber::new(words.next()?.parse().ok()?, "number").ok()?,

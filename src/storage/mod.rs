@@ -10,6 +10,8 @@ mod credentials;
 mod journal;
 mod local;
 mod s3;
+#[cfg(feature = "smb")]
+mod smb;
 
 use std::ops::Range;
 
@@ -22,6 +24,8 @@ pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
 pub use local::{LocalSettings, LocalStore};
 pub use s3::{S3Relay, S3Store, StoreSettings};
+#[cfg(feature = "smb")]
+pub use smb::{SmbSettings, SmbStore};
 
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
 use crate::error::{Error, FieldError};

@@ -7,6 +7,12 @@ mod conformance;
 
 mod files;
 mod local;
+mod s3;
+#[path = "../support/s3_client.rs"]
+#[expect(dead_code, reason = "other tests ask for more")]
+mod s3_client;
+#[cfg(feature = "smb")]
+mod smb;
 
 use async_trait::async_trait;
 use muleteer::storage::Storage;
@@ -22,10 +28,23 @@ trait Place: Send + Sync {
     fn keeps_what_is_there(&self) -> bool {
         true
     }
+
+    /// Whether a name may have every letter.
+    fn takes_every_letter(&self) -> bool {
+        true
+    }
 }
 
 conformance! {
     in_a_folder => local::Folder::new();
     in_a_folder_without_sync => local::Folder::without_sync();
     in_a_folder_with_temp => local::Folder::with_temp();
+    in_the_embedded_s3 => s3::Bucket::embedded();
+    in_a_bucket_outside => s3::Bucket::outside();
+}
+
+#[cfg(feature = "smb")]
+conformance! {
+    on_a_share => smb::Folder::new();
+    on_a_share_without_sync => smb::Folder::without_sync();
 }

@@ -115,6 +115,9 @@ pub async fn names_of_any_letters_are_kept(place: &dyn Place) {
     ];
     for (folder, name) in names {
         let upload = upload_named(folder, name, 1000, MIB);
+        if !place.takes_every_letter() && store.check_key(&upload.key).is_err() {
+            continue;
+        }
         store.check_key(&upload.key).unwrap();
         let upload = begin(&*store, upload).await;
         put_all(&*store, &upload, &file).await;

@@ -1,0 +1,115 @@
+//! Buckets: of the embedded S3, and of a store that is not ours where `S3_ENDPOINT`, `S3_KEY` and `S3_SECRET` name one.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use muleteer::clock::Clock;
+use muleteer::dev_s3::{self, DevS3, DevS3Config, MIN_PART_SIZE};
+use muleteer::domain::PartLimits;
+use muleteer::signing::{AddressingStyle, BucketLocation, Credentials};
+use muleteer::storage::{CredentialSource, S3Relay, S3Store, Storage, StoreSettings};
+
+use crate::Place;
+use crate::files::MIB;
+use crate::s3_client::{S3Client, Signer};
+
+const REGION: &str = "us-east-1";
+
+/// A bucket of the test's own.
+pub struct Bucket {
+    endpoint: String,
+    name: String,
+    credentials: Credentials,
+    embedded: Option<(DevS3, tempfile::TempDir)>,
+}
+
+impl Bucket {
+    /// In the embedded S3, in this process.
+    pub async fn embedded() -> Option<Self> {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (id, secret) = ("testaccesskey", "testsecretkey123456");
+        let running = dev_s3::start(DevS3Config {
+            root: folder.path().into(),
+            address: std::net::Ipv4Addr::LOCALHOST.into(),
+            port: 0,
+            access_key_id: id.into(),
+            secret_access_key: secret.into(),
+            session_token: None,
+            region: REGION.into(),
+            bucket: "uploads".into(),
+            min_part_size: MIN_PART_SIZE,
+            allow_remote: false,
+            max_upload_age: Duration::from_hours(1),
+        })
+        .await
+        .expect("it starts");
+        Some(Self {
+            endpoint: running.endpoint(),
+            name: "uploads".into(),
+            credentials: Credentials::long_term(id, secret),
+            embedded: Some((running, folder)),
+        })
+    }
+
+    /// In a store that is not ours; `None` where there is none.
+    pub async fn outside() -> Option<Self> {
+        let variable = |name: &str| std::env::var(name).ok().filter(|value| !value.is_empty());
+        let endpoint = variable("S3_ENDPOINT")?;
+        let (id, secret) = (
+            variable("S3_KEY").expect("S3_KEY"),
+            variable("S3_SECRET").expect("S3_SECRET"),
+        );
+        let name = format!("relay-{}", uuid::Uuid::new_v4().simple());
+        let signer = Signer {
+            access_key_id: id.clone(),
+            secret: secret.clone(),
+            token: None,
+            region: REGION.into(),
+        };
+        let endpoint = endpoint.trim_end_matches('/').to_owned();
+        let made = S3Client::new(&endpoint, &name, signer)
+            .ask("PUT", "")
+            .send()
+            .await;
+        assert_eq!(made.status, 200, "{made:?}");
+        Some(Self {
+            endpoint,
+            name,
+            credentials: Credentials::long_term(id, secret),
+            embedded: None,
+        })
+    }
+}
+
+#[async_trait]
+impl Place for Bucket {
+    async fn open(&self) -> Box<dyn Storage> {
+        let locate = || {
+            BucketLocation::new(&self.endpoint, &self.name, AddressingStyle::Path, REGION)
+                .expect("a location")
+        };
+        let settings = StoreSettings {
+            location: locate(),
+            public_location: locate(),
+            url_lifetime: Duration::from_mins(10),
+            signature_v2: None,
+        };
+        let source = CredentialSource::fixed(self.credentials.clone());
+        let store = Arc::new(S3Store::new(settings, source).expect("a store"));
+        let limits = PartLimits::relay(50 * MIB);
+        Box::new(S3Relay::new(store, Clock::system(), MIN_PART_SIZE, limits))
+    }
+
+    /// S3 replaces what has the same key; ours never have.
+    fn keeps_what_is_there(&self) -> bool {
+        false
+    }
+}
+
+impl Drop for Bucket {
+    fn drop(&mut self) {
+        // The server ends with the test's runtime; its folder must outlive it only as long as this value lives.
+        drop(self.embedded.take());
+    }
+}
