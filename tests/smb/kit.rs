@@ -45,13 +45,13 @@ pub fn number(n: u64) -> PartNumber {
     PartNumber::new(n, "number").unwrap()
 }
 
-/// `length` bytes that say where in which part they are.
+/// `length` bytes that say where in which part they are, to 4 KiB.
 pub fn bytes_of(part: u64, length: usize) -> Bytes {
-    let mut bytes = Vec::with_capacity(length + 16);
+    let mut bytes = Vec::with_capacity(length + 4096);
     let mut counter = 0_u64;
     while bytes.len() < length {
-        bytes.extend_from_slice(&part.to_le_bytes());
-        bytes.extend_from_slice(&counter.to_le_bytes());
+        let mark = [part.to_le_bytes(), counter.to_le_bytes()].concat();
+        bytes.extend_from_slice(&mark.repeat(256));
         counter += 1;
     }
     bytes.truncate(length);

@@ -35,6 +35,8 @@ pub(super) struct Link {
     session: Option<Inner>,
     largest_block: usize,
     is_dead: AtomicBool,
+    /// Whether a request got no answer, and nobody has asked for that yet.
+    has_stalled: AtomicBool,
     /// Credits that may be lost by now, see [`Link::spent`].
     spent: AtomicU32,
 }
@@ -90,6 +92,7 @@ impl Link {
             }),
             largest_block,
             is_dead: AtomicBool::new(false),
+            has_stalled: AtomicBool::new(false),
             spent: AtomicU32::new(0),
         }))
     }
@@ -109,6 +112,11 @@ impl Link {
     /// again. As we cannot see which answers were such, all are taken to be.
     pub fn spent(&self) -> u32 {
         self.spent.load(Ordering::Relaxed)
+    }
+
+    /// Whether it was ended because a request got no answer; said once.
+    pub fn take_stall(&self) -> bool {
+        self.has_stalled.swap(false, Ordering::Relaxed)
     }
 
     /// Sees to it that nobody uses it again, and wakes whoever waits for it.
@@ -137,7 +145,13 @@ impl Link {
         let task = tokio::spawn(async move {
             let outcome = match tokio::time::timeout(PATIENCE, request).await {
                 Ok(outcome) => outcome,
-                Err(elapsed) => Err(Fault::broken(elapsed)),
+                Err(elapsed) => {
+                    // Of all that wait at once, one is enough.
+                    if !link.is_dead() {
+                        link.has_stalled.store(true, Ordering::Relaxed);
+                    }
+                    Err(Fault::broken(elapsed))
+                }
             };
             if outcome.as_ref().is_err_and(Fault::is_broken) {
                 link.condemn();

@@ -38,6 +38,9 @@ pub(super) const UNIT: usize = 64 << 10;
 /// Three quarters of what is granted, see [`Link::spent`].
 const BUDGET: u32 = 6144;
 
+/// A connection lives for at least 16 MiB, however few credits its server grants.
+const LEAST_BUDGET: u32 = 256;
+
 /// What is open at the moment.
 #[derive(Default)]
 struct Slot {
@@ -155,16 +158,13 @@ impl Share {
         }
     }
 
-    /// Ends a connection that has failed. A server that grants few credits lets it fail early: the next one lives
-    /// shorter.
+    /// Ends a connection that has failed. A server that grants few credits lets it stall early: those after it
+    /// live shorter.
     pub fn give_up(&self, link: &Link) {
-        let budget = self.budget.load(Ordering::Relaxed);
-        if !link.is_dead() {
-            link.condemn();
-        }
-        if (64..budget).contains(&link.spent()) {
-            let lower = (link.spent() / 2).max(budget / 4).max(128);
-            self.budget.store(lower.min(budget), Ordering::Relaxed);
+        link.condemn();
+        if link.take_stall() {
+            let shorter = (link.spent() / 2).clamp(LEAST_BUDGET, BUDGET);
+            self.budget.fetch_min(shorter, Ordering::Relaxed);
         }
     }
 
