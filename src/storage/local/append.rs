@@ -121,8 +121,11 @@ impl Opened {
             file: Arc::new(file),
             offset,
         };
-        if length != offset {
-            // The remains of a body that we were killed in.
+        // The remains of a body that we were killed in: its bytes, or the mark alone, under which none of those that come
+        // now would count before the end.
+        if length == offset {
+            opened.unmark()?;
+        } else {
             opened.undo()?;
         }
         Ok(opened)
