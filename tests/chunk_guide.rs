@@ -4,6 +4,7 @@ use std::path::Path;
 use std::process::{Command, Output};
 
 #[path = "support/server.rs"]
+#[expect(dead_code, reason = "other tests restart it and move its clock")]
 mod server;
 
 use muleteer::config::BackendName;

@@ -9,6 +9,7 @@ mod claims;
 mod complete;
 mod create;
 mod expire;
+mod holder;
 mod receive;
 mod record;
 mod sign;
