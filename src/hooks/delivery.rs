@@ -109,11 +109,11 @@ impl Courier {
         match settled {
             Ok(true) => {}
             Ok(false) => {
-                tracing::warn!(event = %event.id, "a webhook was taken over before its attempt ended")
+                tracing::warn!(event = %event.id, "a webhook was taken over before its attempt ended");
             }
             // It is sent once more when the claim has run out; its receiver knows it by its id.
             Err(error) => {
-                tracing::warn!(event = %event.id, %error, "how a webhook went could not be written down")
+                tracing::warn!(event = %event.id, %error, "how a webhook went could not be written down");
             }
         }
     }

@@ -101,6 +101,23 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("sqlite_autoindex_uploads_1");
     db.recorded_parts(id).await.unwrap();
     done("USING PRIMARY KEY");
+    event_statements(db, id, &mut done).await;
+    for (index, query) in searches() {
+        for before in [None, Some(UploadId::generate(noon()))] {
+            db.list_uploads(UploadQuery {
+                before,
+                ..query.clone()
+            })
+            .await
+            .unwrap();
+            done(index);
+        }
+    }
+    found
+}
+
+/// The same for events, one of this upload.
+async fn event_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'static str)) {
     let event = NewEvent {
         id: EventId::generate(noon()),
         kind: EventKind::UploadComplete,
@@ -137,18 +154,6 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
         db.list_events(query).await.unwrap();
         done(index);
     }
-    for (index, query) in searches() {
-        for before in [None, Some(UploadId::generate(noon()))] {
-            db.list_uploads(UploadQuery {
-                before,
-                ..query.clone()
-            })
-            .await
-            .unwrap();
-            done(index);
-        }
-    }
-    found
 }
 
 /// The admin's searches.

@@ -149,7 +149,7 @@ async fn an_event_is_had_by_one_at_a_time_and_free_again_when_its_claim_runs_out
 
         assert_eq!(winners, 1);
         assert!(due(db, until - TimeDelta::seconds(1), &[]).await.is_empty());
-        assert_eq!(due(db, until, &[]).await, [event.id.clone()]);
+        assert_eq!(due(db, until, &[]).await, std::slice::from_ref(&event.id));
         let claimed = all(db).await.remove(0);
         assert_eq!(claimed.attempts, 1);
         let later = until + TimeDelta::minutes(1);
@@ -214,7 +214,7 @@ async fn a_parked_event_is_not_due_until_it_is_replayed() {
 
         assert!(db.replay_event(&id, until).await.unwrap());
 
-        assert_eq!(due(&db, until, &[]).await, [id.clone()]);
+        assert_eq!(due(&db, until, &[]).await, std::slice::from_ref(&id));
         let event = db.find_event(&id).await.unwrap().unwrap();
         assert_eq!((event.state, event.attempts), (EventState::Pending, 0));
         assert_eq!(event.last_error.as_deref(), Some("no connection"));

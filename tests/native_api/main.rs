@@ -34,6 +34,7 @@ mod signing;
 mod stumbling;
 mod visitors;
 mod webhook_failures;
+mod webhook_guide;
 mod webhooks;
 
 use muleteer::config::{Config, Secret};
