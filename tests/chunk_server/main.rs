@@ -18,7 +18,10 @@ mod client;
 mod place;
 mod wire;
 
+mod errors;
 mod init;
+mod names;
+mod tokens;
 
 use muleteer::config::Config;
 use place::{Backend, Place};
