@@ -5,6 +5,7 @@
 
 #[cfg(feature = "embedded-s3")]
 use std::path::Path;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,7 +22,7 @@ use crate::db::Database;
 use crate::dev_s3::{self, DevS3, DevS3Config};
 use crate::domain::PartLimits;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials};
-use crate::storage::{CredentialSource, S3Relay, S3Store, Storage, StoreSettings};
+use crate::storage::{CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings};
 
 /// The name under which the embedded S3's secret key is kept in the database.
 #[cfg(feature = "embedded-s3")]
@@ -138,7 +139,21 @@ pub(super) fn bucket(config: &Config, store: &Arc<S3Store>, clock: &Clock) -> Ar
 pub(super) fn relay(config: &Config, bucket: &Arc<dyn Storage>) -> anyhow::Result<Arc<dyn Storage>> {
     match config.storage.backend {
         BackendName::S3 => Ok(bucket.clone()),
-        BackendName::Local => anyhow::bail!("local"),
+        BackendName::Local => {
+            let local = &config.storage.local;
+            let settings = LocalSettings {
+                root: PathBuf::from(&local.path),
+                shown_root: local.path.clone(),
+                temp: Some(&local.temp_path)
+                    .filter(|path| !path.is_empty())
+                    .map(PathBuf::from),
+                sync: config.storage.sync,
+                part_size: config.uploads.part_size,
+            };
+            let store = LocalStore::open(&settings)
+                .map_err(|error| explain(error).context(format!("storage.local.path {}", local.path)))?;
+            Ok(Arc::new(store))
+        }
         BackendName::Smb => anyhow::bail!("smb"),
     }
 }

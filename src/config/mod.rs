@@ -1,9 +1,10 @@
-//! Settings: their shape and their defaults.
+//! Settings: their shape; [`defaults`] has their defaults.
 //!
 //! Separate from `app`, because the file `Rocket.toml.example` is held against these defaults by a test, and
 //! because nothing but plain data may stand here: what the values mean is decided where they are used.
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
+mod defaults;
 mod load;
 mod secret;
 mod validate;
@@ -12,10 +13,6 @@ use serde::{Deserialize, Serialize};
 
 pub use load::{LoadError, Overrides, Sources, load};
 pub use secret::Secret;
-
-use crate::domain::MAX_PART_SIZE;
-
-const MIB: u64 = 1 << 20;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -323,185 +320,4 @@ pub struct LogConfig {
     pub format: LogFormat,
     /// What is logged, as `info` or `muleteer=debug,warn`.
     pub filter: String,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            data_dir: "data".into(),
-            server: ServerConfig::default(),
-            database: DatabaseConfig::default(),
-            s3: S3Config::default(),
-            dev_s3: DevS3Settings::default(),
-            storage: StorageConfig::default(),
-            auth: AuthConfig::default(),
-            limits: LimitsConfig::default(),
-            uploads: UploadsConfig::default(),
-            protocols: ProtocolsConfig::default(),
-            cors: CorsConfig::default(),
-            log: LogConfig::default(),
-        }
-    }
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8080,
-            workers: 0,
-            public_url: String::new(),
-            trusted_proxies: Vec::new(),
-            shutdown_timeout_s: 30,
-        }
-    }
-}
-
-impl Default for DatabaseConfig {
-    fn default() -> Self {
-        Self {
-            url: Secret::default(),
-            pool_size: 8,
-        }
-    }
-}
-
-impl Default for S3Config {
-    fn default() -> Self {
-        Self {
-            bucket: String::new(),
-            region: "us-east-1".into(),
-            endpoint: String::new(),
-            public_endpoint: String::new(),
-            path_style: PathStyle::Auto,
-            access_key_id: String::new(),
-            secret_access_key: Secret::default(),
-            session_token: Secret::default(),
-            profile: String::new(),
-            url_lifetime_s: 3600,
-            min_part_size: 5 * MIB,
-        }
-    }
-}
-
-impl Default for DevS3Settings {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8081,
-            bucket: "uploads".into(),
-            access_key_id: "muleteer".into(),
-            secret_access_key: Secret::default(),
-            min_part_size: 5 * MIB,
-            allow_remote: false,
-        }
-    }
-}
-
-impl Default for StorageConfig {
-    fn default() -> Self {
-        Self {
-            backend: BackendName::S3,
-            sync: true,
-            local: LocalStorageConfig::default(),
-            smb: SmbStorageConfig::default(),
-        }
-    }
-}
-
-impl Default for LocalStorageConfig {
-    fn default() -> Self {
-        Self {
-            path: "./uploads".into(),
-            temp_path: String::new(),
-        }
-    }
-}
-
-impl Default for SmbStorageConfig {
-    fn default() -> Self {
-        Self {
-            host: "localhost".into(),
-            port: 445,
-            user: String::new(),
-            password: Secret::default(),
-            share: "share".into(),
-            path: String::new(),
-        }
-    }
-}
-
-impl Default for AuthConfig {
-    fn default() -> Self {
-        Self {
-            anonymous: Anonymous::Auto,
-            api_key: Secret::default(),
-            secret: Secret::default(),
-        }
-    }
-}
-
-impl Default for LimitsConfig {
-    fn default() -> Self {
-        Self {
-            max_size: MAX_PART_SIZE * 10_000,
-            types: Vec::new(),
-        }
-    }
-}
-
-impl Default for UploadsConfig {
-    fn default() -> Self {
-        Self {
-            key_template: "uploads/{yyyy}/{mm}/{dd}/{id}/{filename}".into(),
-            part_size: 6 * MIB,
-            ttl_hours: 168,
-            sweep_interval_s: 300,
-            orphan_interval_s: 3600,
-            orphan_grace_hours: 24,
-        }
-    }
-}
-
-impl Default for NativeConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/api".into(),
-        }
-    }
-}
-
-impl Default for MuleConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            paths: vec!["/upload-backend".into()],
-            signature_v2: false,
-            access_key_id: String::new(),
-            secret_access_key: Secret::default(),
-            chunk_size: 6 * MIB,
-            mime_type: "application/octet-stream".into(),
-        }
-    }
-}
-
-impl Default for ChunksConfig {
-    fn default() -> Self {
-        Self {
-            enabled: true,
-            path: "/upload".into(),
-            chunk_size_mb: 50,
-            ttl_hours: 24,
-        }
-    }
-}
-
-impl Default for LogConfig {
-    fn default() -> Self {
-        Self {
-            format: LogFormat::Text,
-            filter: "info".into(),
-        }
-    }
 }

@@ -7,6 +7,8 @@
 
 mod backend;
 mod checksum;
+mod folder;
+mod id;
 mod name;
 mod part;
 mod plan;
@@ -16,9 +18,11 @@ mod upload;
 
 pub use backend::Backend;
 pub use checksum::Sha256Sum;
-pub use name::{FileName, Folder, KeyTemplate, ObjectKey};
+pub use folder::Folder;
+pub use id::{IdMark, UploadId};
+pub use name::{FileName, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};
-pub use upload::{Fingerprint, IdMark, Naming, NewUpload, Owner, State, Transfer, Upload, UploadId, Wishes};
+pub use upload::{Fingerprint, Naming, NewUpload, Owner, State, Transfer, Upload, Wishes};

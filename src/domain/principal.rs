@@ -2,7 +2,8 @@
 //!
 //! Separate from the ways of proving it (keys, tokens, cookies): a verb only asks what this caller may touch.
 
-use super::upload::{Owner, UploadId};
+use super::id::UploadId;
+use super::upload::Owner;
 use crate::error::Error;
 
 /// What a caller may do.

@@ -7,6 +7,8 @@
 
 mod body;
 mod credentials;
+mod journal;
+mod local;
 mod s3;
 
 use std::ops::Range;
@@ -18,6 +20,7 @@ use futures_util::stream::BoxStream;
 
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
+pub use local::{LocalSettings, LocalStore};
 pub use s3::{S3Relay, S3Store, StoreSettings};
 
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
@@ -122,8 +125,8 @@ pub trait Storage: Send + Sync {
     /// for an upload that was appended to.
     ///
     /// # Errors
-    /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::Unavailable`],
-    /// [`Error::StoreRefused`].
+    /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::OffsetMismatch`] where fewer
+    /// or more bytes were appended than the upload has; [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error>;
 
     /// Drops everything that is stored of an unfinished upload; one that the storage does not know is fine.

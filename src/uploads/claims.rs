@@ -31,10 +31,10 @@ const RENEW_EVERY: Duration = Duration::from_secs(2);
 const IDLE: Duration = Duration::from_secs(1);
 
 /// A client that sends nothing for this long is gone.
-const SILENCE: Duration = Duration::from_secs(60);
+const SILENCE: Duration = Duration::from_mins(1);
 
 /// How long a newcomer waits for a holder that is at work.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 
 /// How often a newcomer looks at another instance's lease.
 const GLANCE: Duration = Duration::from_millis(200);

@@ -1,6 +1,6 @@
 //! Is it up: `/health` says that the process answers and whether the storage of what passes through us can be used,
-//! `/health/ready` that database and bucket answer as well.
-//! Both answer HEAD, too: many load balancers ask no other way.
+//! `/health/ready` that database and bucket answer as well, `/health/live` nothing but that there is a process.
+//! All answer HEAD, too: many load balancers ask no other way.
 
 use actix_web::HttpResponse;
 use actix_web::http::header::CACHE_CONTROL;
@@ -11,10 +11,16 @@ use super::methods::readable;
 use super::problem::{Failure, ProblemDocument};
 use crate::uploads::Uploads;
 
-/// The two addresses.
+/// The three addresses.
 pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/health", alive));
+    config.service(readable("/health/live", live));
     config.service(readable("/health/ready", ready));
+}
+
+/// Whether the process answers, whatever else is the matter: for those who would restart it otherwise.
+async fn live() -> HttpResponse {
+    fine(&json!({ "status": "OK" }))
 }
 
 /// As the chunk server's clients and scripts read it; what is wrong with the storage is in the log alone.

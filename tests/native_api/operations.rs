@@ -22,7 +22,9 @@ async fn health_says_that_it_lives_and_that_it_is_ready() {
         let alive = anybody.get("/health").await;
         let ready = anybody.get("/health/ready").await;
 
-        assert_eq!(alive.expect(200)["status"], "ok");
+        assert_eq!(alive.expect(200)["status"], "OK");
+        assert_eq!(alive.expect(200)["storage"]["status"], "healthy");
+        assert_eq!(anybody.get("/health/live").await.expect(200)["status"], "OK");
         assert_eq!(
             ready.expect(200),
             json!({ "status": "ready", "database": "ok", "store": "ok" })
@@ -44,7 +46,10 @@ async fn without_the_store_it_lives_but_is_not_ready() {
     };
     on_both_with(gone, async |server| {
         let anybody = Api::nobody(&server).outside();
-        anybody.get("/health").await.expect(200);
+        anybody.get("/health/live").await.expect(200);
+        let degraded = anybody.get("/health").await;
+        assert_eq!(degraded.expect(503)["status"], "DEGRADED");
+        assert_eq!(degraded.expect(503)["storage"]["status"], "unavailable");
 
         let began = Instant::now();
         let refused = anybody.get("/health/ready").await;

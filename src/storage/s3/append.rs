@@ -76,12 +76,11 @@ impl Naming {
 
     /// The piece that an object is, if its call has been confirmed.
     fn read(name: &str, size: u64, confirmed: &[String]) -> Option<Piece> {
-        let digits = match name.strip_prefix('t') {
-            Some(digits) => digits,
-            None => {
-                let (call, digits) = name.strip_prefix('s')?.split_once('-')?;
-                confirmed.iter().any(|known| known == call).then_some(digits)?
-            }
+        let digits = if let Some(digits) = name.strip_prefix('t') {
+            digits
+        } else {
+            let (call, digits) = name.strip_prefix('s')?.split_once('-')?;
+            confirmed.iter().any(|known| known == call).then_some(digits)?
         };
         Some(Piece {
             name: name.to_owned(),
@@ -167,7 +166,7 @@ impl S3Relay {
         }
         if let Some(call) = &naming.0 {
             let key = Self::piece_key(&upload.id, &format!("c{call}"))?;
-            self.store.send_object(&key, 1, Body::of("1"), self.now()).await?;
+            self.store.send_object(&key, Body::of("1"), self.now()).await?;
         }
         state.tail.append(&mut fresh);
         self.fold(upload, &mut state).await?;
@@ -178,9 +177,7 @@ impl S3Relay {
     async fn keep(&self, upload: &Upload, naming: &Naming, start: u64, bytes: Bytes) -> Result<Piece, Error> {
         let (name, size) = (naming.piece(start), bytes.len() as u64);
         let key = Self::piece_key(&upload.id, &name)?;
-        self.store
-            .send_object(&key, size, Body::of(bytes), self.now())
-            .await?;
+        self.store.send_object(&key, Body::of(bytes), self.now()).await?;
         Ok(Piece { name, start, size })
     }
 
@@ -233,7 +230,7 @@ impl S3Relay {
         let bytes = bytes.map(|piece| piece.map_err(|_| BodyError::Cut));
         let body = Body::new(bytes, Expectation::exactly(size, None));
         self.store
-            .send_object(&Self::piece_key(&upload.id, &name)?, size, body, self.now())
+            .send_object(&Self::piece_key(&upload.id, &name)?, body, self.now())
             .await
             .map_err(unread)?;
         Ok(Piece {
@@ -268,7 +265,7 @@ impl S3Relay {
         let bytes = first_bytes(bytes, length);
         let body = Body::new(bytes, Expectation::exactly(length, None));
         self.store
-            .send_part(&upload.key, multipart_id, number, length, body, self.now())
+            .send_part(&upload.key, multipart_id, number, body, self.now())
             .await
             .map(drop)
             .map_err(unread)

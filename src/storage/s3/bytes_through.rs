@@ -33,14 +33,13 @@ impl S3Store {
         key: &ObjectKey,
         upload_id: &str,
         number: PartNumber,
-        length: u64,
         body: Body,
         now: DateTime<Utc>,
     ) -> Result<String, Error> {
         let put = Operation::UploadPart {
             upload_id,
             part_number: number.get(),
-            content_length: length,
+            content_length: exact_length(&body)?,
         };
         let receipt = body.receipt();
         let answer = self.stream(put, key, body, &receipt, now).await?;
@@ -54,14 +53,13 @@ impl S3Store {
     pub async fn send_object(
         &self,
         key: &ObjectKey,
-        length: u64,
         body: Body,
         now: DateTime<Utc>,
     ) -> Result<String, Error> {
         let (kind, name) = (MediaType::default(), FileName::new("piece"));
         let disposition = name.map_or_else(|_| String::new(), |name| name.content_disposition());
         let put = Operation::PutObject {
-            content_length: Some(length),
+            content_length: Some(exact_length(&body)?),
             headers: object_headers(&kind, &disposition),
         };
         let receipt = body.receipt();
@@ -103,7 +101,7 @@ impl S3Store {
         range: Option<Range<u64>>,
         now: DateTime<Utc>,
     ) -> Result<ByteStream, Error> {
-        if range.as_ref().is_some_and(|range| range.is_empty()) {
+        if range.as_ref().is_some_and(Range::is_empty) {
             return Ok(Box::pin(futures_util::stream::empty()));
         }
         let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
@@ -121,6 +119,12 @@ impl S3Store {
         }
         Ok(Box::pin(response.bytes_stream().map_err(lost)))
     }
+}
+
+/// S3 must be told beforehand how long a body is.
+fn exact_length(body: &Body) -> Result<u64, Error> {
+    body.length()
+        .ok_or_else(|| Error::internal("a body without its length"))
 }
 
 /// Waits for as long as anything moves.

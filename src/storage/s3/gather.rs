@@ -63,11 +63,10 @@ impl S3Relay {
         &self,
         upload: &Upload,
         number: PartNumber,
-        size: u64,
         body: Body,
     ) -> Result<String, Error> {
         let key = Self::piece_key(&upload.id, &waiting_name(number))?;
-        let etag = self.store.send_object(&key, size, body, self.now()).await?;
+        let etag = self.store.send_object(&key, body, self.now()).await?;
         let group = Group::of(number, self.each(upload), &upload.plan())?;
         let waiting = self.waiting(upload).await?;
         if group
@@ -180,7 +179,7 @@ impl S3Relay {
         let body = Body::new(pieces, Expectation::exactly(length, None));
         let sent = self
             .store
-            .send_part(&upload.key, multipart_id, group.number, length, body, self.now())
+            .send_part(&upload.key, multipart_id, group.number, body, self.now())
             .await;
         if let Err(error) = sent {
             // Another instance may have sent the same group and dropped its pieces under our eyes.

@@ -118,11 +118,11 @@ impl Storage for S3Relay {
             .length()
             .ok_or_else(|| Error::internal("a part without its length"))?;
         let etag = if self.gathers(upload) {
-            self.put_small(upload, number, size, body).await?
+            self.put_small(upload, number, body).await?
         } else {
             let multipart_id = Self::multipart_id(upload)?;
             self.store
-                .send_part(&upload.key, multipart_id, number, size, body, self.now())
+                .send_part(&upload.key, multipart_id, number, body, self.now())
                 .await?
         };
         Ok(StoredPart { number, size, etag })

@@ -1,0 +1,31 @@
+//! The storages that the relay writes to, for real: one suite that each of them passes, and what is special to one.
+//!
+//! A backend joins the suite with one line of [`conformance!`]; what it has to bring is a [`Place`].
+
+#[macro_use]
+mod conformance;
+
+mod files;
+mod local;
+
+use async_trait::async_trait;
+use muleteer::storage::Storage;
+
+/// An empty place that bytes can be stored in; it goes with its value.
+#[async_trait]
+trait Place: Send + Sync {
+    /// A new instance of the storage over this place, as after a restart or in another process.
+    async fn open(&self) -> Box<dyn Storage>;
+
+    /// Whether the storage itself refuses to replace an object. Where it cannot, keys that are never used twice have
+    /// to do.
+    fn keeps_what_is_there(&self) -> bool {
+        true
+    }
+}
+
+conformance! {
+    in_a_folder => local::Folder::new();
+    in_a_folder_without_sync => local::Folder::without_sync();
+    in_a_folder_with_temp => local::Folder::with_temp();
+}
