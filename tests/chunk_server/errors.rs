@@ -39,8 +39,15 @@ async fn a_missing_or_other_content_type_is_refused_in_the_protocols_shape() {
         let client = Client::of(&place);
         let body = json!({ "filename": "a", "total_size": 1 }).to_string();
         let bare = client.raw("POST", "/upload/init", body.clone()).await;
-        assert_eq!(bare.error(400, "invalid_request")["details"][0]["field"], "Content-Type");
-        for other in ["text/plain", "application/x-www-form-urlencoded", "application/jsonx"] {
+        assert_eq!(
+            bare.error(400, "invalid_request")["details"][0]["field"],
+            "Content-Type"
+        );
+        for other in [
+            "text/plain",
+            "application/x-www-form-urlencoded",
+            "application/jsonx",
+        ] {
             let other = client.with("content-type", other);
             other
                 .raw("POST", "/upload/init", body.clone())
@@ -120,9 +127,21 @@ async fn uploads_that_are_none_are_not_found_whatever_their_id() {
         let upload = client.init("a", 1).await;
         let upper = upload.id.to_uppercase();
         let simple = upload.id.replace('-', "");
-        for id in [&NOBODYS["/upload/".len()..], &upper, &simple, "x", "..", "%2e%2e%2fetc", "%00", "%ff", "1"] {
+        for id in [
+            &NOBODYS["/upload/".len()..],
+            &upper,
+            &simple,
+            "x",
+            "..",
+            "%2e%2e%2fetc",
+            "%00",
+            "%ff",
+            "1",
+        ] {
             for (method, end) in [("GET", "/status"), ("POST", "/complete"), ("DELETE", "")] {
-                let reply = client.raw(method, &format!("/upload/{id}{end}"), Vec::new()).await;
+                let reply = client
+                    .raw(method, &format!("/upload/{id}{end}"), Vec::new())
+                    .await;
                 if id == ".." {
                     // The client library has taken it out of the address.
                     assert!(matches!(reply.status, 404 | 405), "{}", reply.status);
@@ -140,15 +159,23 @@ async fn the_key_is_looked_at_before_anything_else() {
     on_both(async |place| {
         let upload = Client::of(&place).init("a", 1).await;
         let nobody = Client::nobody(&place);
-        for client in [nobody.clone(), nobody.with("x-api-key", "wrong"), nobody.with("x-api-key", "")] {
+        for client in [
+            nobody.clone(),
+            nobody.with("x-api-key", "wrong"),
+            nobody.with("x-api-key", ""),
+        ] {
             let json = client.with("content-type", "application/json");
-            json.raw("POST", "/upload/init", "{ broken").await.error(401, "unauthenticated");
+            json.raw("POST", "/upload/init", "{ broken")
+                .await
+                .error(401, "unauthenticated");
             let bare = client.raw("POST", "/upload/init", "{ broken").await;
             bare.error(401, "unauthenticated");
             assert_eq!(bare.header("www-authenticate"), "Bearer");
             for id in [upload.id.as_str(), "x"] {
                 for (method, end) in [("GET", "/status"), ("POST", "/complete"), ("DELETE", "")] {
-                    let reply = client.raw(method, &format!("/upload/{id}{end}"), Vec::new()).await;
+                    let reply = client
+                        .raw(method, &format!("/upload/{id}{end}"), Vec::new())
+                        .await;
                     reply.error(401, "unauthenticated");
                 }
             }
@@ -167,7 +194,11 @@ async fn parts_that_are_no_numbers_are_refused_in_the_protocols_shape() {
             let reply = client.bearing(&upload.tokens[1]).raw("PUT", &path, "bytes").await;
 
             check_error(&reply.json(), reply.status);
-            assert!(matches!(reply.status, 400 | 401 | 404), "{number}: {}", reply.text());
+            assert!(
+                matches!(reply.status, 400 | 401 | 404),
+                "{number}: {}",
+                reply.text()
+            );
         }
         assert_eq!(client.part_states(&upload).await, "pp");
     })
@@ -185,7 +216,11 @@ async fn a_head_that_is_no_http_does_no_harm() {
             super::wire::part_head(&upload, 0, &["Content-Length: 5", "Content-Length: 6"]),
             super::wire::part_head(&upload, 0, &["Content-Length: five"]),
             super::wire::part_head(&upload, 0, &both),
-            head("PUT", &upload.part_path(0), &["Authorization: Bearer \u{e9}", "Content-Length: 5"]),
+            head(
+                "PUT",
+                &upload.part_path(0),
+                &["Authorization: Bearer \u{e9}", "Content-Length: 5"],
+            ),
         ];
         for text in torn {
             let mut wire = Wire::begin(&place, &text, b"hello").await;

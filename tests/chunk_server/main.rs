@@ -15,12 +15,28 @@ mod server;
 mod s3_client;
 
 mod client;
+mod gate;
 mod place;
 mod wire;
 
+mod again;
+mod cancelling;
+mod completing;
+mod digests;
 mod errors;
+mod expiring;
+mod fallback;
+mod grids;
+mod health;
 mod init;
+mod interrupted;
 mod names;
+mod owners;
+mod refused_early;
+mod sending;
+mod small_parts;
+mod status;
+mod sweeping;
 mod tokens;
 
 use muleteer::config::Config;
@@ -29,8 +45,13 @@ use server::Kind;
 
 const MIB: u64 = 1 << 20;
 
-/// What a test runs on: every storage, and each database with the first of them.
-const CELLS: [(Kind, Backend); 2] = [(Kind::Sqlite, Backend::S3), (Kind::Postgres, Backend::S3)];
+/// What a test runs on: every storage with every database.
+const CELLS: [(Kind, Backend); 4] = [
+    (Kind::Sqlite, Backend::S3),
+    (Kind::Postgres, Backend::S3),
+    (Kind::Sqlite, Backend::Local),
+    (Kind::Postgres, Backend::Local),
+];
 
 /// Runs one test on every storage and both databases, with parts of 1 MiB.
 async fn everywhere(test: impl AsyncFn(Place)) {
@@ -44,7 +65,7 @@ async fn everywhere_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)
     }
 }
 
-/// Runs one test on both databases, where the storage makes no difference.
+/// Runs one test on both databases, where the storage makes no difference: a folder, to which any time is the right one.
 async fn on_both(test: impl AsyncFn(Place)) {
     on_both_with(|_| {}, test).await;
 }
@@ -52,7 +73,7 @@ async fn on_both(test: impl AsyncFn(Place)) {
 /// The same with other settings.
 async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
     for database in [Kind::Sqlite, Kind::Postgres] {
-        on(database, Backend::S3, &adjust, &test).await;
+        on(database, Backend::Local, &adjust, &test).await;
     }
 }
 

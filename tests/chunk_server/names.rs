@@ -17,7 +17,10 @@ async fn upload(place: &Place, name: &str) -> (String, String) {
     assert_eq!(status["final_path"], path);
     let told = status["filename"].as_str().expect("a name").to_owned();
     assert!(path.ends_with(&format!("{}_{told}", upload.id)), "{path}");
-    let key = path.strip_prefix(&place.root()).expect("below the root").to_owned();
+    let key = path
+        .strip_prefix(&place.root())
+        .expect("below the root")
+        .to_owned();
     assert!(place.finished().await.contains(&key), "{key}");
     (key.replace(&upload.id, "ID"), told)
 }
@@ -28,15 +31,31 @@ async fn a_name_keeps_its_folder_and_its_letters() {
         for (name, key, told) in [
             ("large-video.mp4", "files/ID_large-video.mp4", "large-video.mp4"),
             ("videos/2024/x.mp4", "videos/2024/ID_x.mp4", "x.mp4"),
-            ("héllo wörld 漢.bin", "files/ID_héllo wörld 漢.bin", "héllo wörld 漢.bin"),
-            ("ordner é漢/a b+c&d%e#f.bin", "ordneré漢/ID_a b+c&d%e#f.bin", "a b+c&d%e#f.bin"),
+            (
+                "héllo wörld 漢.bin",
+                "files/ID_héllo wörld 漢.bin",
+                "héllo wörld 漢.bin",
+            ),
+            (
+                "ordner é漢/a b+c&d%e#f.bin",
+                "ordneré漢/ID_a b+c&d%e#f.bin",
+                "a b+c&d%e#f.bin",
+            ),
             ("my videos!/x", "myvideos/ID_x", "x"),
             ("/outer//inner/x", "outer/inner/ID_x", "x"),
             ("CON", "files/ID_CON", "CON"),
             ("..x..y", "files/ID_..x..y", "..x..y"),
-            ("it's (1) [2] {3}, ~4; =5 @6 $7.bin", "files/ID_it's (1) [2] {3}, ~4; =5 @6 $7.bin", "it's (1) [2] {3}, ~4; =5 @6 $7.bin"),
+            (
+                "it's (1) [2] {3}, ~4; =5 @6 $7.bin",
+                "files/ID_it's (1) [2] {3}, ~4; =5 @6 $7.bin",
+                "it's (1) [2] {3}, ~4; =5 @6 $7.bin",
+            ),
         ] {
-            assert_eq!(upload(&place, name).await, (key.to_owned(), told.to_owned()), "{name}");
+            assert_eq!(
+                upload(&place, name).await,
+                (key.to_owned(), told.to_owned()),
+                "{name}"
+            );
         }
     })
     .await;
@@ -53,7 +72,11 @@ async fn a_name_of_nothing_or_of_dots_becomes_unnamed() {
             ("videos/", "videos/ID_unnamed"),
             ("videos/..", "videos/ID_unnamed"),
         ] {
-            assert_eq!(upload(&place, name).await, (key.to_owned(), "unnamed".to_owned()), "{name:?}");
+            assert_eq!(
+                upload(&place, name).await,
+                (key.to_owned(), "unnamed".to_owned()),
+                "{name:?}"
+            );
         }
     })
     .await;
@@ -122,7 +145,9 @@ async fn one_folder_may_be_named_as_another_uploads_file_and_both_survive() {
         let path = client.finish(&first).await;
         // The folder of the second is the first's whole key.
         let name = format!("files/{}_a/b", first.id);
-        let second = client.init_with(&json!({ "filename": name, "total_size": 7 })).await;
+        let second = client
+            .init_with(&json!({ "filename": name, "total_size": 7 }))
+            .await;
 
         if second.status == 200 {
             let second = Upload::new(7, second.json());
@@ -140,7 +165,12 @@ async fn one_folder_may_be_named_as_another_uploads_file_and_both_survive() {
 async fn names_with_escapes_in_their_json_are_read_as_what_they_mean() {
     on_both(async |place| {
         let client = Client::of(&place);
-        for text in ["\\u002e\\u002e/x", "a\\u0000b", "a\\u005cb", "a/\\u002e\\u002e\\u002fx"] {
+        for text in [
+            "\\u002e\\u002e/x",
+            "a\\u0000b",
+            "a\\u005cb",
+            "a/\\u002e\\u002e\\u002fx",
+        ] {
             let json = format!("{{\"filename\":\"{text}\",\"total_size\":7}}");
             client.init_text(&json).await.error(400, "invalid_request");
         }

@@ -3,17 +3,18 @@
 //! Separate from the client: what lies in a storage is known from the storage itself, never from the server's word.
 
 use std::ops::Deref;
+use std::path::Path;
 
 use chrono::TimeDelta;
 use muleteer::app;
 use muleteer::clock::Clock;
-use muleteer::config::{Config, Secret};
+use muleteer::config::{BackendName, Config, Secret};
 use muleteer::db::Database;
-use muleteer::domain::Owner;
+use muleteer::domain::{Owner, UploadId};
 use muleteer::identity::{Scopes, create_key};
 use muleteer::uploads::Swept;
 
-use super::client::Client;
+use super::client::{Client, Upload};
 use super::s3_client::{S3Client, Signer};
 use super::server::{Kind, TestServer};
 
@@ -28,6 +29,8 @@ pub const JWT_SECRET: &str = "the-secret-that-signs-tokens-in-tests";
 pub enum Backend {
     /// The embedded S3.
     S3,
+    /// A folder of the test's own.
+    Local,
 }
 
 /// A running server and its storage.
@@ -55,6 +58,10 @@ impl Place {
             config.uploads.part_size = 16;
             match backend {
                 Backend::S3 => {}
+                Backend::Local => {
+                    config.storage.backend = BackendName::Local;
+                    config.storage.local.path = format!("{}/uploads", config.data_dir);
+                }
             }
             adjust(config);
         })?;
@@ -73,6 +80,7 @@ impl Place {
     pub fn backend_name(&self) -> &'static str {
         match self.backend {
             Backend::S3 => "s3",
+            Backend::Local => "local",
         }
     }
 
@@ -80,6 +88,7 @@ impl Place {
     pub fn root(&self) -> String {
         match self.backend {
             Backend::S3 => "s3://uploads/".to_owned(),
+            Backend::Local => format!("{}/", self.config.storage.local.path),
         }
     }
 
@@ -92,6 +101,7 @@ impl Place {
                 let answer = store_of(&self.server).get(key).await;
                 (answer.status == 200).then_some(answer.body)
             }
+            Backend::Local => std::fs::read(self.local_root().join(key)).ok(),
         }
     }
 
@@ -116,8 +126,13 @@ impl Place {
                 assert_eq!(answer.status, 200, "{answer:?}");
                 found.extend(answer.tags("Key"));
             }
+            Backend::Local => {}
         }
         found
+    }
+
+    fn local_root(&self) -> &Path {
+        Path::new(&self.config.storage.local.path)
     }
 
     async fn everything(&self) -> Vec<String> {
@@ -126,8 +141,11 @@ impl Place {
                 let list = store_of(&self.server).ask("GET", "").query("list-type", "2");
                 let answer = list.send().await;
                 assert_eq!(answer.status, 200, "{answer:?}");
-                answer.tags("Key")
+                let keys = answer.tags("Key").into_iter();
+                keys.map(|key| key.replace("&apos;", "'").replace("&#39;", "'"))
+                    .collect()
             }
+            Backend::Local => files_below(self.local_root(), ""),
         }
     }
 
@@ -171,10 +189,49 @@ impl Place {
         Client::nobody(self).with("x-api-key", &key)
     }
 
-    /// Moves the server's clock by hours.
-    pub fn advance_hours(&self, hours: i64) {
-        self.server.advance(TimeDelta::hours(hours));
+    /// Has the time of an upload run out, whose storage goes by the machine's clock and would not bear another.
+    pub async fn run_out(&self, upload: &Upload) {
+        let db = self.database().await;
+        let (id, now) = (id_of(upload), self.clock.now());
+        let ended = now - TimeDelta::seconds(1);
+        assert!(
+            db.touch(&id, ended - TimeDelta::hours(1), ended)
+                .await
+                .expect("the database")
+        );
+        db.close().await.expect("closed");
     }
+
+    /// Waits until nothing unfinished is left, for what is dropped beside the answer.
+    pub async fn is_clean(&self) -> bool {
+        for _ in 0..200 {
+            if self.unfinished().await.is_empty() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        false
+    }
+}
+
+/// The paths of all files below a folder.
+fn files_below(folder: &Path, shown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name in UTF-8");
+        if entry.file_type().expect("its type").is_dir() {
+            found.extend(files_below(&entry.path(), &format!("{shown}{name}/")));
+        } else {
+            found.push(format!("{shown}{name}"));
+        }
+    }
+    found
+}
+
+/// Our own id of an upload.
+pub fn id_of(upload: &Upload) -> UploadId {
+    UploadId::parse_uuid_v4(&upload.id).expect("an id of ours")
 }
 
 /// Settings of a process beside `first`, on the same database and storage.

@@ -105,7 +105,10 @@ async fn a_token_opens_nothing_but_its_part() {
         let client = Client::of(&place);
         let upload = client.init("a", 5).await;
         let bearer = client.bearing(&upload.tokens[0]);
-        bearer.init_with(&json!({ "filename": "b", "total_size": 1 })).await.error(401, "unauthenticated");
+        bearer
+            .init_with(&json!({ "filename": "b", "total_size": 1 }))
+            .await
+            .error(401, "unauthenticated");
         bearer.status(&upload).await.error(401, "unauthenticated");
         bearer.complete(&upload).await.error(401, "unauthenticated");
         bearer.cancel(&upload).await.error(401, "unauthenticated");
@@ -129,10 +132,16 @@ async fn the_checks_come_in_the_published_order() {
         forged.error(401, "unauthenticated");
         // Address before the upload's state.
         let bearer = client.bearing(&upload.tokens[0]);
-        bearer.raw("PUT", &wrong_everywhere, "bytes").await.error(401, "unauthenticated");
+        bearer
+            .raw("PUT", &wrong_everywhere, "bytes")
+            .await
+            .error(401, "unauthenticated");
         // A part that is stored before its size.
         client.send(&upload, 0).await;
-        client.put(&upload, 0, vec![7; MIB as usize]).await.error(409, "part_conflict");
+        client
+            .put(&upload, 0, vec![7; MIB as usize])
+            .await
+            .error(409, "part_conflict");
         // State before size.
         client.send(&upload, 1).await;
         client.finish(&upload).await;
@@ -141,8 +150,15 @@ async fn the_checks_come_in_the_published_order() {
         // An upload that is gone before anything about its parts, but after the token.
         let gone = client.init("b", 5).await;
         client.cancel(&gone).await.expect(200);
-        client.put(&gone, 0, "too long for it").await.error(404, "not_found");
-        client.bearing("x").raw("PUT", &gone.part_path(0), "x").await.error(401, "unauthenticated");
+        client
+            .put(&gone, 0, "too long for it")
+            .await
+            .error(404, "not_found");
+        client
+            .bearing("x")
+            .raw("PUT", &gone.part_path(0), "x")
+            .await
+            .error(401, "unauthenticated");
     })
     .await;
 }
@@ -159,8 +175,14 @@ async fn tokens_die_with_the_upload_to_the_second() {
 
             place.advance(TimeDelta::minutes(1) + TimeDelta::seconds(1));
 
-            client.put(&late, 0, late.part(0)).await.error(401, "unauthenticated");
-            client.put(&kept, 0, kept.part(0)).await.error(401, "unauthenticated");
+            client
+                .put(&late, 0, late.part(0))
+                .await
+                .error(401, "unauthenticated");
+            client
+                .put(&kept, 0, kept.part(0))
+                .await
+                .error(401, "unauthenticated");
         },
     )
     .await;
@@ -179,7 +201,9 @@ async fn status_gives_new_tokens_for_what_is_pending_and_to_nobody_else() {
             anna.send(&upload, 0).await;
             // Longer than the first tokens live, but not the upload, which has been active since.
             place.advance(TimeDelta::minutes(20));
-            anna.put(&upload, 2, upload.part(2)).await.error(401, "unauthenticated");
+            anna.put(&upload, 2, upload.part(2))
+                .await
+                .error(401, "unauthenticated");
 
             for client in [&Client::of(&place), &admin] {
                 let seen = client.status(&upload).await.expect(200);
@@ -191,7 +215,10 @@ async fn status_gives_new_tokens_for_what_is_pending_and_to_nobody_else() {
             assert!(seen["parts"][0].get("token").is_none() && seen["parts"][1].get("token").is_none());
             let fresh = seen["parts"][2]["token"].as_str().expect("a token");
             let path = upload.part_path(2);
-            let sent = Client::nobody(&place).bearing(fresh).raw("PUT", &path, upload.part(2)).await;
+            let sent = Client::nobody(&place)
+                .bearing(fresh)
+                .raw("PUT", &path, upload.part(2))
+                .await;
 
             assert_eq!(sent.expect(200)["uploaded_parts"], 3);
             anna.finish(&upload).await;
@@ -205,7 +232,7 @@ async fn status_gives_new_tokens_for_what_is_pending_and_to_nobody_else() {
 #[tokio::test]
 async fn a_token_of_another_installation_is_refused() {
     on_both(async |place| {
-        let elsewhere = Place::start(super::Kind::Sqlite, super::Backend::S3, |config| {
+        let elsewhere = Place::start(super::Kind::Sqlite, super::Backend::Local, |config| {
             config.auth.secret = muleteer::config::Secret::new("the-other-secret-that-signs-tokens-there");
         });
         let elsewhere = elsewhere.expect("SQLite is never skipped");
@@ -225,11 +252,18 @@ async fn a_token_of_the_native_api_is_none_here() {
         let upload = client.init("a", 5).await;
         let json = client.with("content-type", "application/json");
         let native = json
-            .raw("POST", "/api/v1/uploads", json!({ "filename": "b", "size": 5 }).to_string())
+            .raw(
+                "POST",
+                "/api/v1/uploads",
+                json!({ "filename": "b", "size": 5 }).to_string(),
+            )
             .await;
         let token = native.json()["token"].as_str().expect("a token").to_owned();
 
-        let reply = client.bearing(&token).raw("PUT", &upload.part_path(0), upload.part(0)).await;
+        let reply = client
+            .bearing(&token)
+            .raw("PUT", &upload.part_path(0), upload.part(0))
+            .await;
 
         reply.error(401, "unauthenticated");
     })

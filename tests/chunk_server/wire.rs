@@ -21,7 +21,6 @@ pub struct Wire(TcpStream);
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
-    pub head: String,
     pub body: String,
 }
 
@@ -105,7 +104,7 @@ impl Wire {
             self.read_some(&mut bytes).await;
         }
         let body = String::from_utf8(bytes[head_ends..].to_vec()).expect("text");
-        Answer { status, head, body }
+        Answer { status, body }
     }
 
     async fn read_some(&mut self, bytes: &mut Vec<u8>) {
