@@ -116,7 +116,8 @@ async fn parts_completion_and_cancellation_at_once_have_one_outcome() {
                 200 => {
                     client.status(&upload).await.error(404, "not_found");
                     client.cancel(&upload).await.error(404, "not_found");
-                    assert!(matches!(done.status, 400 | 404), "{}", done.text());
+                    // Refused in any case; the words depend on who saw the other first.
+                    assert!(matches!(done.status, 400 | 404 | 409), "{}", done.text());
                     assert_eq!(place.finished().await, Vec::<String>::new());
                 }
                 _ => {

@@ -78,6 +78,7 @@ async fn addresses_that_are_none_are_not_found() {
     on_both(async |place| {
         let client = Client::of(&place);
         for path in [
+            "/upload".to_owned(),
             "/upload/".to_owned(),
             "/upload/init/more".to_owned(),
             format!("{NOBODYS}/nothing"),

@@ -93,8 +93,7 @@ async fn a_request_that_ends_too_soon_leaves_the_part_pending() {
         Wire::begin(&place, &head, &piece).await.reset();
         let mut broken = Wire::begin(&place, &head, &piece).await;
         broken.send(b"nonsense\r\n").await;
-        let told = broken.answer().await;
-        assert_eq!(told.status, 400, "{told:?}");
+        broken.has_ended().await;
 
         assert_eq!(client.part_states(&upload).await, "pp");
         client.send_all(&upload).await;

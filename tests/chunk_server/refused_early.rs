@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use super::client::{Client, check_error};
+use super::place::Place;
 use super::wire::{Wire, head, part_head};
 use super::{MIB, everywhere, on_both};
 
@@ -100,34 +101,50 @@ async fn who_asks_first_is_told_to_go_on() {
     .await;
 }
 
+/// A request for a part that is refused whatever its body is, with the status that it must get.
+async fn hopeless(place: &Place) -> Vec<(u16, String)> {
+    let client = Client::of(place);
+    let (upload, gone) = (client.init("a", 3 * MIB).await, client.init("b", MIB).await);
+    client.cancel(&gone).await.expect(200);
+    let expect = "Expect: 100-continue";
+    let length = format!("Content-Length: {MIB}");
+    let long = format!("Content-Length: {}", 600 * MIB);
+    let forged = ["Authorization: Bearer x", &length, expect];
+    vec![
+        (401, head("PUT", &upload.part_path(0), &forged)),
+        (404, part_head(&gone, 0, &[&length, expect])),
+        (413, part_head(&upload, 0, &[&long, expect])),
+        (400, part_head(&upload, 0, &["Content-Length: 7", expect])),
+    ]
+}
+
 #[tokio::test]
-async fn who_asks_first_in_vain_is_told_so_and_not_to_go_on() {
+async fn who_asks_first_in_vain_is_told_so_before_anything_is_sent() {
     on_both(async |place| {
-        let client = Client::of(&place);
-        let (upload, gone) = (client.init("a", 3 * MIB).await, client.init("b", MIB).await);
-        client.cancel(&gone).await.expect(200);
-        let expect = "Expect: 100-continue";
-        let length = format!("Content-Length: {MIB}");
-        let long = format!("Content-Length: {}", 600 * MIB);
-        for (status, head) in [
-            (
-                401,
-                head(
-                    "PUT",
-                    &upload.part_path(0),
-                    &["Authorization: Bearer x", &length, expect],
-                ),
-            ),
-            (404, part_head(&gone, 0, &[&length, expect])),
-            (413, part_head(&upload, 0, &[&long, expect])),
-            (400, part_head(&upload, 0, &["Content-Length: 7", expect])),
-        ] {
+        for (status, head) in hopeless(&place).await {
             let mut wire = Wire::begin(&place, &head, &[]).await;
 
-            let answer = wire.answer().await;
+            let mut answer = wire.answer().await;
+            if answer.status == 100 {
+                answer = wire.answer().await;
+            }
 
             assert_eq!(answer.status, status, "{head}{answer:?}");
             check_error(&answer.json(), status);
+        }
+    })
+    .await;
+}
+
+/// FAILS: actix answers every `Expect: 100-continue` with 100 before our code sees the request, and its `HttpServer` has
+/// no way to say otherwise. The final status follows at once, so clients lose no more than one packet of the body.
+#[tokio::test]
+async fn who_asks_first_in_vain_is_not_told_to_go_on() {
+    on_both(async |place| {
+        for (status, head) in hopeless(&place).await {
+            let mut wire = Wire::begin(&place, &head, &[]).await;
+
+            assert_eq!(wire.answer().await.status, status, "{head}");
         }
     })
     .await;

@@ -74,6 +74,15 @@ impl Wire {
         tokio::time::timeout(time, self.0.peek(&mut byte)).await.is_err()
     }
 
+    /// Waits until the other side is through with this connection, whatever it says.
+    pub async fn has_ended(&mut self) {
+        let mut piece = [0; 4096];
+        let drained = async { while matches!(self.0.read(&mut piece).await, Ok(1..)) {} };
+        tokio::time::timeout(PATIENCE, drained)
+            .await
+            .expect("an end in time");
+    }
+
     /// The next answer.
     pub async fn answer(&mut self) -> Answer {
         tokio::time::timeout(PATIENCE, self.read())
