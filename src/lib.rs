@@ -9,6 +9,7 @@
 //! | [`db`] | all SQL, SQLite and Postgres |
 //! | [`storage`] | where bytes end up |
 //! | [`uploads`] | the verbs: the only code that changes an upload |
+//! | [`hooks`] | brings events to their receivers |
 //! | [`identity`] | who is asking: keys, tokens, visitors |
 //! | [`protocol`] | one wire protocol a file: parse, call a verb, render |
 //! | [`pages`] | what a person sees |
@@ -29,6 +30,7 @@ pub mod db;
 pub mod dev_s3;
 pub mod domain;
 pub mod error;
+pub mod hooks;
 pub mod identity;
 pub mod pages;
 pub mod protocol;

@@ -73,6 +73,12 @@ const LAYERS: &[Layer] = &[
         may_use: &["domain", "db", "storage", "signing", "clock", "error", "config"],
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
+    // Brings events to their receivers; what they say was decided by the verbs.
+    Layer {
+        modules: &["hooks"],
+        may_use: &["domain", "db", "clock", "error", "config"],
+        never: &["actix", "diesel", "utoipa", "askama"],
+    },
     // Who is asking. Knows nothing of HTTP: where a credential stands in a request is the business of `web`.
     Layer {
         modules: &["identity"],

@@ -28,6 +28,9 @@ import { UploadError, throwIfAborted } from "./errors.js";
  * @typedef {object} Put
  * @property {string} url
  * @property {Blob} body
+ * @property {Record<string, string>} [headers]
+ * @property {string} peer  whom we talk to, for the error's words
+ * @property {RequestCredentials} [credentials]  with `fetch` only: the other way sends cookies to its own host only
  * @property {number} stallAfter  milliseconds without movement
  * @property {AbortSignal} signal
  * @property {(bytes: number) => void} onSent  hears how many bytes have been handed to the network
@@ -58,17 +61,17 @@ export async function call(env, { method, url, headers, body, answerWithin, sign
  * Puts one body.
  *
  * @param {Environment} env
- * @param {Put} put
+ * @param {Put} request
  * @returns {Promise<Answer>}
  * @throws {UploadError} as {@link call}
  */
-export async function put(env, { url, body, stallAfter, signal, onSent }) {
-  if (env.XMLHttpRequest) return putWithProgress(env, { url, body, stallAfter, signal, onSent });
+export async function put(env, request) {
+  if (env.XMLHttpRequest) return putWithProgress(env, request);
+  const { url, body, headers, peer, credentials, stallAfter, signal } = request;
   const within = stallAfter + body.size / SLOWEST_UNSEEN;
-  // No credentials: a cookie for the store's host is none of the signature's business.
-  return withFetch(env, "The store", within, signal, (inner) => ({
+  return withFetch(env, peer, within, signal, (inner) => ({
     url,
-    init: { method: "PUT", body, signal: inner, credentials: "omit" },
+    init: { method: "PUT", body, headers, signal: inner, credentials },
   }));
 }
 
@@ -110,7 +113,7 @@ async function withFetch(env, peer, within, signal, prepare) {
  * @param {Put} put
  * @returns {Promise<Answer>}
  */
-function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {
+function putWithProgress(env, { url, body, headers = {}, peer, stallAfter, signal, onSent }) {
   return new Promise((resolve, reject) => {
     if (signal.aborted) return reject(signal.reason);
     const Request = /** @type {new () => XMLHttpRequest} */ (env.XMLHttpRequest);
@@ -130,7 +133,7 @@ function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {
     const watch = (limit) => {
       stopWatching();
       stopWatching = env.after(limit, () => {
-        end(() => reject(stalled("The store")));
+        end(() => reject(stalled(peer)));
         xhr.abort();
       });
     };
@@ -140,9 +143,10 @@ function putWithProgress(env, { url, body, stallAfter, signal, onSent }) {
     };
     xhr.upload.onload = () => watch(stallAfter * THINKING_FACTOR);
     xhr.onload = () => end(() => resolve(answerOf(xhr)));
-    xhr.onerror = () => end(() => reject(unreachable("The store")));
+    xhr.onerror = () => end(() => reject(unreachable(peer)));
     signal.addEventListener("abort", onAbort);
     xhr.open("PUT", url);
+    for (const [name, value] of Object.entries(headers)) xhr.setRequestHeader(name, value);
     watch(stallAfter);
     xhr.send(body);
   });

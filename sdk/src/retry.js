@@ -14,6 +14,12 @@ import { UploadError, throwIfAborted } from "./errors.js";
  * @property {number} patience     how long one request may go on failing while we are online
  * @property {number} stallAfter   a request body that does not move for so long is sent again
  * @property {number} answerWithin how long our server may take to answer a call
+ * @property {number} relayAfter   not a time: after so many failures to reach the store, in a row and each with a new
+ *   signature, parts go through our server; a stall counts as two, and the first failure is never enough
+ * @property {number} firstProbe   while they do, the first part that tries the straight way again goes after this
+ *   pause; each next pause is twice as long
+ * @property {number} longestProbePause upper bound of these pauses
+ * @property {number} probeStallAfter   such a part takes the other way when it does not move for so long
  */
 
 /** @type {Policy} */
@@ -23,6 +29,10 @@ export const DEFAULT_POLICY = {
   patience: 15 * 60_000,
   stallAfter: 15_000,
   answerWithin: 60_000,
+  relayAfter: 3,
+  firstProbe: 15_000,
+  longestProbePause: 120_000,
+  probeStallAfter: 5_000,
 };
 
 /** The `onLine` flag is wrong behind some virtual networks: so often we try all the same. */

@@ -6,6 +6,8 @@
  * @typedef {import("./retry.js").Retry} Retry
  * @typedef {import("./slices.js").Slices} Slices
  *
+ * @typedef {"direct" | "relay"} Way  how parts travel: straight to the store, or through our server
+ *
  * @typedef {object} Source  the file and what is said about it
  * @property {Blob} file
  * @property {string} name
@@ -21,6 +23,7 @@
  * @property {Policy} policy
  * @property {AbortSignal} signal
  * @property {(retry: Retry) => void} onRetry
+ * @property {(way: Way) => void} [onRoute]  told with each part, whether or not it has changed
  *
  * @typedef {object} Result  the finished object
  * @property {string} id  of the upload

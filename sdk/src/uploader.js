@@ -20,6 +20,7 @@ import { deliver } from "./workers.js";
  * @typedef {import("./types.js").Policy} Policy
  * @typedef {import("./types.js").Retry} Retry
  * @typedef {import("./types.js").Environment} Environment
+ * @typedef {import("./types.js").Way} Way
  *
  * @typedef {"waiting" | "hashing" | "uploading" | "paused" | "offline" | "completing" | "complete" | "failed"
  *   | "cancelled"} State
@@ -36,6 +37,7 @@ import { deliver } from "./workers.js";
  * @property {Progress} progress  may come a hundred times a second
  * @property {number} part  this part's state changed; read it from `upload.slices`
  * @property {Session} session  the server knows the upload now (again)
+ * @property {Way} route  parts travel another way from now on
  * @property {Retry & {part?: number}} retry  something failed and will be tried again
  * @property {UploadError} error  the upload failed, or could not be given up
  *
@@ -79,6 +81,8 @@ export class Upload {
   #running = null;
   #work = Promise.resolve();
   #hasRestarted = false;
+  /** @type {Way} */
+  #route = "direct";
   /** @type {string | undefined} */
   #fingerprint;
   /** Whether the server was asked to begin, and has not answered. */
@@ -116,6 +120,11 @@ export class Upload {
   /** The parts, once the server has planned them. */
   get slices() {
     return this.#session?.slices ?? null;
+  }
+
+  /** How parts travel: straight to the store, or through our server while the store cannot be reached. */
+  get route() {
+    return this.#route;
   }
 
   /** @returns {Result | null} the finished object */
@@ -398,6 +407,9 @@ export class Upload {
       policy: this.policy,
       signal: controller.signal,
       onRetry: (retry) => this.#events.emit("retry", retry),
+      onRoute: (way) => {
+        if (way !== this.#route) this.#events.emit("route", (this.#route = way));
+      },
     };
   }
 

@@ -215,6 +215,7 @@ test("a store that has the body and never answers is left after twice the time, 
   let hangs = 2;
   const { backend, world, upload } = await scene(t, {
     env: { XMLHttpRequest: HttpXhr },
+    fallback: false,
     onPart: () => (hangs-- > 0 ? "hang" : undefined),
   });
   const film = upload(1000);

@@ -4,8 +4,17 @@ import { Memory, Pool, Upload } from "../src/index.js";
 import { until } from "./support/environment.js";
 import { bytesOf, file, scene } from "./support/scene.js";
 
+/** Holds parts until so many are under way at once, and then a little longer, so that one too many would be seen. */
+function gather(backend, count) {
+  backend.onPart = async () => {
+    await until(() => backend.mostPartsAtOnce >= count, `${count} parts at once`);
+    await new Promise((resolve) => setTimeout(resolve, 30));
+  };
+}
+
 test("a file arrives byte for byte, with no more parts at once than workers", async (t) => {
-  const { backend, upload } = await scene(t, { onPart: () => new Promise((resolve) => setTimeout(resolve, 30)) });
+  const { backend, upload } = await scene(t);
+  gather(backend, 4);
   const film = upload(12_345);
 
   const result = await film.start().finished();
@@ -32,7 +41,8 @@ for (const [size, parts] of [[0, 0], [1, 1], [999, 1], [1000, 1], [1001, 2], [30
 
 test("the number of workers is kept between 1 and 16", async (t) => {
   for (const [asked, given] of [[0, 1], [1, 1], [16, 16], [99, 16], [2.9, 2]]) {
-    const { backend, upload } = await scene(t, { onPart: () => new Promise((resolve) => setTimeout(resolve, 60)) });
+    const { backend, upload } = await scene(t);
+    gather(backend, given);
     await upload(given * 2000, { workers: asked }).start().finished();
     assert.equal(backend.mostPartsAtOnce, given);
   }

@@ -23,11 +23,12 @@ use self::store::Embedded;
 use crate::clock::Clock;
 use crate::config::{Config, Secret, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{IdMark, KeyTemplate, PartLimits, Policy};
+use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy};
 use crate::error::Error;
+use crate::hooks::{self, Deliveries};
 use crate::identity::{Identity, IdentitySettings};
 use crate::pages::PageSettings;
-use crate::uploads::{self, Swept, Uploads};
+use crate::uploads::{self, Outbox, Swept, Uploads};
 use crate::web::headers::Policies;
 
 /// The name under which the key that signs tokens and cookies is kept in the database.
@@ -43,6 +44,7 @@ pub struct Running {
     pub db: Database,
     server: Server,
     sweeper: JoinHandle<()>,
+    deliveries: Deliveries,
     embedded: Option<Embedded>,
 }
 
@@ -61,6 +63,7 @@ impl Running {
         let outcome = self.server.await;
         signals.abort();
         self.sweeper.abort();
+        self.deliveries.stop().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
         }
@@ -76,8 +79,12 @@ impl Running {
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
-    let uploads = open_uploads(&config, &db, embedded.as_ref(), &clock).await?;
-    let identity = Identity::new(db.clone(), clock, &identity_settings(&config, &db).await?);
+    let outbox = Outbox {
+        allowed_hosts: allowed_hosts(&config)?,
+        ..Outbox::default()
+    };
+    let uploads = open_uploads(&config, &db, embedded.as_ref(), &clock, outbox.clone()).await?;
+    let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
         pages: Data::new(PageSettings {
@@ -95,11 +102,22 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     };
     let listener = http::bind(&config)?;
     let address = listener.local_addr()?;
+    let deliveries = hooks::start(
+        hooks::Parts {
+            db: db.clone(),
+            clock,
+            bell: outbox.bell,
+            allowed_hosts: outbox.allowed_hosts,
+        },
+        &config.hooks,
+    )
+    .map_err(explain)?;
     Ok(Running {
         address,
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
         server: http::serve(listener, &config, shared)?,
         sweeper: spawn_sweeper(uploads, &config.uploads),
+        deliveries,
         db,
         embedded,
     })
@@ -111,6 +129,7 @@ async fn open_uploads(
     db: &Database,
     embedded: Option<&Embedded>,
     clock: &Clock,
+    outbox: Outbox,
 ) -> anyhow::Result<Uploads> {
     let store = Arc::new(store::open(config, embedded, clock).await?);
     let bucket = store::bucket(config, &store, clock);
@@ -126,6 +145,7 @@ async fn open_uploads(
         time_to_live: hours(config.uploads.ttl_hours),
         mark: IdMark::new(&secret),
         orphan_grace: hours(config.uploads.orphan_grace_hours),
+        outbox,
     }))
 }
 
@@ -136,7 +156,12 @@ async fn open_uploads(
 pub async fn sweep(config: &Config, clock: Clock) -> anyhow::Result<Option<Swept>> {
     let db = open_database(config).await?;
     let embedded = Embedded::start(config, &db).await?;
-    let uploads = open_uploads(config, &db, embedded.as_ref(), &clock).await?;
+    // What a sweep finds complete is told of by the server, which reads the same database.
+    let outbox = Outbox {
+        allowed_hosts: allowed_hosts(config)?,
+        ..Outbox::default()
+    };
+    let uploads = open_uploads(config, &db, embedded.as_ref(), &clock, outbox).await?;
     let swept = uploads.sweep(true).await.map_err(explain);
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -177,6 +202,10 @@ fn policy(config: &Config) -> Policy {
         types: config.limits.types.clone(),
         parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size),
     }
+}
+
+fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
+    AllowedHosts::new(&config.hooks.allowed_hosts).map_err(anyhow::Error::msg)
 }
 
 fn hours(hours: u64) -> TimeDelta {

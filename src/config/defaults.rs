@@ -4,7 +4,7 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    LimitsConfig, LocalStorageConfig, LogConfig, LogFormat, MuleConfig, NativeConfig, PathStyle,
+    HooksConfig, LimitsConfig, LocalStorageConfig, LogConfig, LogFormat, MuleConfig, NativeConfig, PathStyle,
     ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig, StorageConfig, UploadsConfig,
 };
 use crate::domain::MAX_PART_SIZE;
@@ -24,6 +24,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
+            hooks: HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
         }
@@ -179,6 +180,17 @@ impl Default for ChunksConfig {
             path: "/upload".into(),
             chunk_size_mb: 50,
             ttl_hours: 24,
+        }
+    }
+}
+
+impl Default for HooksConfig {
+    fn default() -> Self {
+        Self {
+            secret: Secret::default(),
+            allowed_hosts: Vec::new(),
+            timeout_s: 30,
+            retry_hours: 24,
         }
     }
 }

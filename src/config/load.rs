@@ -228,6 +228,7 @@ fn extract(figment: &Figment) -> Result<Config, LoadError> {
         limits: section(figment, "limits", &mut complaints),
         uploads: section(figment, "uploads", &mut complaints),
         protocols: section(figment, "protocols", &mut complaints),
+        hooks: section(figment, "hooks", &mut complaints),
         cors: section(figment, "cors", &mut complaints),
         log: section(figment, "log", &mut complaints),
     };

@@ -38,6 +38,8 @@ pub struct Config {
     pub uploads: UploadsConfig,
     /// The doors, each of which can be moved and closed.
     pub protocols: ProtocolsConfig,
+    /// How others are told that an upload is complete.
+    pub hooks: HooksConfig,
     /// Other sites whose pages may call us.
     pub cors: CorsConfig,
     /// What is written to standard error.
@@ -292,6 +294,20 @@ pub struct ChunksConfig {
     pub chunk_size_mb: u64,
     /// Hours without any activity after which an unfinished upload is given up.
     pub ttl_hours: u64,
+}
+
+/// How others are told that an upload is complete.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HooksConfig {
+    /// Signs each delivery: `whsec_` and base64, or any text of at least 16 bytes; empty leaves them unsigned.
+    pub secret: Secret,
+    /// Host names, IP addresses and networks that may be called although they are not public.
+    pub allowed_hosts: Vec<String>,
+    /// Seconds that one delivery may take, 1 to 300.
+    pub timeout_s: u64,
+    /// Hours for which a delivery that fails is tried again, 0 to 720; then it is parked.
+    pub retry_hours: u64,
 }
 
 /// Other sites whose pages may call us.

@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::{Anonymous, BackendName, Config};
-use crate::domain::{KeyTemplate, MAX_PART_SIZE, MediaType};
+use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing_key};
 
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
@@ -19,6 +19,7 @@ impl Config {
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
         self.check_doors(&mut complaints);
+        self.check_hooks(&mut complaints);
         complaints.0
     }
 
@@ -256,6 +257,31 @@ impl Config {
     }
 }
 
+impl Config {
+    fn check_hooks(&self, complaints: &mut Complaints) {
+        let hooks = &self.hooks;
+        if let Some(reason) = signing_key(hooks.secret.expose())
+            .err()
+            .filter(|_| !hooks.secret.is_empty())
+        {
+            complaints.unless(false, "hooks.secret", reason);
+        }
+        if let Err(reason) = AllowedHosts::new(&hooks.allowed_hosts) {
+            complaints.unless(false, "hooks.allowed_hosts", &reason);
+        }
+        complaints.unless(
+            (1..=300).contains(&hooks.timeout_s),
+            "hooks.timeout_s",
+            "must be 1 to 300 seconds",
+        );
+        complaints.unless(
+            hooks.retry_hours <= 720,
+            "hooks.retry_hours",
+            "must be 0 to 720 (a month)",
+        );
+    }
+}
+
 const ORIGIN: &str = "must be http:// or https:// with a host and no path";
 const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
 
@@ -313,6 +339,20 @@ mod tests {
                 "cors.allowed_origins"
             ]
         );
+    }
+
+    #[test]
+    fn a_secret_that_cannot_sign_is_named_without_being_told() {
+        let mut config = Config::default();
+        config.hooks.secret = crate::config::Secret::new("whsec_hunter2!");
+        config.hooks.allowed_hosts = vec!["10.0.0.0/99".into()];
+        config.hooks.timeout_s = 0;
+
+        let complaints = config.validate();
+
+        assert_eq!(complaints.len(), 3, "{complaints:?}");
+        assert!(complaints[0].starts_with("hooks.secret: "), "{complaints:?}");
+        assert!(!complaints[0].contains("hunter2"), "{complaints:?}");
     }
 
     #[test]

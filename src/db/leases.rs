@@ -49,6 +49,16 @@ impl Database {
         .await
     }
 
+    /// Who has the lease called `name`, run out or not.
+    pub async fn lease_holder(&self, name: &str) -> Result<Option<String>, Error> {
+        let name = name.to_owned();
+        self.run(move |conn| {
+            let holder = leases::table.find(name).select(leases::holder);
+            holder.first(conn).optional()
+        })
+        .await
+    }
+
     /// Pushes out the end of every lease of `holder` that has not run out at `now`; how many those are.
     pub async fn renew_leases(
         &self,

@@ -17,6 +17,7 @@ mod secrets;
 mod uploads;
 mod upsert;
 mod url;
+mod webhooks;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,6 +32,7 @@ pub use keys::ApiKeyRecord;
 pub use parts::{PartRecord, RecordedPart};
 pub use search::{UploadQuery, UploadSummary};
 pub use url::DatabaseUrl;
+pub use webhooks::{EventQuery, NewEvent, Settled};
 
 use crate::error::Error;
 

@@ -43,6 +43,25 @@ diesel::table! {
 }
 
 diesel::table! {
+    webhook_events (id) {
+        id -> Text,
+        upload_id -> Text,
+        kind -> Text,
+        url -> Text,
+        host -> Text,
+        payload -> Text,
+        state -> Text,
+        attempts -> Integer,
+        next_attempt_at -> Timestamp,
+        last_status -> Nullable<Integer>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+        updated_at -> Timestamp,
+        delivered_at -> Nullable<Timestamp>,
+    }
+}
+
+diesel::table! {
     leases (name) {
         name -> Text,
         holder -> Text,

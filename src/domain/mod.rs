@@ -5,6 +5,7 @@
 //! Everything here is a pure rule: no async, no I/O, no web or database types, so every rule can be tested
 //! beside its code in microseconds.
 
+mod address;
 mod backend;
 mod checksum;
 mod folder;
@@ -15,7 +16,9 @@ mod plan;
 mod policy;
 mod principal;
 mod upload;
+mod webhook;
 
+pub use address::AllowedHosts;
 pub use backend::Backend;
 pub use checksum::Sha256Sum;
 pub use folder::Folder;
@@ -26,3 +29,4 @@ pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};
 pub use upload::{Fingerprint, Naming, NewUpload, Owner, State, Transfer, Upload, Wishes};
+pub use webhook::{EventId, EventKind, EventState, WebhookEvent, WebhookUrl, signing_key};

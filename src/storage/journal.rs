@@ -122,10 +122,12 @@ impl Journal {
 /// One part's record, without reading those of all others: a journal can have ten thousand lines, and every part that
 /// comes asks for its own.
 pub(super) fn record_of(text: &[u8], number: PartNumber) -> Option<Record> {
-    let beginning = format!("{number} ");
-    whole_lines(text)
-        .filter(|line| line.starts_with(beginning.as_bytes()))
-        .filter_map(Record::parse)
+    let beginning = format!("\n{number} ");
+    memchr::memmem::find_iter(text, beginning.as_bytes())
+        .filter_map(|at| {
+            let line = &text[at + 1..];
+            Record::parse(&line[..memchr::memchr(b'\n', line)?])
+        })
         .last()
 }
 

@@ -14,8 +14,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
 use tokio::sync::Notify;
-use uuid::Uuid;
 
+use super::holder;
 use crate::clock::Clock;
 use crate::db::Database;
 use crate::error::Error;
@@ -72,14 +72,35 @@ impl Claims {
         Self(Arc::new(Inner {
             db,
             clock,
-            holder: Uuid::new_v4().simple().to_string(),
+            holder: holder::own_name(),
             held: Mutex::new(HashMap::new()),
         }))
     }
 
-    /// This process's name in the database.
-    pub(super) fn holder(&self) -> &str {
-        &self.0.holder
+    /// Takes a lease for this process, also from one that has died; false where another has it.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub(super) async fn lease(&self, name: &str, lasts: TimeDelta) -> Result<bool, Error> {
+        let (db, own) = (&self.0.db, &self.0.holder);
+        let now = self.0.clock.now();
+        if db.take_lease(name, own, now, now + lasts).await? {
+            return Ok(true);
+        }
+        let holder = db.lease_holder(name).await?;
+        let Some(dead) = holder.filter(|holder| holder::has_died(holder)) else {
+            return Ok(false);
+        };
+        db.release_lease(name, &dead).await?;
+        db.take_lease(name, own, now, now + lasts).await
+    }
+
+    /// Gives a lease back that [`lease`](Self::lease) took.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub(super) async fn release(&self, name: &str) -> Result<(), Error> {
+        self.0.db.release_lease(name, &self.0.holder).await
     }
 
     /// Claims `name`, once whoever has it has finished, made way, or died.
@@ -215,7 +236,7 @@ impl Drop for Claim {
         let slot = self.slot.clone();
         // The lease goes first: a newcomer in this process must not find its own predecessor there.
         let release = async move {
-            if let Err(error) = claims.0.db.release_lease(&name, &claims.0.holder).await {
+            if let Err(error) = claims.release(&name).await {
                 tracing::warn!(%error, "a lease could not be released, and will run out");
             }
             claims.held().remove(&name);

@@ -85,12 +85,14 @@ impl Uploads {
         self.verify(&upload).await?;
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
+        let event = self.completion_event(&upload, etag.as_deref(), now)?;
         let done = self
             .0
             .db
-            .change_state(&upload.id, &unfinished, State::Complete, etag.clone(), now)
+            .complete_upload(&upload.id, &unfinished, etag.clone(), event, now)
             .await?;
         if done {
+            self.ring();
             tracing::info!(upload = %upload.id, key = %upload.key, size = upload.size, "complete");
             upload.state = State::Complete;
             upload.etag = etag;

@@ -25,10 +25,11 @@ impl Uploads {
     /// `resume` allows it. The multipart upload is made with our own credentials, under a key that is ours alone.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size,
+    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or webhook,
     /// [`Error::Forbidden`], [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
+        let new = self.with_webhook_judged(caller, new)?;
         let limits = match new.transfer {
             Transfer::Direct => self.0.policy.parts,
             Transfer::Relay => self.0.relay.limits(),

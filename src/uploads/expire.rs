@@ -48,17 +48,13 @@ impl Uploads {
         if with_strays {
             swept.strays = self.sweep_strays().await?;
         }
-        self.0.db.release_lease(LEASE, self.0.claims.holder()).await?;
+        self.0.claims.release(LEASE).await?;
         Ok(Some(swept))
     }
 
     /// Whether this instance is the one that sweeps.
     async fn lead(&self) -> Result<bool, Error> {
-        let now = self.now();
-        self.0
-            .db
-            .take_lease(LEASE, self.0.claims.holder(), now, now + LEASED)
-            .await
+        self.0.claims.lease(LEASE, LEASED).await
     }
 
     async fn sweep_expired(&self) -> Result<usize, Error> {

@@ -9,11 +9,13 @@ mod claims;
 mod complete;
 mod create;
 mod expire;
+mod holder;
 mod receive;
 mod record;
 mod sign;
 mod status;
 mod strays;
+mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -31,6 +33,7 @@ pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
 pub use status::{Detail, Listing, ListingQuery};
+pub use webhooks::{Outbox, WebhookListing, WebhookQuery};
 
 use crate::clock::Clock;
 use crate::db::Database;
@@ -89,6 +92,8 @@ pub struct Parts {
     pub mark: IdMark,
     /// How long something must have been idle in a storage before it is taken for a leftover.
     pub orphan_grace: TimeDelta,
+    /// How others are told.
+    pub outbox: Outbox,
 }
 
 /// An upload with what the store holds of it.
@@ -199,10 +204,11 @@ impl Uploads {
         Ok(())
     }
 
-    /// Changes the state by condition; `true` if this call did it.
+    /// Changes the state by condition; `true` if this call did it. To become complete has a way of its own, which
+    /// writes the event.
     async fn change(&self, id: &UploadId, from: &[State], to: State) -> Result<bool, Error> {
         debug_assert!(
-            from.iter().all(|state| state.may_become(to)),
+            to != State::Complete && from.iter().all(|state| state.may_become(to)),
             "{from:?} may not become {to}"
         );
         self.0.db.change_state(id, from, to, None, self.now()).await

@@ -5,6 +5,8 @@
 /** No two messages within this time; what comes meanwhile is spoken together. */
 const BREATH = 1500;
 const STEP = 10;
+/** Files that begin one after another say the same of the way; it is spoken again only after this time. */
+const ROUTE_REMINDER = 120_000;
 
 export class Announcer {
   /** @type {string[]} */
@@ -12,6 +14,7 @@ export class Announcer {
   #isBreathing = false;
   /** @type {WeakMap<object, number>} the last tenth spoken of each upload */
   #spoken = new WeakMap();
+  #route = { spoken: "direct", at: -Infinity };
 
   /** @param {HTMLElement} region  a live region */
   constructor(region) {
@@ -34,6 +37,19 @@ export class Announcer {
     if (tenth <= (this.#spoken.get(upload) ?? 0) || tenth >= 100) return;
     this.#spoken.set(upload, tenth);
     this.say(`${name}: ${tenth} percent.`);
+  }
+
+  /**
+   * The way is the same for all files, so a change is spoken once, whichever file hears of it first.
+   * @param {"direct" | "relay"} route
+   */
+  route(route) {
+    const now = performance.now();
+    if (route === this.#route.spoken && now - this.#route.at < ROUTE_REMINDER) return;
+    this.#route = { spoken: route, at: now };
+    this.say(route === "relay"
+      ? "The store cannot be reached from here. Files go through the server."
+      : "The store can be reached again. Files go straight to it.");
   }
 
   #speak() {

@@ -69,6 +69,7 @@ export class UploadRow {
     upload.on("state", (state) => this.#onState(state));
     upload.on("progress", () => this.requestDraw());
     upload.on("part", () => this.requestDraw());
+    upload.on("route", (route) => this.#onRoute(route));
     upload.on("retry", ({ error, pause }) => this.#onRetry(error, pause));
     upload.on("error", (error) => showText(this.#part(".error"), error.message));
     this.draw();
@@ -101,6 +102,7 @@ export class UploadRow {
     const isComplete = upload.state === "complete";
     element.dataset.state = upload.state;
     element.dataset.sentBytes = String(acknowledged);
+    element.dataset.route = upload.route;
     if (upload.id) element.dataset.id = upload.id;
 
     const percent = isComplete ? 100 : format.percent(acknowledged, size);
@@ -129,6 +131,7 @@ export class UploadRow {
     setText(this.#part(".status"), isQueued ? "Waits for its turn" : WORDS[state]);
     setText(this.#part(".percent"), state !== "complete" && hasBegun && file.size > 0 ? `${percent} %` : "");
     setText(this.#part(".speed"), speed ? format.speed(speed) : "");
+    this.#part(".detour").hidden = !isMoving || this.upload.route === "direct";
     setText(this.#part(".left"), seconds !== null ? format.timeLeft(seconds) : "");
   }
 
@@ -164,6 +167,14 @@ export class UploadRow {
     if (spoken) this.page.announcer.say(`${upload.name}: ${spoken}.`);
     this.draw();
     this.page.onChange();
+  }
+
+  /** @param {"direct" | "relay"} route */
+  #onRoute(route) {
+    // What was said about the way that failed is of no more use.
+    if (route === "relay") showText(this.#part(".note"), "");
+    this.page.announcer.route(route);
+    this.draw();
   }
 
   /**

@@ -14,6 +14,7 @@ mod plans;
 mod recorder;
 mod searches;
 mod uploads;
+mod webhooks;
 
 use std::future::Future;
 

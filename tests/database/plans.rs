@@ -14,8 +14,8 @@ use diesel::connection::{
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{PgConnection, SqliteConnection};
-use muleteer::db::{Database, UploadQuery};
-use muleteer::domain::{State, UploadId};
+use muleteer::db::{Database, EventQuery, NewEvent, Settled, UploadQuery};
+use muleteer::domain::{EventId, EventKind, EventState, State, UploadId};
 
 use super::{asking, kept, noon, open, owner, part, postgres_url, record, sqlite_in, upload_at};
 
@@ -65,7 +65,7 @@ fn statements(mark: &str) -> Vec<String> {
     let of_this = heard.iter_mut().flatten().filter(|(url, _)| url.contains(mark));
     let said = of_this.flat_map(|(_, said)| std::mem::take(said));
     said.filter(|sql| sql.starts_with("SELECT") || sql.starts_with("UPDATE"))
-        .filter(|sql| sql.contains("uploads") || sql.contains("parts"))
+        .filter(|sql| sql.contains("uploads") || sql.contains("parts") || sql.contains("webhook_events"))
         .collect()
 }
 
@@ -101,6 +101,42 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("sqlite_autoindex_uploads_1");
     db.recorded_parts(id).await.unwrap();
     done("USING PRIMARY KEY");
+    let event = NewEvent {
+        id: EventId::generate(noon()),
+        kind: EventKind::UploadComplete,
+        url: "https://a.example/".into(),
+        host: "a.example".into(),
+        payload: "{}".into(),
+    };
+    let event_id = event.id.clone();
+    db.complete_upload(id, &[State::Open], None, Some(event), noon())
+        .await
+        .unwrap();
+    done("sqlite_autoindex_uploads_1");
+    for busy in [Vec::new(), vec!["b.example".to_owned()]] {
+        let _ = db.due_events(noon(), busy, 10).await.unwrap();
+        done("webhook_events_due");
+    }
+    let event = db.find_event(&event_id).await.unwrap().unwrap();
+    db.claim_event(&event, noon()).await.unwrap();
+    db.settle_event(&event_id, noon(), Settled::Delivered { status: 200 }, noon())
+        .await
+        .unwrap();
+    db.replay_event(&event_id, noon()).await.unwrap();
+    done("sqlite_autoindex_webhook_events_1");
+    for (index, state) in [
+        ("sqlite_autoindex_webhook_events_1", None),
+        ("webhook_events_state (", Some(EventState::Parked)),
+    ] {
+        let before = Some(event_id.clone());
+        let query = EventQuery {
+            state,
+            before,
+            limit: 10,
+        };
+        db.list_events(query).await.unwrap();
+        done(index);
+    }
     for (index, query) in searches() {
         for before in [None, Some(UploadId::generate(noon()))] {
             db.list_uploads(UploadQuery {
@@ -213,8 +249,8 @@ async fn postgres_reads_no_table_from_end_to_end() {
                 plans.push('\n');
             }
         }
-        // The others have several good ways, and Postgres weighs them; these two have one.
-        if ["uploads_resume", "uploads_expiry"].contains(&index) {
+        // The others have several good ways, and Postgres weighs them; these have one.
+        if ["uploads_resume", "uploads_expiry", "webhook_events_due"].contains(&index) {
             assert!(plans.contains(index), "{index} is not used:\n{plans}");
         }
     }
@@ -247,7 +283,11 @@ fn fill(conn: &mut PgConnection) {
              now() - n * interval '1 second', now(), now() + n * interval '1 second'
          FROM generate_series(1, {FILLED}) AS n;
          INSERT INTO parts SELECT id, number, 10, NULL, now() FROM uploads, generate_series(1, 2) AS number;
-         ANALYZE uploads; ANALYZE parts;"
+         INSERT INTO webhook_events SELECT 'msg_' || id, id, 'upload.complete', 'https://a.example/', 'a.example', '{{}}',
+             CASE WHEN state = 'open' THEN 'pending' ELSE 'delivered' END, 1, created_at, NULL, NULL,
+             created_at, created_at, NULL
+         FROM uploads;
+         ANALYZE uploads; ANALYZE parts; ANALYZE webhook_events;"
     ))
     .unwrap();
 }

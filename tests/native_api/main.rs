@@ -16,6 +16,7 @@ mod s3_client;
 mod api;
 mod process;
 mod scripted_store;
+mod webhook_receiver;
 
 mod access;
 mod cli;
@@ -32,6 +33,8 @@ mod resuming;
 mod signing;
 mod stumbling;
 mod visitors;
+mod webhook_failures;
+mod webhooks;
 
 use muleteer::config::{Config, Secret};
 use s3_client::{S3Client, Signer};
@@ -82,6 +85,7 @@ fn beside(first: &TestServer) -> TestServer {
         config.s3.secret_access_key = Secret::new(STORE_SECRET);
         config.s3.min_part_size = 8;
         config.uploads.part_size = PART;
+        config.hooks.clone_from(&first.config.hooks);
     });
     started.expect("SQLite is never skipped, and the address is the first server's")
 }

@@ -8,7 +8,13 @@ use super::api::{Api, id};
 use super::{PART, on_both, on_both_with};
 
 /// The handlers, whose attributes say what they answer to.
-const HANDLERS: &str = include_str!("../../src/protocol/native/mod.rs");
+const HANDLERS: [&str; 2] = [
+    include_str!("../../src/protocol/native/mod.rs"),
+    include_str!("../../src/protocol/native/webhooks.rs"),
+];
+
+/// An address that may be called and where nobody is.
+const NOWHERE: &str = "http://nowhere.invalid/";
 
 async fn document(api: &Api) -> Value {
     api.outside().get("/api/openapi.json").await.expect(200)
@@ -29,7 +35,11 @@ fn documented(document: &Value) -> BTreeSet<(String, String)> {
 async fn every_route_is_documented_and_nothing_else() {
     on_both(async |server| {
         let mut routes = BTreeSet::new();
-        for line in HANDLERS.lines().filter_map(|line| line.strip_prefix("#[")) {
+        for line in HANDLERS
+            .into_iter()
+            .flat_map(str::lines)
+            .filter_map(|line| line.strip_prefix("#["))
+        {
             let Some((method, rest)) = line.split_once("(\"") else {
                 continue;
             };
@@ -52,8 +62,16 @@ async fn every_documented_request_is_answered_as_documented() {
         let document = document(&api).await;
         assert_eq!(document["servers"][0]["url"], "/api/v1");
         for (method, path) in documented(&document) {
-            let upload = api.upload(&format!("{method} {path}"), PART).await;
-            let address = path.replace("{id}", id(&upload)).replace("{number}", "1");
+            let upload = api
+                .upload_telling(&format!("{method} {path}"), PART, NOWHERE)
+                .await;
+            let event = api.events().await.remove(0);
+            let subject = if path.starts_with("/webhooks") {
+                &event
+            } else {
+                &upload
+            };
+            let address = path.replace("{id}", id(subject)).replace("{number}", "1");
             let described = &document["paths"][&path][method.to_lowercase()];
             let wants_body = described.get("requestBody").is_some();
 
@@ -100,14 +118,17 @@ async fn answers_have_the_members_that_the_document_promises() {
     on_both(async |server| {
         let api = Api::of(&server);
         let document = document(&api).await;
-        let upload = api.upload("a", PART).await;
+        let upload = api.upload_telling("a", PART, NOWHERE).await;
         let page = api.get("/uploads").await.expect(200);
+        let webhooks = api.get("/webhooks").await.expect(200);
         let session = api.get("/session").await.expect(200);
         for (schema, answer) in [
             ("UploadView", &upload),
             ("UploadPage", &page),
             ("UploadLine", &page["uploads"][0]),
             ("SessionView", &session),
+            ("WebhookPage", &webhooks),
+            ("WebhookView", &webhooks["webhooks"][0]),
         ] {
             let described = &document["components"]["schemas"][schema]["properties"];
             let promised: BTreeSet<&String> = described

@@ -110,7 +110,12 @@ pub fn body(bytes: &Bytes) -> Body {
     Body::new(pieces(bytes), Expectation::exactly(bytes.len() as u64, None))
 }
 
-/// A body that says it has `length` bytes, brings these and fails.
+/// A body whose every byte counts.
+pub fn open_body(bytes: &Bytes) -> Body {
+    Body::new(pieces(bytes), Expectation::at_most(bytes.len() as u64))
+}
+
+/// A body that brings these bytes and fails.
 pub fn cut_body(bytes: &Bytes, expected: Expectation) -> Body {
     Body::new(pieces(bytes).chain(stream::iter([Err(BodyError::Cut)])), expected)
 }

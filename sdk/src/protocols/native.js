@@ -1,14 +1,16 @@
 /**
- * Muleteer's own protocol: our server plans the parts and signs them, the parts go straight to the store. One of
- * several ways to upload, each behind the same four verbs (create, send, status, finish, and discard for giving
- * up), so that `uploader.js` knows none of them.
+ * Muleteer's own protocol: our server plans the parts and signs them, the parts go straight to the store, or through
+ * our server while the store cannot be reached. One of several ways to upload, each behind the same four verbs
+ * (create, send, status, finish, and discard for giving up), so that `uploader.js` knows none of them.
  */
 
 import { UploadError } from "../errors.js";
-import { isPassing, put, retryAfterOf } from "../http.js";
-import { Slices, assertReadable } from "../slices.js";
+import { Slices } from "../slices.js";
 import { NativeApi } from "./native/api.js";
+import { callAs, timedCallAs } from "./native/calls.js";
+import { sendPart } from "./native/parts.js";
 import { Records } from "./native/records.js";
+import { Route } from "./native/route.js";
 import { Signatures } from "./native/signatures.js";
 
 /**
@@ -24,32 +26,34 @@ import { Signatures } from "./native/signatures.js";
  * @property {Records} records
  * @property {Set<number>} refused  parts whose address was refused and signed anew once
  * @property {Map<number, number>} stalls  how often in a row a part stood still
+ * @property {boolean} canRelay  whether parts may go through our server; once found impossible, never again
  *
  * @typedef {Session & {private: Private}} NativeSession
  */
 
 /** Joining ten thousand parts may take the store minutes. */
 const FINISH_WITHIN = 5 * 60_000;
-/** A part that stands still again and again is on a slow line rather than a dead one: its limit grows. */
-const MOST_STALL_DOUBLINGS = 3;
 /** States that no part can be added to any more, in words for a person. @type {Map<string, string>} */
 const ENDINGS = new Map([
   ["aborted", "This upload was given up elsewhere."],
   ["expired", "This upload lay idle for too long and has expired."],
   ["failed", "The server could not put this upload together."],
 ]);
-/** Codes of the store's 4xx answers that are about the connection, not about the request. */
-const PASSING_STORE_CODES = new Set(["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"]);
 
 /**
- * @param {import("./native/api.js").ApiOptions | {api: NativeApi}} [options]
+ * Uploads that share a protocol share what it learns about the way to the store.
+ * @param {(import("./native/api.js").ApiOptions | {api: NativeApi}) & {fallback?: boolean}} [options]  `fallback`:
+ *   whether parts go through our server while the store cannot be reached; true when absent
  * @returns {Protocol}
  */
 export function native(options = {}) {
   const api = "api" in options ? options.api : new NativeApi(options);
+  const route = new Route(api.env);
+  const canRelay = options.fallback ?? true;
   return {
-    create: (source, run) => create(api, source, run),
-    send: (session, number, body, run) => send(api, /** @type {NativeSession} */ (session), number, body, run),
+    create: (source, run) => create(api, canRelay, source, run),
+    send: (session, number, body, run) =>
+      sendPart({ api, route, session: /** @type {NativeSession} */ (session), number, body, run }),
     status: (session, run) => status(api, /** @type {NativeSession} */ (session), run),
     finish: (session, run) => finish(api, /** @type {NativeSession} */ (session), run),
     discard: (session, run) => discard(api, /** @type {NativeSession} */ (session), run),
@@ -59,11 +63,12 @@ export function native(options = {}) {
 /**
  * Begins an upload, or finds the one that this file began earlier.
  * @param {NativeApi} api
+ * @param {boolean} canRelay
  * @param {Source} source
  * @param {Run} run
  * @returns {Promise<Session>}
  */
-async function create(api, source, run) {
+async function create(api, canRelay, source, run) {
   const found = await api.call("POST", "/uploads", {
     filename: source.name,
     size: source.file.size,
@@ -88,69 +93,13 @@ async function create(api, source, run) {
       records: new Records((parts, r) => callAs(api, session, "POST", "/parts", { parts }, r)),
       refused: new Set(),
       stalls: new Map(),
+      canRelay,
     },
   };
   adopt(session, found);
   // Where CORS hides `Date`, the server's time has to be asked for: addresses expire by it.
   if (!api.seesDate) await api.session(run);
   return session;
-}
-
-/**
- * Puts one part into the store: one try.
- * @param {NativeApi} api
- * @param {NativeSession} session
- * @param {number} number
- * @param {Blob} body
- * @param {Run & {onSent: (bytes: number) => void}} run
- */
-async function send(api, session, number, body, run) {
-  const { signatures, records, refused, stalls } = session.private;
-  const url = await signatures.take(number, run);
-  const doublings = Math.min(stalls.get(number) ?? 0, MOST_STALL_DOUBLINGS);
-  const stallAfter = run.policy.stallAfter * 2 ** doublings;
-  const answer = await put(api.env, { url, body, stallAfter, signal: run.signal, onSent: run.onSent })
-    .catch(async (error) => {
-      if (run.signal.aborted) throw error;
-      await assertReadable(body);
-      signatures.doubt(number);
-      if (error instanceof UploadError && error.code === "stalled") stalls.set(number, doublings + 1);
-      throw error;
-    });
-  if (answer.status >= 200 && answer.status <= 299) {
-    signatures.spend(number);
-    refused.delete(number);
-    stalls.delete(number);
-    records.add({ number, size: body.size, etag: answer.header("ETag") ?? undefined }, run);
-    return;
-  }
-  throw refusal(session, number, answer);
-}
-
-/**
- * What the store's answer to a part means.
- * @param {NativeSession} session
- * @param {number} number
- * @param {import("../http.js").Answer} answer
- * @returns {UploadError}
- */
-function refusal({ private: { signatures, refused } }, number, answer) {
-  const code = /<Code>([^<]*)<\/Code>/.exec(answer.text)?.[1] ?? "";
-  const words = /<Message>([^<]*)<\/Message>/.exec(answer.text)?.[1] ?? "";
-  const told = [code, words].filter(Boolean).join(": ") || `status ${answer.status}`;
-  const { status } = answer;
-  if (isPassing(status) || PASSING_STORE_CODES.has(code)) {
-    const message = `The store cannot take part ${number} at the moment (${told}).`;
-    return new UploadError("store-error", message, { status, isRetryable: true, retryAfter: retryAfterOf(answer) });
-  }
-  if (status === 404) {
-    return new UploadError("vanished", `The store no longer knows this upload (${told}).`, { status });
-  }
-  signatures.refuse(number);
-  const isFirst = !refused.has(number);
-  refused.add(number);
-  const message = `The store refuses part ${number} (${told}).`;
-  return new UploadError("refused", message, { status, isRetryable: isFirst, atOnce: isFirst });
 }
 
 /**
@@ -195,43 +144,6 @@ async function finish(api, session, run) {
  */
 async function discard(api, session, run) {
   await callAs(api, session, "DELETE", "", undefined, run);
-}
-
-/**
- * A call about this upload, in the name of its own token. A token that has expired is replaced once, in the
- * name of whoever began the upload.
- *
- * @param {NativeApi} api
- * @param {NativeSession} session
- * @param {string} method
- * @param {string} path
- * @param {unknown} body
- * @param {import("./native/signatures.js").Run} run
- */
-async function callAs(api, session, method, path, body, run) {
-  return (await timedCallAs(api, session, method, path, body, run)).body;
-}
-
-/**
- * As {@link callAs}, with the moment of the call.
- * @param {NativeApi} api
- * @param {NativeSession} session
- * @param {string} method
- * @param {string} path
- * @param {unknown} body
- * @param {import("./native/signatures.js").Run} run
- */
-async function timedCallAs(api, session, method, path, body, run) {
-  const base = `/uploads/${encodeURIComponent(session.id)}`;
-  const { token } = session.private;
-  try {
-    return await api.callTimed(method, base + path, body, { ...run, token });
-  } catch (error) {
-    if (!token || !(error instanceof UploadError) || error.status !== 401) throw error;
-    const found = await api.call("GET", base, undefined, run);
-    session.private.token = found.token;
-    return api.callTimed(method, base + path, body, { ...run, token: found.token });
-  }
 }
 
 /**

@@ -21,6 +21,10 @@ export class Backend {
   uploads = new Map();
   /** Numbers of the parts that the store said 200 to, in order; a number twice is a part sent twice. */
   acknowledged = [];
+  /** The same of the parts that came through our API. */
+  relayed = [];
+  /** Whether our API takes parts; an older server does not know the address. */
+  takesParts = true;
   partsAtOnce = 0;
   mostPartsAtOnce = 0;
   partSize = 1000;
@@ -70,7 +74,8 @@ export class Backend {
 
   async #serveApi(request, response, url, raw) {
     const route = `${request.method} ${url.pathname.replace("/api/v1", "")}`;
-    const body = raw.length > 0 ? JSON.parse(raw.toString()) : undefined;
+    const isContent = route.endsWith("/content");
+    const body = isContent ? raw : raw.length > 0 ? JSON.parse(raw.toString()) : undefined;
     this.log.push(route);
     const fate = await this.onApi({ route, body, headers: request.headers });
     if (fate === "reset") return request.socket.destroy();
@@ -122,7 +127,7 @@ export class Backend {
     if (route === "GET /session") return { status: 200, body: this.session };
     if (route === "POST /uploads") return this.#create(body);
     if (route === "GET /uploads") return { status: 200, body: this.#list(url.searchParams.get("state")) };
-    const [, , id, verb] = route.split(" ")[1].split("/");
+    const [, , id, verb, number, content] = route.split(" ")[1].split("/");
     const upload = this.uploads.get(id);
     if (!upload) return problem(404, "not-found", "No such upload.");
     if (method === "DELETE") {
@@ -131,6 +136,7 @@ export class Backend {
     }
     if (upload.isGone) return problem(410, "vanished", "The store no longer has this upload.");
     if (method === "GET") return { status: 200, body: describe(upload) };
+    if (content) return this.#take(upload, Number(number), body);
     if (verb === "signatures") return this.#sign(upload, body);
     if (verb === "parts") {
       for (const part of body.parts) upload.records.push(part.number);
@@ -177,6 +183,20 @@ export class Backend {
         signatures: numbers.map((number) => [number, `s${number}`]),
       },
     };
+  }
+
+  /** A part that came through us, into the same upload and recorded at once. */
+  #take(upload, number, bytes) {
+    if (!this.takesParts) return problem(405, "method-not-allowed", "No such verb here.");
+    if (upload.state !== "open") return problem(409, "wrong-state", "This upload is not open.");
+    const expected = Math.min(upload.partSize, upload.size - (number - 1) * upload.partSize);
+    if (bytes.length !== expected) return problem(400, "bad-request", `Part ${number} has ${expected} bytes.`);
+    const etag = `"${createHash("md5").update(bytes).digest("hex")}"`;
+    upload.parts.set(number, { bytes, etag });
+    upload.records.push(number);
+    this.relayed.push(number);
+    const sha256 = createHash("sha256").update(bytes).digest("hex");
+    return { status: 200, body: { number, size: bytes.length, etag, sha256 } };
   }
 
   #complete(upload) {

@@ -4,7 +4,7 @@ import { Upload, native, NativeApi } from "../../src/index.js";
 import { Backend, SERVER_EPOCH } from "./backend.js";
 import { World } from "./environment.js";
 
-export async function scene(t, { env: overrides, ...settings } = {}) {
+export async function scene(t, { env: overrides, fallback, ...settings } = {}) {
   const world = new World();
   const backend = Object.assign(new Backend(), settings);
   backend.now = () => SERVER_EPOCH + world.time;
@@ -12,7 +12,7 @@ export async function scene(t, { env: overrides, ...settings } = {}) {
   t.after(() => backend.close());
   const env = world.environment(overrides);
   const api = new NativeApi({ url: backend.api, env });
-  const protocol = native({ api });
+  const protocol = native({ api, fallback });
   const upload = (size, options = {}) => new Upload(file(size, options.fileName), { protocol, env, ...options });
   return { world, backend, env, api, protocol, upload };
 }

@@ -12,15 +12,21 @@ export class HttpXhr {
   status = 0;
   responseText = "";
   #headers = {};
+  #asked = {};
 
   open(method, url) {
     this.method = method;
     this.url = url;
   }
 
+  setRequestHeader(name, value) {
+    this.#asked[name] = value;
+  }
+
   async send(body) {
     const bytes = Buffer.from(await body.arrayBuffer());
-    this.outgoing = request(this.url, { method: this.method, headers: { "Content-Length": bytes.length } });
+    const headers = { ...this.#asked, "Content-Length": bytes.length };
+    this.outgoing = request(this.url, { method: this.method, headers });
     this.outgoing.on("error", () => this.isAborted || this.onerror?.());
     this.outgoing.on("response", async (response) => {
       const chunks = [];

@@ -6,6 +6,7 @@
 mod openapi;
 mod requests;
 mod views;
+mod webhooks;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, scope};
@@ -55,7 +56,9 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(record_many)
         .service(complete)
         .service(show)
-        .service(abort);
+        .service(abort)
+        .service(webhooks::list_webhooks)
+        .service(webhooks::replay_webhook);
     // Each method is a route of its own; what none of them takes is refused by address.
     let doors = openapi::methods()
         .into_iter()

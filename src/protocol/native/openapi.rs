@@ -23,11 +23,14 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         super::receive,
         super::record_many,
         super::complete,
-        super::abort
+        super::abort,
+        super::webhooks::list_webhooks,
+        super::webhooks::replay_webhook
     ),
     tags(
         (name = "uploads", description = "One file on its way to one object"),
-        (name = "session", description = "Who is asking")
+        (name = "session", description = "Who is asking"),
+        (name = "webhooks", description = "Telling others that an upload is complete")
     )
 )]
 struct Api;

@@ -43,6 +43,10 @@ pub struct CreateUpload {
     /// Bytes of a part; larger ones are used where the file would need more than 10,000.
     #[serde(default)]
     part_size: Option<u64>,
+    /// Where to report that it is complete: `http` or `https`, at most 2,000 characters, a public address unless the
+    /// operator lists it. Needs an API key. An upload that goes on keeps the address that it began with.
+    #[serde(default)]
+    webhook_url: Option<String>,
     /// Whether an unfinished upload of the same file may go on.
     #[serde(default = "yes")]
     pub resume: bool,
@@ -91,7 +95,10 @@ impl CreateUpload {
                 metadata: self.metadata,
                 part_size: self.part_size,
                 transfer: Transfer::Direct,
-                wishes: Wishes::default(),
+                wishes: Wishes {
+                    webhook_url: self.webhook_url,
+                    ..Wishes::default()
+                },
                 protocol,
             }),
             _ => Err(Error::Invalid(bad)),

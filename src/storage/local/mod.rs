@@ -15,7 +15,6 @@ mod writing;
 use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::time::SystemTime;
 
 use async_trait::async_trait;
 use cap_std::fs::Dir;
@@ -261,7 +260,7 @@ fn last_change(folder: &Dir) -> Option<DateTime<Utc>> {
     [".", DATA, JOURNAL]
         .into_iter()
         .filter_map(|name| folder.metadata(name).ok()?.modified().ok())
-        .map(|time| SystemTime::from(time.into_std()))
+        .map(cap_std::time::SystemTime::into_std)
         .max()
         .map(DateTime::from)
 }

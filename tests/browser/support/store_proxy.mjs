@@ -47,6 +47,13 @@ export class StoreProxy {
     proxy.server = createServer((incoming, outgoing) => {
       proxy.handle(incoming, outgoing).catch(() => outgoing.destroy());
     });
+    /** Connections that were refused since {@link cut}. */
+    proxy.refusals = 0;
+    proxy.server.on("connection", (socket) => {
+      if (!proxy.isCut) return;
+      proxy.refusals += 1;
+      socket.resetAndDestroy();
+    });
     proxy.server.requestTimeout = 0;
     proxy.server.keepAliveTimeout = 60_000;
     await new Promise((resolve) => proxy.server.listen(0, "127.0.0.1", resolve));
@@ -58,6 +65,17 @@ export class StoreProxy {
     this.agent.destroy();
     this.server.closeAllConnections();
     await new Promise((resolve) => this.server.close(resolve));
+  }
+
+  /** Breaks all connections of browsers and takes no new ones, until {@link mend}: what a strict firewall does. */
+  cut() {
+    this.isCut = true;
+    this.server.closeAllConnections();
+  }
+
+  /** The store can be reached again. */
+  mend() {
+    this.isCut = false;
   }
 
   /** Part requests after which the browser had its acknowledgement. */

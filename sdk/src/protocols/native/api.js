@@ -5,7 +5,7 @@
 
 import { surroundings } from "../../environment.js";
 import { UploadError } from "../../errors.js";
-import { call, isPassing, retryAfterOf } from "../../http.js";
+import { call, isPassing, put, retryAfterOf } from "../../http.js";
 import { DEFAULT_POLICY, persist } from "../../retry.js";
 
 /**
@@ -21,7 +21,7 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  * @property {Environment} [env]
  *
  * @typedef {object} Run  what one call may take
- * @property {Policy} [policy]
+ * @property {Partial<Policy>} [policy]
  * @property {AbortSignal} [signal]
  * @property {(retry: Retry) => void} [onRetry]
  *
@@ -137,7 +137,7 @@ export class NativeApi {
    *   `serverTime` in milliseconds since 1970, NaN where it cannot be known
    */
   async callTimed(method, path, body, run = {}) {
-    const policy = run.policy ?? DEFAULT_POLICY;
+    const policy = { ...DEFAULT_POLICY, ...run.policy };
     const signal = run.signal ?? new AbortController().signal;
     return persist(() => this.#once(method, path, body, policy, signal, run.token), {
       env: this.env,
@@ -145,6 +145,23 @@ export class NativeApi {
       signal,
       onRetry: run.onRetry,
     });
+  }
+
+  /**
+   * Puts raw bytes: one try, and progress while they leave.
+   *
+   * @param {string} path  below the API's address
+   * @param {Blob} body
+   * @param {{token?: string, stallAfter: number, signal: AbortSignal, onSent: (bytes: number) => void}} run
+   * @returns {Promise<any>} the answer's JSON
+   * @throws {UploadError} as {@link call}
+   */
+  async putBytes(path, body, { token, stallAfter, signal, onSent }) {
+    const headers = { ...this.#headers(token, false), "Content-Type": "application/octet-stream" };
+    const url = this.url + path;
+    const answer = await put(this.env, { url, body, headers, peer: "The upload server", stallAfter, signal, onSent });
+    if (answer.status < 200 || answer.status > 299) throw problemOf(answer);
+    return parse(answer);
   }
 
   /**

@@ -15,6 +15,7 @@ import { DONE } from "../../slices.js";
  * @property {string} head
  * @property {string} middle
  * @property {string} tail
+ * @property {number} askedAt    steady clock
  * @property {number} staleAt    steady clock: from here on a replacement is fetched in the background
  * @property {number} unusableAt steady clock: from here on a worker rather waits for the replacement
  *
@@ -54,10 +55,10 @@ export class Signatures {
   }
 
   /**
-   * The address to put this part to.
+   * The address to put this part to, and when it was asked for, on the steady clock.
    * @param {number} number
    * @param {Run} run
-   * @returns {Promise<string>}
+   * @returns {Promise<{url: string, askedAt: number}>}
    */
   async take(number, run) {
     if (this.#doubtful.has(number)) await this.#tryToReplace(number, run);
@@ -67,7 +68,7 @@ export class Signatures {
     }
     this.#lookAhead(run);
     const { signature, batch } = /** @type {{signature: string, batch: Batch}} */ (this.#held.get(number));
-    return `${batch.head}${number}${batch.middle}${signature}${batch.tail}`;
+    return { url: `${batch.head}${number}${batch.middle}${signature}${batch.tail}`, askedAt: batch.askedAt };
   }
 
   /**
@@ -151,6 +152,7 @@ export class Signatures {
       head: answer.head,
       middle: answer.middle,
       tail: answer.tail,
+      askedAt,
       staleAt: askedAt + life / 2,
       unusableAt: askedAt + life - Math.min(LONGEST_MARGIN, life / 4),
     };

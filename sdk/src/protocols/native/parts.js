@@ -1,0 +1,220 @@
+/**
+ * How one part gets into the store: straight, to the address that our server signed, or through our server where the
+ * store cannot be reached. Which of the two, `route.js` decides.
+ */
+
+import { UploadError, throwIfAborted } from "../../errors.js";
+import { isPassing, put, retryAfterOf } from "../../http.js";
+import { assertReadable } from "../../slices.js";
+import { pathOf, withToken } from "./calls.js";
+
+/**
+ * @typedef {import("../../types.js").Run & {onSent: (bytes: number) => void}} Run
+ * @typedef {import("../native.js").NativeSession} NativeSession
+ * @typedef {import("./api.js").NativeApi} NativeApi
+ * @typedef {import("./route.js").Route} Route
+ *
+ * @typedef {object} Delivery  one part and everything that its sending takes
+ * @property {NativeApi} api
+ * @property {Route} route
+ * @property {NativeSession} session
+ * @property {number} number
+ * @property {Blob} body
+ * @property {Run} run
+ */
+
+/** A part that stands still again and again is on a slow line rather than a dead one: its limit grows. */
+const MOST_STALL_DOUBLINGS = 3;
+/** Codes of the store's 4xx answers that are about the connection, not about the request. */
+const PASSING_STORE_CODES = new Set(["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"]);
+/** These refusals of a part are about the visitor or the upload: no other way would lead around them. */
+const FINAL_FOR_UPLOAD = new Set([401, 409, 410]);
+
+/**
+ * Sends one part: one try. What fails straight while others go through our server goes through it at once.
+ * @param {Delivery} delivery
+ */
+export async function sendPart(delivery) {
+  const { route, run, session } = delivery;
+  const way = session.private.canRelay ? route.choose() : "direct";
+  if (way === "relay") return relay(delivery);
+  if (way === "direct") run.onRoute?.("direct");
+  const trouble = way === "probe" ? await probe(delivery) : await sendStraight(delivery, stallLimit(delivery));
+  if (!trouble) {
+    run.onRoute?.("direct");
+    return;
+  }
+  const isCutOff = session.private.canRelay && route.isRelaying && trouble.status === undefined;
+  if (way !== "probe" && !isCutOff) {
+    if (trouble.code === "stalled") noteStall(delivery);
+    throw trouble;
+  }
+  run.onSent(0);
+  await relay(delivery, trouble);
+}
+
+/**
+ * Tries whether the store can be reached again. It says so sooner than usual when nothing moves: the part has another
+ * way.
+ * @param {Delivery} delivery
+ * @returns {Promise<UploadError | null>} as {@link sendStraight}
+ */
+async function probe(delivery) {
+  const { policy } = delivery.run;
+  /** @type {"taken" | "failed" | "interrupted"} */
+  let outcome = "interrupted";
+  try {
+    const trouble = await sendStraight(delivery, Math.min(policy.stallAfter, policy.probeStallAfter));
+    outcome = trouble ? "failed" : "taken";
+    return trouble;
+  } finally {
+    delivery.route.endProbe(outcome, policy);
+  }
+}
+
+/**
+ * Puts the part to its signed address.
+ * @param {Delivery} delivery
+ * @param {number} stallAfter  milliseconds
+ * @returns {Promise<UploadError | null>} what the store, or the way to it, had against the part; thrown is everything
+ *   else
+ */
+async function sendStraight(delivery, stallAfter) {
+  const { api, route, session, number, body, run } = delivery;
+  const { signatures, records } = session.private;
+  const { url, askedAt } = await signatures.take(number, run);
+  const watch = route.watch(run.policy);
+  /** @type {import("../../http.js").Answer} */
+  let answer;
+  try {
+    answer = await put(api.env, {
+      url,
+      body,
+      peer: "The store",
+      // A cookie for the store's host is none of the signature's business.
+      credentials: "omit",
+      stallAfter,
+      signal: run.signal,
+      onSent: (bytes) => {
+        watch(bytes);
+        run.onSent(bytes);
+      },
+    });
+  } catch (error) {
+    const failure = await explain(error, delivery);
+    signatures.doubt(number);
+    route.failed({ askedAt, isStall: failure.code === "stalled" }, run.policy);
+    return failure;
+  }
+  const isTaken = answer.status >= 200 && answer.status <= 299;
+  route.answered(isTaken);
+  if (!isTaken) return refusal(session, number, answer);
+  stored(delivery);
+  records.add({ number, size: body.size, etag: answer.header("ETag") ?? undefined }, run);
+  return null;
+}
+
+/**
+ * Gives the part to our server, which puts it into the same upload at the store and records it.
+ * @param {Delivery} delivery
+ * @param {UploadError} [trouble]  why it does not go straight, where this try has found out
+ */
+async function relay(delivery, trouble) {
+  const { api, route, session, number, body, run } = delivery;
+  run.onRoute?.("relay");
+  const path = `${pathOf(session)}/parts/${number}/content`;
+  const stallAfter = stallLimit(delivery);
+  try {
+    await withToken(api, session, run, (token) => api.putBytes(path, body, { ...run, token, stallAfter }));
+  } catch (error) {
+    if (!(error instanceof UploadError) || error.status === undefined) {
+      const failure = await explain(error, delivery);
+      if (failure.code === "stalled") noteStall(delivery);
+      route.relayFailed(run.policy);
+      throw failure;
+    }
+    if (!isNoWay(error)) throw error;
+    // An older server, or something before it that lets no such body through: it will not change during an upload.
+    session.private.canRelay = false;
+    throw trouble ?? straightAgain(error);
+  }
+  stored(delivery);
+}
+
+/**
+ * Whether an answer means that parts cannot go through our server at all, though nothing is wrong with the upload.
+ * @param {UploadError} error
+ */
+function isNoWay({ code, status = 0 }) {
+  return code === "bad-answer" || status === 501
+    || (status >= 400 && status < 500 && !isPassing(status) && !FINAL_FOR_UPLOAD.has(status));
+}
+
+/** @param {UploadError} cause */
+function straightAgain(cause) {
+  const message = "The upload server does not pass parts on to the store.";
+  return new UploadError("no-relay", message, { isRetryable: true, atOnce: true, cause });
+}
+
+/**
+ * What a request without an answer means: an interruption, a file that is gone (both thrown), or a failure to be
+ * tried again.
+ * @param {unknown} error
+ * @param {Delivery} delivery
+ * @returns {Promise<UploadError>}
+ */
+async function explain(error, { body, run }) {
+  throwIfAborted(run.signal);
+  if (!(error instanceof UploadError)) throw error;
+  await assertReadable(body);
+  return error;
+}
+
+/**
+ * How long this part may stand still, in milliseconds.
+ * @param {Delivery} delivery
+ */
+function stallLimit({ session, number, run }) {
+  return run.policy.stallAfter * 2 ** Math.min(session.private.stalls.get(number) ?? 0, MOST_STALL_DOUBLINGS);
+}
+
+/** @param {Delivery} delivery */
+function noteStall({ session: { private: { stalls } }, number }) {
+  stalls.set(number, (stalls.get(number) ?? 0) + 1);
+}
+
+/**
+ * The part has arrived: its past troubles do not matter any more.
+ * @param {Delivery} delivery
+ */
+function stored({ session: { private: { signatures, refused, stalls } }, number }) {
+  signatures.spend(number);
+  refused.delete(number);
+  stalls.delete(number);
+}
+
+/**
+ * What the store's answer to a part means.
+ * @param {NativeSession} session
+ * @param {number} number
+ * @param {import("../../http.js").Answer} answer
+ * @returns {UploadError}
+ */
+function refusal({ private: { signatures, refused } }, number, answer) {
+  const code = /<Code>([^<]*)<\/Code>/.exec(answer.text)?.[1] ?? "";
+  const words = /<Message>([^<]*)<\/Message>/.exec(answer.text)?.[1] ?? "";
+  const told = [code, words].filter(Boolean).join(": ") || `status ${answer.status}`;
+  const { status } = answer;
+  if (isPassing(status) || PASSING_STORE_CODES.has(code)) {
+    const message = `The store cannot take part ${number} at the moment (${told}).`;
+    return new UploadError("store-error", message, { status, isRetryable: true, retryAfter: retryAfterOf(answer) });
+  }
+  if (status === 404) {
+    return new UploadError("vanished", `The store no longer knows this upload (${told}).`, { status });
+  }
+  signatures.refuse(number);
+  const isFirst = !refused.has(number);
+  refused.add(number);
+  const message = `The store refuses part ${number} (${told}).`;
+  return new UploadError("refused", message, { status, isRetryable: isFirst, atOnce: isFirst });
+}
