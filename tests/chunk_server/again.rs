@@ -121,3 +121,40 @@ async fn of_two_bodies_at_once_exactly_one_is_stored() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn of_two_bodies_at_two_servers_exactly_one_is_stored() {
+    everywhere(async |place| {
+        let twin = place.twin();
+        let clients = [Client::of(&place), Client::of(&twin)];
+        const SIZE: u64 = 200_000;
+        let (one, mut two) = (content(SIZE), content(SIZE));
+        two.iter_mut().for_each(|byte| *byte = !*byte);
+        for round in 0..3 {
+            let upload = clients[0].init("a", SIZE).await;
+            let bodies = [&one, &two];
+
+            let sent = (0..4).map(|n| clients[n / 2].put(&upload, 0, bodies[n % 2].clone()));
+            let replies = join_all(sent).await;
+
+            let status = clients[1].status(&upload).await.expect(200);
+            let stored = status["parts"][0]["checksum_sha256"]
+                .as_str()
+                .expect("a digest")
+                .to_owned();
+            let winner = usize::from(stored != sha256(&one));
+            for (n, reply) in replies.iter().enumerate() {
+                let expected = if n % 2 == winner { 200 } else { 409 };
+                assert_eq!(reply.status, expected, "round {round}: {}", reply.text());
+            }
+            let (first, second) = tokio::join!(clients[0].finish(&upload), clients[1].finish(&upload));
+            assert_eq!(first, second);
+            assert!(
+                place.object(&first).await.as_ref() == Some(bodies[winner]),
+                "round {round}"
+            );
+        }
+        assert!(place.is_clean().await);
+    })
+    .await;
+}

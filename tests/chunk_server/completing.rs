@@ -168,6 +168,27 @@ async fn a_completion_that_takes_long_is_joined_or_left_as_the_client_prefers() 
     );
 }
 
+/// The one wait in these tests that cannot be shorter: clients give up after 30 seconds, so we answer before.
+#[tokio::test]
+async fn a_completion_that_takes_very_long_is_answered_before_clients_give_up() {
+    let gate = Gate::closed().await;
+    let place = Place::start(Kind::Sqlite, super::Backend::S3, |config| gate.configure(config));
+    let place = place.expect("SQLite is never skipped");
+    let client = Client::of(&place);
+    let upload = client.init("a", 5).await;
+    client.send_all(&upload).await;
+    let began = Instant::now();
+
+    let late = client.complete(&upload).await;
+
+    late.error(503, "finalizing");
+    assert!(late.header("retry-after").parse::<u32>().is_ok());
+    assert!(began.elapsed() < Duration::from_secs(29), "{:?}", began.elapsed());
+    gate.open();
+    let path = client.finish(&upload).await;
+    assert!(gate.behind().object(&path).await == Some(upload.whole()));
+}
+
 #[tokio::test]
 async fn a_right_digest_of_the_whole_file_completes_it() {
     everywhere(async |place| {

@@ -68,6 +68,13 @@ impl Place {
         Some(Self { server, backend })
     }
 
+    /// A second server on the same database and storage.
+    pub fn twin(&self) -> TestServer {
+        let config = beside(&self.server);
+        let started = TestServer::start(Kind::Sqlite, |own| *own = config);
+        started.expect("SQLite is never skipped, and the address is the first server's")
+    }
+
     /// Kills the server and starts it again.
     pub fn restart(self) -> Self {
         Self {
