@@ -183,7 +183,8 @@ impl Upload {
     pub fn part_of_grid(&self, part: usize, each: u64) -> Vec<u8> {
         let from = (part as u64 * each).min(self.size);
         let to = (from + each).min(self.size);
-        self.whole()[from as usize..to as usize].to_vec()
+        let place = |at: u64| usize::try_from(at).expect("a small file");
+        self.whole()[place(from)..place(to)].to_vec()
     }
 
     /// The whole file.

@@ -86,7 +86,7 @@ async fn by_default_a_file_is_cut_into_fifty_mebibytes() {
     on_both_with(
         |config| {
             config.protocols.chunks.chunk_size_mb =
-                muleteer::config::Config::default().protocols.chunks.chunk_size_mb
+                muleteer::config::Config::default().protocols.chunks.chunk_size_mb;
         },
         async |place| {
             let client = Client::of(&place);

@@ -79,7 +79,7 @@ async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
 async fn on(database: Kind, backend: Backend, adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
     eprintln!("on {database:?} and {backend:?}");
     match Place::start(database, backend, adjust) {
-        Some(place) => test(place).await,
+        Some(place) => Box::pin(test(place)).await,
         None => eprintln!("without {database:?} or {backend:?}, which the environment skips"),
     }
 }

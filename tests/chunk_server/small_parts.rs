@@ -1,17 +1,20 @@
 //! Parts that are smaller than the store takes: they survive kills in any order, and the object is exact.
 
 use futures_util::future::join_all;
+use muleteer::config::Config;
 
 use super::client::Client;
 use super::{MIB, everywhere_with};
 
+/// Parts of our own stay at 1 MiB; the store takes none below 5 MiB.
+fn as_a_real_store(config: &mut Config) {
+    config.dev_s3.min_part_size = 5 * MIB;
+    config.uploads.part_size = 5 * MIB;
+}
+
 #[tokio::test]
 async fn twelve_small_parts_with_kills_between_make_one_exact_object() {
-    let real = |config: &mut muleteer::config::Config| {
-        config.dev_s3.min_part_size = 5 * MIB;
-        config.uploads.part_size = 5 * MIB;
-    };
-    everywhere_with(real, async |place| {
+    everywhere_with(as_a_real_store, async |place| {
         let upload = Client::of(&place).init("small parts.bin", 11 * MIB + 4321).await;
         assert_eq!(upload.tokens.len(), 12);
         let mut place = place;
@@ -19,7 +22,9 @@ async fn twelve_small_parts_with_kills_between_make_one_exact_object() {
         for round in [vec![7, 2, 11], vec![0, 4, 9, 3], vec![1, 10], vec![8, 6, 5]] {
             let client = Client::of(&place);
             join_all(round.iter().map(|part| client.send(&upload, *part))).await;
-            round.iter().for_each(|part| expected[*part] = b'u');
+            for part in &round {
+                expected[*part] = b'u';
+            }
 
             place = place.restart();
 
@@ -48,11 +53,7 @@ async fn twelve_small_parts_with_kills_between_make_one_exact_object() {
 
 #[tokio::test]
 async fn small_parts_that_are_given_up_or_run_out_leave_nothing() {
-    let real = |config: &mut muleteer::config::Config| {
-        config.dev_s3.min_part_size = 5 * MIB;
-        config.uploads.part_size = 5 * MIB;
-    };
-    everywhere_with(real, async |place| {
+    everywhere_with(as_a_real_store, async |place| {
         let client = Client::of(&place);
         let (given_up, late) = (client.init("a", 7 * MIB).await, client.init("b", 7 * MIB).await);
         for part in 0..6 {
@@ -71,11 +72,7 @@ async fn small_parts_that_are_given_up_or_run_out_leave_nothing() {
 
 #[tokio::test]
 async fn missing_small_parts_are_named_also_where_their_group_is_sent() {
-    let real = |config: &mut muleteer::config::Config| {
-        config.dev_s3.min_part_size = 5 * MIB;
-        config.uploads.part_size = 5 * MIB;
-    };
-    everywhere_with(real, async |place| {
+    everywhere_with(as_a_real_store, async |place| {
         let client = Client::of(&place);
         let upload = client.init("a", 6 * MIB + 1).await;
         for part in [4, 3, 2, 1, 0, 6] {

@@ -73,7 +73,7 @@ fn check_shape(status: &Value) {
 }
 
 #[tokio::test]
-async fn status_tells_everything_while_the_parts_come_and_afterwards() {
+async fn status_tells_everything_while_the_parts_come() {
     everywhere(async |place| {
         let client = Client::of(&place);
         let upload = client.init("videos/2024/x y.mp4", 2 * MIB + 5).await;
@@ -114,7 +114,15 @@ async fn status_tells_everything_while_the_parts_come_and_afterwards() {
             .parse()
             .unwrap();
         assert!((at - sent_at).abs() < TimeDelta::seconds(10), "{at}");
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn status_tells_of_a_whole_upload_whether_it_is_complete() {
+    everywhere(async |place| {
+        let client = Client::of(&place);
+        let upload = client.init("videos/2024/x y.mp4", 2 * MIB + 5).await;
         client.send_all(&upload).await;
         let whole = client.status(&upload).await.expect(200);
         assert_eq!(

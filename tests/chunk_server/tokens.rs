@@ -139,7 +139,7 @@ async fn the_checks_come_in_the_published_order() {
         // A part that is stored before its size.
         client.send(&upload, 0).await;
         client
-            .put(&upload, 0, vec![7; MIB as usize])
+            .put(&upload, 0, vec![7; 1 << 20])
             .await
             .error(409, "part_conflict");
         // State before size.
