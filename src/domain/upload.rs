@@ -159,7 +159,9 @@ impl State {
             Self::Open => next != Self::Open,
             // Back to open: completion found parts missing, or another part had to be sent again.
             Self::Completing => next != Self::Completing,
-            Self::Complete | Self::Aborted | Self::Expired | Self::Failed => false,
+            // Nothing is left of it but the record, which its owner may be done with.
+            Self::Failed => next == Self::Aborted,
+            Self::Complete | Self::Aborted | Self::Expired => false,
         }
     }
 }
@@ -322,8 +324,16 @@ mod tests {
     #[test]
     fn an_ended_upload_never_lives_again() {
         for ended in [State::Complete, State::Aborted, State::Expired, State::Failed] {
-            assert!(State::ALL.into_iter().all(|next| !ended.may_become(next)));
+            let lives = |next: &State| next.is_unfinished() || *next == State::Complete;
+            assert!(
+                State::ALL
+                    .into_iter()
+                    .filter(lives)
+                    .all(|next| !ended.may_become(next))
+            );
         }
+        assert!(State::Failed.may_become(State::Aborted));
+        assert!(!State::Complete.may_become(State::Aborted));
         assert!(State::Completing.may_become(State::Open));
     }
 

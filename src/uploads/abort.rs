@@ -18,7 +18,8 @@ impl Uploads {
                     verb: "aborted",
                 });
             }
-            State::Aborted | State::Expired | State::Failed => return Ok(()),
+            State::Aborted | State::Expired => return Ok(()),
+            State::Failed => return self.change(id, &[State::Failed], State::Aborted).await.map(drop),
             State::Open | State::Completing => {}
         }
         let this = self.clone();
@@ -43,10 +44,12 @@ impl Uploads {
                 return Ok(State::Complete);
             }
         }
-        if self
-            .change(&upload.id, &[State::Open, State::Completing], end)
-            .await?
-        {
+        // A part that is under way finds its place gone, and may have called the upload a failure before us.
+        let from: &[State] = match end {
+            State::Aborted => &[State::Open, State::Completing, State::Failed],
+            _ => &[State::Open, State::Completing],
+        };
+        if self.change(&upload.id, from, end).await? {
             tracing::info!(upload = %upload.id, key = %upload.key, "{end}");
             return Ok(end);
         }

@@ -1,0 +1,268 @@
+//! A server with its storage, into which a test can look.
+//!
+//! Separate from the client: what lies in a storage is known from the storage itself, never from the server's word.
+
+use std::ops::Deref;
+use std::path::Path;
+
+use chrono::TimeDelta;
+use muleteer::app;
+use muleteer::clock::Clock;
+use muleteer::config::{BackendName, Config, Secret};
+use muleteer::db::Database;
+use muleteer::domain::{Owner, UploadId};
+use muleteer::identity::{Scopes, create_key};
+use muleteer::uploads::Swept;
+
+use super::client::{Client, Upload};
+use super::s3_client::{S3Client, Signer};
+use super::server::{Kind, TestServer};
+
+/// The store's own secret, so that a test can look into it.
+pub const STORE_SECRET: &str = "the-store-of-the-tests";
+
+/// Signs the tokens of these tests.
+pub const JWT_SECRET: &str = "the-secret-that-signs-tokens-in-tests";
+
+/// Where the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The embedded S3.
+    S3,
+    /// A folder of the test's own.
+    Local,
+}
+
+/// A running server and its storage.
+pub struct Place {
+    server: TestServer,
+    backend: Backend,
+}
+
+impl Deref for Place {
+    type Target = TestServer;
+
+    fn deref(&self) -> &TestServer {
+        &self.server
+    }
+}
+
+impl Place {
+    /// Starts a server with parts of 1 MiB; `None` only where something is skipped on purpose.
+    pub fn start(database: Kind, backend: Backend, adjust: impl FnOnce(&mut Config)) -> Option<Self> {
+        let server = TestServer::start(database, |config| {
+            config.dev_s3.min_part_size = 8;
+            config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
+            config.auth.secret = Secret::new(JWT_SECRET);
+            config.protocols.chunks.chunk_size_mb = 1;
+            config.uploads.part_size = 16;
+            match backend {
+                Backend::S3 => {}
+                Backend::Local => {
+                    config.storage.backend = BackendName::Local;
+                    config.storage.local.path = format!("{}/uploads", config.data_dir);
+                }
+            }
+            adjust(config);
+        })?;
+        Some(Self { server, backend })
+    }
+
+    /// A second server on the same database and storage.
+    pub fn twin(&self) -> TestServer {
+        let config = beside(&self.server);
+        let started = TestServer::start(Kind::Sqlite, |own| *own = config);
+        started.expect("SQLite is never skipped, and the address is the first server's")
+    }
+
+    /// Kills the server and starts it again.
+    pub fn restart(self) -> Self {
+        Self {
+            server: self.server.restart(),
+            ..self
+        }
+    }
+
+    /// The backend's name in the protocol.
+    pub fn backend_name(&self) -> &'static str {
+        match self.backend {
+            Backend::S3 => "s3",
+            Backend::Local => "local",
+        }
+    }
+
+    /// What `final_path` begins with before the folder.
+    pub fn root(&self) -> String {
+        match self.backend {
+            Backend::S3 => "s3://uploads/".to_owned(),
+            Backend::Local => format!("{}/", self.config.storage.local.path),
+        }
+    }
+
+    /// The finished object behind a `final_path`.
+    pub async fn object(&self, final_path: &str) -> Option<Vec<u8>> {
+        let key = final_path.strip_prefix(&self.root());
+        let key = key.unwrap_or_else(|| panic!("{final_path} is not below {}", self.root()));
+        match self.backend {
+            Backend::S3 => {
+                let answer = store_of(&self.server).get(key).await;
+                (answer.status == 200).then_some(answer.body)
+            }
+            Backend::Local => std::fs::read(self.local_root().join(key)).ok(),
+        }
+    }
+
+    /// The keys of everything that looks finished, of whatever upload.
+    pub async fn finished(&self) -> Vec<String> {
+        let mut keys = self.everything().await;
+        keys.retain(|key| !key.starts_with(".muleteer/"));
+        keys
+    }
+
+    /// What lies in the storage and is not finished: open multipart uploads, waiting pieces, temporary files.
+    pub async fn unfinished(&self) -> Vec<String> {
+        let mut found = self.everything().await;
+        found.retain(|key| key.starts_with(".muleteer/"));
+        match self.backend {
+            Backend::S3 => {
+                let answer = store_of(&self.server)
+                    .ask("GET", "")
+                    .query("uploads", "")
+                    .send()
+                    .await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                found.extend(answer.tags("Key"));
+            }
+            Backend::Local => {}
+        }
+        found
+    }
+
+    fn local_root(&self) -> &Path {
+        Path::new(&self.config.storage.local.path)
+    }
+
+    async fn everything(&self) -> Vec<String> {
+        match self.backend {
+            Backend::S3 => {
+                let list = store_of(&self.server).ask("GET", "").query("list-type", "2");
+                let answer = list.send().await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                let keys = answer.tags("Key").into_iter();
+                keys.map(|key| key.replace("&apos;", "'").replace("&#39;", "'"))
+                    .collect()
+            }
+            Backend::Local => files_below(self.local_root(), ""),
+        }
+    }
+
+    /// Sweeps once, leftovers as well, as another process that shares database and storage; `None` where somebody else
+    /// is at it.
+    pub async fn sweep_beside(&self) -> Option<Swept> {
+        app::sweep(&beside(&self.server), self.server.clock.clone())
+            .await
+            .expect("a sweep")
+    }
+
+    /// Sweeps until it was this sweep's turn.
+    pub async fn sweep(&self) -> Swept {
+        for _ in 0..1000 {
+            if let Some(swept) = self.sweep_beside().await {
+                return swept;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("somebody else sweeps for ever");
+    }
+
+    /// The server's database, beside the server.
+    pub async fn database(&self) -> Database {
+        Database::open(&self.config.database_url(), 1)
+            .await
+            .expect("the database")
+    }
+
+    /// The holder of a new key.
+    pub async fn key(&self, owner: &str, scopes: &str) -> Client {
+        let db = self.database().await;
+        let (owner, scopes) = (
+            Owner::named(owner).expect("a name"),
+            Scopes::parse(scopes).expect("scopes"),
+        );
+        let key = create_key(&db, &owner, scopes, Clock::system().now())
+            .await
+            .expect("a key");
+        db.close().await.expect("closed");
+        Client::nobody(self).with("x-api-key", &key)
+    }
+
+    /// Has the time of an upload run out, whose storage goes by the machine's clock and would not bear another.
+    pub async fn run_out(&self, upload: &Upload) {
+        let db = self.database().await;
+        let (id, now) = (id_of(upload), self.clock.now());
+        let ended = now - TimeDelta::seconds(1);
+        assert!(
+            db.touch(&id, ended - TimeDelta::hours(1), ended)
+                .await
+                .expect("the database")
+        );
+        db.close().await.expect("closed");
+    }
+
+    /// Waits until nothing unfinished is left, for what is dropped beside the answer.
+    pub async fn is_clean(&self) -> bool {
+        for _ in 0..200 {
+            if self.unfinished().await.is_empty() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        false
+    }
+}
+
+/// The paths of all files below a folder.
+fn files_below(folder: &Path, shown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name in UTF-8");
+        if entry.file_type().expect("its type").is_dir() {
+            found.extend(files_below(&entry.path(), &format!("{shown}{name}/")));
+        } else {
+            found.push(format!("{shown}{name}"));
+        }
+    }
+    found
+}
+
+/// Our own id of an upload.
+pub fn id_of(upload: &Upload) -> UploadId {
+    UploadId::parse_uuid_v4(&upload.id).expect("an id of ours")
+}
+
+/// Settings of a process beside `first`, on the same database and storage.
+pub fn beside(first: &TestServer) -> Config {
+    let mut config = first.config.clone();
+    config.database.url = Secret::new(first.config.database_url());
+    config.s3.bucket.clone_from(&first.config.dev_s3.bucket);
+    config.s3.endpoint.clone_from(&first.store);
+    config
+        .s3
+        .access_key_id
+        .clone_from(&first.config.dev_s3.access_key_id);
+    config.s3.secret_access_key = Secret::new(STORE_SECRET);
+    config.s3.min_part_size = first.config.dev_s3.min_part_size;
+    config
+}
+
+/// The server's embedded store, as somebody sees it who has its keys.
+pub fn store_of(server: &TestServer) -> S3Client {
+    let signer = Signer {
+        access_key_id: server.config.dev_s3.access_key_id.clone(),
+        secret: STORE_SECRET.to_owned(),
+        token: None,
+        region: server.config.s3.region.clone(),
+    };
+    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
+}
