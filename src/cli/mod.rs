@@ -118,7 +118,10 @@ fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::Pars
     // library calls every refused request an error.
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?
         .add_directive("aws_sigv4=info".parse()?)
-        .add_directive("s3s=off".parse()?);
+        .add_directive("s3s=off".parse()?)
+        // Closing a connection to a share is an error to its library.
+        .add_directive("smb=off".parse()?)
+        .add_directive("smb_transport=off".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
