@@ -11,7 +11,7 @@ use futures_util::stream::BoxStream;
 
 use super::Uploads;
 use crate::db::{PartRecord, RecordedPart};
-use crate::domain::{PartNumber, PartPlan, Principal, Sha256Sum, Transfer, Upload, UploadId};
+use crate::domain::{PartNumber, PartPlan, Principal, Sha256Sum, State, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};
 
@@ -101,6 +101,18 @@ impl Uploads {
             _ => self.store_part(&upload, number, body).await?,
         };
         drop(claim);
+        // Where the upload was given up meanwhile, nothing is left of the part, whatever the storage has said.
+        let state = self.reload(&id).await?.state;
+        if matches!(state, State::Aborted | State::Expired | State::Failed) {
+            // It may have been stored behind the back of whoever dropped the rest.
+            if let Err(error) = self.storage(&upload)?.abort(&upload).await {
+                tracing::warn!(upload = %id, %error, "a late part stays for now");
+            }
+            return Err(Error::WrongState {
+                state,
+                verb: "added to",
+            });
+        }
         let recorded = self.0.db.count_parts(&id).await?;
         Ok(Received {
             upload,

@@ -14,6 +14,11 @@ mod server;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
 
+#[cfg(feature = "smb")]
+#[path = "../support/samba.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod samba;
+
 mod client;
 mod gate;
 mod place;
@@ -46,10 +51,12 @@ use server::Kind;
 const MIB: u64 = 1 << 20;
 
 /// What a test runs on: every storage, and either database with at least one of them.
-const CELLS: [(Kind, Backend); 3] = [
+const CELLS: &[(Kind, Backend)] = &[
     (Kind::Sqlite, Backend::S3),
     (Kind::Postgres, Backend::S3),
     (Kind::Sqlite, Backend::Local),
+    #[cfg(feature = "smb")]
+    (Kind::Postgres, Backend::Smb),
 ];
 
 /// Runs one test on every storage, with parts of 1 MiB.
@@ -60,7 +67,7 @@ async fn everywhere(test: impl AsyncFn(Place)) {
 /// The same with other settings.
 async fn everywhere_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
     for (database, backend) in CELLS {
-        on(database, backend, &adjust, &test).await;
+        on(*database, *backend, &adjust, &test).await;
     }
 }
 
@@ -74,6 +81,19 @@ async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
     for database in [Kind::Sqlite, Kind::Postgres] {
         on(database, Backend::Local, &adjust, &test).await;
     }
+}
+
+/// A folder of the share of one Samba that all these tests use, and where it lies on this machine: a test looks at the
+/// files themselves, so the server is our own. `None` where SMB is skipped on purpose.
+#[cfg(feature = "smb")]
+fn samba_share() -> Option<(muleteer::storage::SmbSettings, std::path::PathBuf)> {
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+    static SAMBA: OnceLock<Option<samba::Samba>> = OnceLock::new();
+    static COUNTER: AtomicU32 = AtomicU32::new(0);
+    let samba = SAMBA.get_or_init(|| samba::Samba::start("")).as_ref()?;
+    let path = format!("chunks {}", COUNTER.fetch_add(1, Ordering::Relaxed));
+    Some((samba.settings(&path), samba.share().join(&path)))
 }
 
 async fn on(database: Kind, backend: Backend, adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {

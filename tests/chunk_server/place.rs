@@ -3,7 +3,7 @@
 //! Separate from the client: what lies in a storage is known from the storage itself, never from the server's word.
 
 use std::ops::Deref;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use chrono::TimeDelta;
 use muleteer::app;
@@ -13,6 +13,8 @@ use muleteer::db::Database;
 use muleteer::domain::{Owner, UploadId};
 use muleteer::identity::{Scopes, create_key};
 use muleteer::uploads::Swept;
+#[cfg(feature = "smb")]
+use secrecy::ExposeSecret as _;
 
 use super::client::{Client, Upload};
 use super::s3_client::{S3Client, Signer};
@@ -31,12 +33,17 @@ pub enum Backend {
     S3,
     /// A folder of the test's own.
     Local,
+    /// A folder of a share of a real Samba.
+    #[cfg(feature = "smb")]
+    Smb,
 }
 
 /// A running server and its storage.
 pub struct Place {
     server: TestServer,
     backend: Backend,
+    /// The folder of a storage that is one, as this machine sees it.
+    folder: PathBuf,
 }
 
 impl Deref for Place {
@@ -50,6 +57,12 @@ impl Deref for Place {
 impl Place {
     /// Starts a server with parts of 1 MiB; `None` only where something is skipped on purpose.
     pub fn start(database: Kind, backend: Backend, adjust: impl FnOnce(&mut Config)) -> Option<Self> {
+        let mut folder = PathBuf::new();
+        #[cfg(feature = "smb")]
+        let share = match backend {
+            Backend::Smb => Some(super::samba_share()?),
+            _ => None,
+        };
         let server = TestServer::start(database, |config| {
             config.dev_s3.min_part_size = 8;
             config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
@@ -61,11 +74,28 @@ impl Place {
                 Backend::Local => {
                     config.storage.backend = BackendName::Local;
                     config.storage.local.path = format!("{}/uploads", config.data_dir);
+                    folder = PathBuf::from(&config.storage.local.path);
+                }
+                #[cfg(feature = "smb")]
+                Backend::Smb => {
+                    let (settings, its_folder) = share.expect("it was taken above");
+                    config.storage.backend = BackendName::Smb;
+                    config.storage.smb.host = settings.host;
+                    config.storage.smb.port = settings.port;
+                    config.storage.smb.user = settings.user;
+                    config.storage.smb.password = Secret::new(settings.password.expose_secret());
+                    config.storage.smb.share = settings.share;
+                    config.storage.smb.path = settings.path;
+                    folder = its_folder;
                 }
             }
             adjust(config);
         })?;
-        Some(Self { server, backend })
+        Some(Self {
+            server,
+            backend,
+            folder,
+        })
     }
 
     /// A second server on the same database and storage.
@@ -88,6 +118,8 @@ impl Place {
         match self.backend {
             Backend::S3 => "s3",
             Backend::Local => "local",
+            #[cfg(feature = "smb")]
+            Backend::Smb => "smb",
         }
     }
 
@@ -96,6 +128,11 @@ impl Place {
         match self.backend {
             Backend::S3 => "s3://uploads/".to_owned(),
             Backend::Local => format!("{}/", self.config.storage.local.path),
+            #[cfg(feature = "smb")]
+            Backend::Smb => {
+                let smb = &self.config.storage.smb;
+                format!("smb://{}:{}/{}/{}/", smb.host, smb.port, smb.share, smb.path)
+            }
         }
     }
 
@@ -108,7 +145,7 @@ impl Place {
                 let answer = store_of(&self.server).get(key).await;
                 (answer.status == 200).then_some(answer.body)
             }
-            Backend::Local => std::fs::read(self.local_root().join(key)).ok(),
+            _ => std::fs::read(self.folder.join(key)).ok(),
         }
     }
 
@@ -123,23 +160,13 @@ impl Place {
     pub async fn unfinished(&self) -> Vec<String> {
         let mut found = self.everything().await;
         found.retain(|key| key.starts_with(".muleteer/"));
-        match self.backend {
-            Backend::S3 => {
-                let answer = store_of(&self.server)
-                    .ask("GET", "")
-                    .query("uploads", "")
-                    .send()
-                    .await;
-                assert_eq!(answer.status, 200, "{answer:?}");
-                found.extend(answer.tags("Key"));
-            }
-            Backend::Local => {}
+        if self.backend == Backend::S3 {
+            let list = store_of(&self.server).ask("GET", "").query("uploads", "");
+            let answer = list.send().await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            found.extend(answer.tags("Key"));
         }
         found
-    }
-
-    fn local_root(&self) -> &Path {
-        Path::new(&self.config.storage.local.path)
     }
 
     async fn everything(&self) -> Vec<String> {
@@ -152,7 +179,7 @@ impl Place {
                 keys.map(|key| key.replace("&apos;", "'").replace("&#39;", "'"))
                     .collect()
             }
-            Backend::Local => files_below(self.local_root(), ""),
+            _ => files_below(&self.folder, ""),
         }
     }
 

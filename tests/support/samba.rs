@@ -44,6 +44,12 @@ impl Samba {
         settings_of(&self.url, path)
     }
 
+    /// Where the share's files lie.
+    #[must_use]
+    pub fn share(&self) -> PathBuf {
+        self.folder.join("share")
+    }
+
     /// Kills it, as if its machine had lost its power.
     pub fn stop(&self) {
         run("stop", &self.folder, 0, "");

@@ -228,7 +228,18 @@ fn finish(tree: &Tree, upload: &Upload) -> Result<(), Error> {
 
 /// Drops all that is unfinished of an upload; that there is nothing is fine.
 fn drop_folder(tree: &Tree, id: &UploadId) -> Result<(), Error> {
-    removed(tree.work()?.remove_dir_all(id.as_str())).map(drop)
+    let work = tree.work()?;
+    let mut outcome = work.remove_dir_all(id.as_str());
+    for _ in 0..20 {
+        // A part that is under way has put a file into it meanwhile; without the data it makes no other.
+        match &outcome {
+            Err(error) if error.kind() == std::io::ErrorKind::DirectoryNotEmpty => {
+                outcome = work.remove_dir_all(id.as_str());
+            }
+            _ => break,
+        }
+    }
+    removed(outcome).map(drop)
 }
 
 fn strays(tree: &Tree) -> Result<Vec<Stray>, Error> {

@@ -86,10 +86,22 @@ impl SmbStore {
             Ok(()) => return Ok(()),
             Err(fault) => fault,
         };
-        if fault.is(status::NAME_COLLISION) || !fault.is_broken() {
+        let collides = fault.is(status::NAME_COLLISION);
+        if !collides && !fault.is_broken() {
             return Err(or_vanished(fault));
         }
         let left = OpenFile::open(&self.share, &self.data_path(upload), Mode::Look).await;
+        if collides {
+            // Another instance may have renamed the very file that we hold open: then its old name is free.
+            return match left {
+                Err(absent) if absent.is_absent() => Err(Error::Vanished),
+                Err(other) => Err(other.into()),
+                Ok(data) => {
+                    data.close().await?;
+                    Err(or_vanished(fault))
+                }
+            };
+        }
         match left {
             Err(absent) if absent.is_absent() => {}
             Err(other) => return Err(other.into()),

@@ -184,7 +184,14 @@ impl Storage for SmbStore {
 
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
         self.books.forget(&upload.id);
-        Ok(self.share.remove_folder(&self.base.upload(&upload.id)).await?)
+        match self.share.remove_folder(&self.base.upload(&upload.id)).await {
+            // A part that is under way holds its file open, which goes away with it; the empty folder is swept.
+            Err(fault) if fault.is(fault::status::DIRECTORY_NOT_EMPTY) => {
+                tracing::debug!(upload = %upload.id, "somebody still holds a file of an upload that was given up");
+                Ok(())
+            }
+            outcome => Ok(outcome?),
+        }
     }
 
     async fn find(&self, key: &ObjectKey) -> Result<Option<StoredObject>, Error> {
