@@ -58,6 +58,12 @@ impl Victim {
         self.running = Some(self.place.serve(&self.variables()));
     }
 
+    fn ensure_alive(&mut self) {
+        if self.running.is_none() {
+            self.start();
+        }
+    }
+
     fn client(&self) -> Client {
         let base = &self.running.as_ref().expect("it runs").base;
         Client::new(base, KEY)
@@ -84,16 +90,12 @@ async fn one_upload(victim: &mut Victim, random: &mut Random) -> (String, Vec<u8
     let mut acknowledged = Vec::new();
     loop {
         let sending = victim.client().send_missing(&id, &file, random);
-        match random.below(4) {
-            0 => acknowledged.extend(sending.to_its_end().await),
-            _ => {
-                let moment = Duration::from_millis(random.below(250));
-                tokio::time::sleep(moment).await;
-                victim.kill();
-                acknowledged.extend(sending.to_its_end().await);
-                victim.start();
-            }
+        if random.below(4) > 0 {
+            tokio::time::sleep(Duration::from_millis(random.below(250))).await;
+            victim.kill();
         }
+        acknowledged.extend(sending.wait().await);
+        victim.ensure_alive();
         let stored = victim.client().stored(&id).await;
         for part in &acknowledged {
             assert!(

@@ -71,7 +71,7 @@ pub struct Sending {
 
 impl Sending {
     /// Waits for the workers, however they fare; what was acknowledged.
-    pub async fn to_its_end(self) -> Vec<Part> {
+    pub async fn wait(self) -> Vec<Part> {
         for worker in self.workers {
             worker.await.expect("no panic");
         }

@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 #[path = "../support/samba.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
 mod samba;
 
 mod breaks;
