@@ -59,21 +59,33 @@ impl Database {
         .await
     }
 
-    /// Pushes out the end of every lease of `holder` that has not run out at `now`; how many those are.
+    /// Pushes out the end of those of these leases that are `holder`'s and have not run out at `now`; which those are.
     pub async fn renew_leases(
         &self,
         holder: &str,
+        names: Vec<String>,
         now: DateTime<Utc>,
         until: DateTime<Utc>,
-    ) -> Result<usize, Error> {
-        let holder = holder.to_owned();
+    ) -> Result<Vec<String>, Error> {
+        let (holder, now, until) = (holder.to_owned(), from_time(now), from_time(until));
         self.run(move |conn| {
-            let own = leases::table
-                .filter(leases::holder.eq(holder))
-                .filter(leases::expires_at.gt(from_time(now)));
-            diesel::update(own)
-                .set(leases::expires_at.eq(from_time(until)))
-                .execute(conn)
+            let is_own = || leases::name.eq_any(&names).and(leases::holder.eq(&holder));
+            let held = leases::table.filter(is_own()).filter(leases::expires_at.gt(now));
+            diesel::update(held)
+                .set(leases::expires_at.eq(until))
+                .execute(conn)?;
+            let renewed = leases::table
+                .filter(is_own())
+                .filter(leases::expires_at.ge(until));
+            renewed.select(leases::name).load(conn)
+        })
+        .await
+    }
+
+    /// Forgets leases that ran out before `before`: those of processes that died.
+    pub async fn purge_leases(&self, before: DateTime<Utc>) -> Result<usize, Error> {
+        self.run(move |conn| {
+            diesel::delete(leases::table.filter(leases::expires_at.lt(from_time(before)))).execute(conn)
         })
         .await
     }

@@ -74,6 +74,26 @@ impl Database {
         row.map(PartRecord::try_from).transpose()
     }
 
+    /// Forgets what was recorded of these parts before `before`.
+    pub async fn forget_parts(
+        &self,
+        id: &UploadId,
+        numbers: &[PartNumber],
+        before: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        let id = id.to_string();
+        let numbers: Vec<i32> = numbers.iter().map(|number| i32::from(number.get())).collect();
+        self.run(move |conn| {
+            let gone = parts::table
+                .filter(parts::upload_id.eq(id))
+                .filter(parts::number.eq_any(numbers))
+                .filter(parts::recorded_at.lt(from_time(before)));
+            diesel::delete(gone).execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
     /// How many parts are recorded.
     pub async fn count_parts(&self, id: &UploadId) -> Result<u64, Error> {
         let id = id.to_string();

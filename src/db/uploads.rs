@@ -192,8 +192,13 @@ impl Database {
         rows.into_iter().map(Upload::try_from).collect()
     }
 
-    /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit`.
-    pub async fn expired_uploads(&self, now: DateTime<Utc>, limit: u32) -> Result<Vec<Upload>, Error> {
+    /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit` behind the first `skip`.
+    pub async fn expired_uploads(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Result<Vec<Upload>, Error> {
         let rows: Vec<UploadRow> = self
             .run(move |conn| {
                 uploads::table
@@ -201,6 +206,7 @@ impl Database {
                     .filter(uploads::expires_at.le(from_time(now)))
                     .order(uploads::expires_at.asc())
                     .limit(i64::from(limit))
+                    .offset(i64::from(skip))
                     .load(conn)
             })
             .await?;

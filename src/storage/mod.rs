@@ -3,7 +3,7 @@
 //! Separate from the verbs, so that what a store can and cannot do is known in one place. [`Storage`] is what the
 //! relay needs of one, whichever it is; [`S3Store`] besides signs for browsers, which no other can.
 //!
-//! Every backend passes the same tests (`tests/storage/conformance.rs`).
+//! Every backend passes the same tests (`tests/storage/conformance/`).
 
 mod body;
 mod credentials;

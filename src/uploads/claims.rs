@@ -48,7 +48,14 @@ struct Inner {
     clock: Clock,
     /// This process, by a name that no other has.
     holder: String,
-    held: Mutex<HashMap<String, Arc<Slot>>>,
+    held: Mutex<Held>,
+}
+
+/// What is claimed, and whether a task renews it.
+#[derive(Default)]
+struct Held {
+    slots: HashMap<String, Arc<Slot>>,
+    is_renewed: bool,
 }
 
 /// One claim, as its holder and those who wait see it.
@@ -73,7 +80,7 @@ impl Claims {
             db,
             clock,
             holder: holder::own_name(),
-            held: Mutex::new(HashMap::new()),
+            held: Mutex::new(Held::default()),
         }))
     }
 
@@ -141,7 +148,7 @@ impl Claims {
     /// The first to come has it within this process; the others get a look at its slot.
     fn enter(&self, name: &str) -> Result<Claim, Arc<Slot>> {
         let mut held = self.held();
-        if let Some(slot) = held.get(name) {
+        if let Some(slot) = held.slots.get(name) {
             return Err(slot.clone());
         }
         let slot = Arc::new(Slot {
@@ -149,8 +156,10 @@ impl Claims {
             released: Notify::new(),
             until: AtomicI64::new(i64::MAX),
         });
-        held.insert(name.to_owned(), slot.clone());
-        if held.len() == 1 {
+        held.slots.insert(name.to_owned(), slot.clone());
+        // One task for all of them, however they come and go.
+        if !held.is_renewed {
+            held.is_renewed = true;
             tokio::spawn(self.clone().renew());
         }
         Ok(Claim {
@@ -160,7 +169,7 @@ impl Claims {
         })
     }
 
-    fn held(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Slot>>> {
+    fn held(&self) -> std::sync::MutexGuard<'_, Held> {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -168,18 +177,26 @@ impl Claims {
     async fn renew(self) {
         loop {
             tokio::time::sleep(RENEW_EVERY).await;
-            let slots: Vec<Arc<Slot>> = self.held().values().cloned().collect();
-            if slots.is_empty() {
-                return;
-            }
+            let slots: HashMap<String, Arc<Slot>> = {
+                let mut held = self.held();
+                if held.slots.is_empty() {
+                    held.is_renewed = false;
+                    return;
+                }
+                held.slots.clone()
+            };
             let now = self.0.clock.now();
             let until = now + LEASE;
-            match self.0.db.renew_leases(&self.0.holder, now, until).await {
-                Ok(_) => {
-                    for slot in slots.iter().filter(|slot| !slot.has_run_out(now)) {
-                        slot.until.store(until.timestamp_micros(), Ordering::Relaxed);
+            let names: Vec<String> = slots.keys().cloned().collect();
+            match self.0.db.renew_leases(&self.0.holder, names, now, until).await {
+                Ok(renewed) => {
+                    for name in renewed {
+                        if let Some(slot) = slots.get(&name) {
+                            slot.until.store(until.timestamp_micros(), Ordering::Relaxed);
+                        }
                     }
                 }
+                // What is not renewed runs out, and its holder stops.
                 Err(error) => tracing::warn!(%error, "leases could not be renewed"),
             }
         }
@@ -239,7 +256,7 @@ impl Drop for Claim {
             if let Err(error) = claims.release(&name).await {
                 tracing::warn!(%error, "a lease could not be released, and will run out");
             }
-            claims.held().remove(&name);
+            claims.held().slots.remove(&name);
             slot.released.notify_waiters();
         };
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {

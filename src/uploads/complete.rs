@@ -7,12 +7,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 
+use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::Uploads;
-use crate::domain::{PartDefect, Principal, Sha256Sum, State, StoredPart, Upload, UploadId, defects};
+use crate::domain::{
+    PartDefect, PartNumber, Principal, Sha256Sum, State, StoredPart, Upload, UploadId, defects,
+};
 use crate::error::{Digested, Error};
+
+/// A record this much older than a listing is of a part that the listing must have had, whichever instance made it.
+const SETTLED: TimeDelta = TimeDelta::seconds(30);
 
 /// Most defects that an error spells out.
 const MAX_NAMED: usize = 100;
@@ -57,11 +63,15 @@ impl Uploads {
 
     async fn join(&self, upload: Upload) -> Result<Upload, Error> {
         let storage = self.storage(&upload)?;
+        let began = self.now();
         let stored = match storage.parts(&upload).await {
             Err(Error::Vanished) => return self.settled(&upload).await,
             stored => stored?,
         };
-        check_whole(&upload, &stored)?;
+        if let Err(error) = check_whole(&upload, &stored) {
+            self.forget_lost(&upload, &error, began - SETTLED).await?;
+            return Err(error);
+        }
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         match storage.finish(&upload, &stored).await {
             Ok(etag) => {
@@ -106,6 +116,10 @@ impl Uploads {
             .find_upload(&upload.id, None)
             .await?
             .ok_or(Error::NotFound("upload"))?;
+        if matches!(current.state, State::Aborted | State::Expired) {
+            // It was given up while the storage joined it: nobody will ever ask for what came of that.
+            self.storage(&upload)?.remove(&upload.key).await?;
+        }
         match current.state {
             State::Complete => Ok(current),
             state => Err(Error::WrongState {
@@ -144,6 +158,16 @@ impl Uploads {
             Some(object) => self.mark_complete(upload.clone(), object.etag).await.map(Some),
             None => Ok(None),
         }
+    }
+
+    /// What the storage has lost must be sent again, so our record must not say that it is there. A record that is
+    /// younger than `before` may be of a part that came after the storage was asked.
+    async fn forget_lost(&self, upload: &Upload, error: &Error, before: DateTime<Utc>) -> Result<(), Error> {
+        if let Error::Incomplete { defects, .. } = error {
+            let numbers: Vec<PartNumber> = defects.iter().map(PartDefect::number).collect();
+            self.0.db.forget_parts(&upload.id, &numbers, before).await?;
+        }
+        Ok(())
     }
 
     /// The object's tag from the object itself: some stores leave it out of the completion's answer.

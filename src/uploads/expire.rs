@@ -18,6 +18,9 @@ const LEASED: TimeDelta = TimeDelta::minutes(10);
 /// A completion that nothing was heard of for this long is asked for again.
 const STUCK: TimeDelta = TimeDelta::minutes(2);
 
+/// Leases that ran out this long ago are of processes that died.
+const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
+
 /// What a sweep did.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Swept {
@@ -40,16 +43,22 @@ impl Uploads {
         if !self.lead().await? {
             return Ok(None);
         }
+        let outcome = self.sweep_all(with_strays).await;
+        self.0.claims.release(LEASE).await?;
+        outcome.map(Some)
+    }
+
+    async fn sweep_all(&self, with_strays: bool) -> Result<Swept, Error> {
         let mut swept = Swept {
-            completed: self.complete_stuck().await?,
             expired: self.sweep_expired().await?,
+            completed: self.complete_stuck().await?,
             strays: 0,
         };
         if with_strays {
             swept.strays = self.sweep_strays().await?;
         }
-        self.0.claims.release(LEASE).await?;
-        Ok(Some(swept))
+        self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
+        Ok(swept)
     }
 
     /// Whether this instance is the one that sweeps.
@@ -58,11 +67,11 @@ impl Uploads {
     }
 
     async fn sweep_expired(&self) -> Result<usize, Error> {
-        let mut swept = 0;
+        let (mut swept, mut failed) = (0, 0);
         loop {
-            let expired = self.0.db.expired_uploads(self.now(), BATCH).await?;
+            // What failed would come again at once, before all that follows it.
+            let expired = self.0.db.expired_uploads(self.now(), BATCH, failed).await?;
             let full = expired.len() == BATCH as usize;
-            let mut failed = 0;
             for upload in expired {
                 match self.give_up(&upload, State::Expired).await {
                     Ok(end) => swept += usize::from(end == State::Expired),
@@ -72,8 +81,7 @@ impl Uploads {
                     }
                 }
             }
-            // What failed would come again at once.
-            if !full || failed > 0 || !self.lead().await? {
+            if !full || !self.lead().await? {
                 return Ok(swept);
             }
         }

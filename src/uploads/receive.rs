@@ -155,7 +155,9 @@ impl Uploads {
             Transfer::Direct => now + self.0.time_to_live,
             Transfer::Relay => {
                 let lifetime = (upload.expires_at - upload.updated_at).max(SHORTEST);
-                (now + lifetime).min((upload.created_at + OLDEST).max(now + SHORTEST))
+                let end = (now + lifetime).min((upload.created_at + OLDEST).max(now + SHORTEST));
+                // What was promised is never taken back.
+                end.max(upload.expires_at)
             }
         }
     }

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{Uploads, in_time};
+use super::{CHECK_PATIENCE, Uploads};
 use crate::domain::{Backend, Upload};
 use crate::error::Error;
 use crate::storage::{Storage, Stray};
@@ -14,26 +14,52 @@ use crate::storage::{Storage, Stray};
 /// How long an answer about a storage's health is good.
 const FRESH: Duration = Duration::from_secs(5);
 
-/// The last answer about the relay's storage.
+/// The last answer about the relay's storage, and whether it is being asked just now.
 #[derive(Default)]
-pub(super) struct StorageHealth(Mutex<Option<(Instant, bool)>>);
+pub(super) struct StorageHealth(Mutex<Health>);
+
+#[derive(Default)]
+struct Health {
+    last: Option<(Instant, bool)>,
+    is_asked: bool,
+}
+
+impl StorageHealth {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Health> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
 
 impl Uploads {
-    /// Whether the relay's storage answers; asked at most every five seconds, whoever wants to know.
+    /// Whether the relay's storage answers; asked at most every five seconds, and by one task at a time, whoever wants to
+    /// know: a disk that hangs must not get a thread more with every question.
     pub async fn is_storage_healthy(&self) -> bool {
-        let known = || *self.0.health.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((at, healthy)) = known()
-            && at.elapsed() < FRESH
         {
-            return healthy;
+            let mut health = self.0.health.lock();
+            match health.last {
+                Some((at, healthy)) if at.elapsed() < FRESH => return healthy,
+                // Somebody asks already; until then what was true last is the best that is known.
+                Some((_, healthy)) if health.is_asked => return healthy,
+                None if health.is_asked => return true,
+                _ => health.is_asked = true,
+            }
         }
-        let outcome = in_time("the storage", self.0.relay.check()).await;
-        if let Err(error) = &outcome {
-            tracing::warn!(%error, cause = ?std::error::Error::source(error), "the storage cannot be used");
+        let this = self.clone();
+        let asked = tokio::spawn(async move {
+            let outcome = this.0.relay.check().await;
+            if let Err(error) = &outcome {
+                tracing::warn!(%error, cause = ?std::error::Error::source(error), "the storage cannot be used");
+            }
+            let mut health = this.0.health.lock();
+            health.is_asked = false;
+            health.last = Some((Instant::now(), outcome.is_ok()));
+            outcome.is_ok()
+        });
+        if let Ok(healthy) = tokio::time::timeout(CHECK_PATIENCE, asked).await {
+            return healthy.unwrap_or(false);
         }
-        let healthy = outcome.is_ok();
-        *self.0.health.0.lock().unwrap_or_else(PoisonError::into_inner) = Some((Instant::now(), healthy));
-        healthy
+        self.0.health.lock().last = Some((Instant::now(), false));
+        false
     }
 
     /// Drops what lies in the storages, bears our mark, and belongs to no unfinished upload; how much that was.

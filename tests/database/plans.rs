@@ -95,7 +95,7 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("sqlite_autoindex_uploads_1");
     db.touch(id, noon(), noon()).await.unwrap();
     done("sqlite_autoindex_uploads_1");
-    db.expired_uploads(noon(), 100).await.unwrap();
+    db.expired_uploads(noon(), 100, 0).await.unwrap();
     done("uploads_expiry");
     record(db, &upload, vec![part(1, 1, None)]).await.unwrap();
     done("sqlite_autoindex_uploads_1");

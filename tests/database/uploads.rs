@@ -255,7 +255,7 @@ async fn the_sweeper_gets_the_longest_overdue_first_and_no_finished_ones() {
         )
         .await;
         let overdue = async |limit| {
-            let found = db.expired_uploads(until(2), limit).await.unwrap();
+            let found = db.expired_uploads(until(2), limit, 0).await.unwrap();
             found.into_iter().map(|upload| upload.id).collect::<Vec<_>>()
         };
 

@@ -52,7 +52,13 @@ impl Tree {
             sync: settings.sync,
         };
         if let Some(temp) = &settings.temp {
-            match probe(&ambient(temp)?, &root) {
+            let temp_dir = ambient(temp)?;
+            if lies_below(temp, &settings.root) {
+                // A client could name it as its folder.
+                tracing::error!(temp = %temp.display(), "the temporary folder must not lie in the folder of finished files");
+                return Err(refused("TemporaryFolderInRoot"));
+            }
+            match probe(&temp_dir, &root) {
                 Ok(()) => {
                     tree.work = Work::Elsewhere(temp.clone());
                     return Ok(tree);
@@ -166,6 +172,14 @@ fn is_elsewhere(found: &cap_std::fs::Metadata, work: &Dir) -> Result<bool, Error
 #[cfg(not(unix))]
 fn is_elsewhere(_: &cap_std::fs::Metadata, _: &Dir) -> Result<bool, Error> {
     Ok(false)
+}
+
+/// Whether a folder lies in another, or is the same; both are there.
+fn lies_below(folder: &Path, root: &Path) -> bool {
+    match (folder.canonicalize(), root.canonicalize()) {
+        (Ok(folder), Ok(root)) => folder.starts_with(root),
+        _ => false,
+    }
 }
 
 /// A folder by its own path, made where it is missing.
