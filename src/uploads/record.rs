@@ -18,7 +18,7 @@ pub struct ArrivedPart {
 }
 
 /// Longest tag that is kept; the stores' own have some forty characters.
-const MAX_ETAG: usize = 256;
+const MAX_ETAG: usize = 200;
 
 impl Uploads {
     /// Records parts; durable when it returns, and the same again does no harm.
