@@ -50,11 +50,14 @@ use server::Kind;
 
 const MIB: u64 = 1 << 20;
 
-/// What a test runs on: every storage, and either database with at least one of them.
+/// What a test runs on: every storage on either database.
 const CELLS: &[(Kind, Backend)] = &[
     (Kind::Sqlite, Backend::S3),
     (Kind::Postgres, Backend::S3),
     (Kind::Sqlite, Backend::Local),
+    (Kind::Postgres, Backend::Local),
+    #[cfg(feature = "smb")]
+    (Kind::Sqlite, Backend::Smb),
     #[cfg(feature = "smb")]
     (Kind::Postgres, Backend::Smb),
 ];

@@ -27,13 +27,23 @@ fn time(event: &Value, member: &str) -> DateTime<Utc> {
 
 /// The one event after so many failed attempts, and how long it now pauses.
 async fn failed(api: &Api, attempts: u32, reason: &str) -> (Value, TimeDelta) {
+    let pause = |event: &Value| time(event, "next_attempt_at") - time(event, "updated_at");
+    // An attempt is counted when it begins; only once it has ended is the next one a pause away.
+    let after = PAUSES_S[attempts as usize - 1];
+    let longest = TimeDelta::milliseconds(after * 1200);
+    let has_ended = |event: &Value| (TimeDelta::seconds(after)..=longest).contains(&pause(event));
     let event = api
-        .event_once(|event| event["attempts"] == attempts && event["last_error"] == reason)
+        .event_once(|event| {
+            event["attempts"] == attempts && event["last_error"] == reason && has_ended(event)
+        })
         .await;
     assert_eq!(event["state"], "pending", "{event}");
-    let pause = time(&event, "next_attempt_at") - time(&event, "updated_at");
+    let pause = pause(&event);
     (event, pause)
 }
+
+/// The pauses that docs/webhooks.md tells of, in seconds, before what chance adds.
+const PAUSES_S: [i64; 8] = [5, 30, 120, 600, 1800, 3600, 7200, 14_400];
 
 #[tokio::test]
 async fn a_delivery_that_fails_in_any_way_is_tried_again_under_the_same_id_with_growing_pauses() {

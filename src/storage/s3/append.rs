@@ -104,7 +104,7 @@ impl S3Relay {
             .store
             .list_parts(&upload.key, multipart_id, self.now())
             .await?;
-        let objects = self.pieces(&upload.id).await?;
+        let objects = self.pieces(&upload.id, "").await?;
         let confirmed: Vec<String> = objects
             .iter()
             .filter_map(|(name, _)| name.strip_prefix('c').map(str::to_owned))

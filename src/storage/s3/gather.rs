@@ -1,9 +1,10 @@
 //! Parts that are smaller than S3 takes, gathered until they are large enough.
 //!
 //! Separate from the relay's plain way, in which a part of ours is a part of the store's. Here a fixed number of ours
-//! makes one of the store's: each waits as an object of its own, so what was acknowledged survives us, and the one
-//! that makes a group whole has the group sent. Every instance cuts the same groups, and sending one twice gives the
-//! same part, so nothing has to be agreed.
+//! makes one of the store's: each lies as an object of its own, so what was acknowledged survives us, and the one
+//! that makes a group whole has the group sent. The objects stay until the upload ends, so that a part that is sent again
+//! has its group sent again. Every instance cuts the same groups, and sending one twice gives the same part, so nothing
+//! has to be agreed.
 
 use futures_util::StreamExt as _;
 use futures_util::stream;
@@ -14,8 +15,8 @@ use crate::domain::{PartNumber, PartPlan, StoredPart, Upload};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};
 
-/// What the name of a waiting part begins with.
-const WAITING: char = 'p';
+/// What the name of a small part's object begins with: `p<group>-<part>`.
+const SMALL: char = 'p';
 
 /// Parts of ours that make one of the store's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,6 +44,16 @@ impl Group {
         (self.first..=self.last).filter_map(|number| PartNumber::new(number.into(), "part").ok())
     }
 
+    /// What the names of its parts' objects begin with.
+    fn prefix(self) -> String {
+        format!("{SMALL}{:05}-", self.number.get())
+    }
+
+    /// The name of the object of one of its parts.
+    fn piece(self, number: PartNumber) -> String {
+        format!("{}{:05}", self.prefix(), number.get())
+    }
+
     fn size(self, plan: &PartPlan) -> u64 {
         self.parts().filter_map(|number| plan.size_of(number)).sum()
     }
@@ -65,27 +76,41 @@ impl S3Relay {
         number: PartNumber,
         body: Body,
     ) -> Result<String, Error> {
-        let key = Self::piece_key(&upload.id, &waiting_name(number))?;
-        let etag = self.store.send_object(&key, body, self.now()).await?;
+        let multipart_id = Self::multipart_id(upload)?;
         let group = Group::of(number, self.each(upload), &upload.plan())?;
-        let waiting = self.waiting(upload).await?;
+        let key = Self::piece_key(&upload.id, &group.piece(number))?;
+        let etag = self.store.send_object(&key, body, self.now()).await?;
+        // An object is taken whether or not anybody still wants it.
+        if let Err(error) = self
+            .store
+            .last_part_at(&upload.key, multipart_id, self.now())
+            .await
+        {
+            self.store.delete(&key, self.now()).await?;
+            return Err(error);
+        }
+        let there = self.small_parts(upload, &group.prefix()).await?;
         if group
             .parts()
-            .all(|part| waiting.iter().any(|(number, _)| *number == part))
+            .all(|part| there.iter().any(|(number, _)| *number == part))
         {
             self.send_group(upload, group).await?;
         }
         Ok(etag)
     }
 
-    /// The small parts that wait as objects, ascending.
-    async fn waiting(&self, upload: &Upload) -> Result<Vec<(PartNumber, ListedObject)>, Error> {
+    /// The small parts that lie as objects whose name begins so, ascending.
+    async fn small_parts(
+        &self,
+        upload: &Upload,
+        prefix: &str,
+    ) -> Result<Vec<(PartNumber, ListedObject)>, Error> {
         let plan = upload.plan();
         let number_of = |name: &str| {
-            let digits = name.strip_prefix(WAITING)?;
+            let (_, digits) = name.strip_prefix(SMALL)?.split_once('-')?;
             PartNumber::new(digits.parse().ok()?, "part").ok()
         };
-        let pieces = self.pieces(&upload.id).await?;
+        let pieces = self.pieces(&upload.id, prefix).await?;
         Ok(pieces
             .into_iter()
             .filter_map(|(name, object)| Some((number_of(&name)?, object)))
@@ -94,27 +119,14 @@ impl S3Relay {
     }
 
     /// All parts that are stored, in the plan's own numbers.
-    pub(super) async fn gathered(
-        &self,
-        upload: &Upload,
-        listed: &[StoredPart],
-    ) -> Result<Vec<StoredPart>, Error> {
-        let (plan, each) = (upload.plan(), self.each(upload));
-        let mut parts = Vec::new();
-        for part in self.whole_groups(upload, listed)? {
-            let first = PartNumber::new(u64::from(part.number.get() - 1) * each + 1, "part")?;
-            for number in Group::of(first, each, &plan)?.parts() {
-                let size = plan.size_of(number).unwrap_or(0);
-                let etag = part.etag.clone();
-                parts.push(StoredPart { number, size, etag });
-            }
-        }
-        for (number, object) in self.waiting(upload).await? {
-            if parts.iter().all(|part| part.number != number) {
-                let (size, etag) = (object.size, object.etag);
-                parts.push(StoredPart { number, size, etag });
-            }
-        }
+    pub(super) async fn gathered(&self, upload: &Upload) -> Result<Vec<StoredPart>, Error> {
+        let small = self.small_parts(upload, &SMALL.to_string()).await?;
+        let stored = |(number, object): (PartNumber, ListedObject)| StoredPart {
+            number,
+            size: object.size,
+            etag: object.etag,
+        };
+        let mut parts: Vec<StoredPart> = small.into_iter().map(stored).collect();
         parts.sort_unstable_by_key(|part| part.number);
         Ok(parts)
     }
@@ -136,7 +148,7 @@ impl S3Relay {
         Ok(whole)
     }
 
-    /// Sends what still waits, and gives all the store's parts.
+    /// Sends the groups that were not sent yet, and gives all the store's parts.
     pub(super) async fn all_groups(&self, upload: &Upload) -> Result<Vec<StoredPart>, Error> {
         let (plan, each) = (upload.plan(), self.each(upload));
         let multipart_id = Self::multipart_id(upload)?;
@@ -159,43 +171,27 @@ impl S3Relay {
         list().await
     }
 
-    /// Sends a group as one part of the store's, from the objects that wait, and drops these.
+    /// Sends a group as one part of the store's, from the objects of its parts.
     async fn send_group(&self, upload: &Upload, group: Group) -> Result<(), Error> {
-        let plan = upload.plan();
         let multipart_id = Self::multipart_id(upload)?;
         let keys = group
             .parts()
-            .map(|number| Self::piece_key(&upload.id, &waiting_name(number)))
+            .map(|number| Self::piece_key(&upload.id, &group.piece(number)))
             .collect::<Result<Vec<_>, _>>()?;
-        let length = group.size(&plan);
+        let length = group.size(&upload.plan());
         let this = self.clone();
-        let sources = keys.clone();
-        let pieces = stream::iter(sources)
+        let pieces = stream::iter(keys)
             .then(move |key| {
                 let this = this.clone();
                 async move { this.piece(&key).await }
             })
             .flatten();
         let body = Body::new(pieces, Expectation::exactly(length, None));
-        let sent = self
-            .store
+        self.store
             .send_part(&upload.key, multipart_id, group.number, body, self.now())
-            .await;
-        if let Err(error) = sent {
-            // Another instance may have sent the same group and dropped its pieces under our eyes.
-            let listed = self
-                .store
-                .list_parts(&upload.key, multipart_id, self.now())
-                .await?;
-            let whole = self.whole_groups(upload, &listed)?;
-            if whole.iter().all(|part| part.number != group.number) {
-                return Err(unread(error));
-            }
-        }
-        for key in &keys {
-            self.store.delete(key, self.now()).await?;
-        }
-        Ok(())
+            .await
+            .map(drop)
+            .map_err(unread)
     }
 
     /// The bytes of a small object, as pieces of a body.
@@ -218,10 +214,6 @@ pub(super) fn unread(error: Error) -> Error {
         }
         other => other,
     }
-}
-
-fn waiting_name(number: PartNumber) -> String {
-    format!("{WAITING}{:05}", number.get())
 }
 
 #[cfg(test)]

@@ -69,7 +69,10 @@ impl S3Store {
         Ok(all)
     }
 
-    /// When the youngest part of a multipart upload was written; `None` where it has none, or is gone.
+    /// When the youngest part on the first page of a multipart upload was written; `None` where it has none.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] for an upload that the store does not know.
     pub async fn last_part_at(
         &self,
         key: &ObjectKey,

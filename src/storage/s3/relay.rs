@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use chrono::{DateTime, Utc};
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::S3Store;
 use super::answers::ListedObject;
@@ -20,6 +21,9 @@ use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray};
 
 /// Under it lie the small objects that are not yet parts: `<PIECES><upload id>/<name>`.
 const PIECES: &str = ".muleteer/";
+
+/// Small objects that are removed at once.
+const DROPPED_AT_ONCE: usize = 16;
 
 /// A bucket that is written by us.
 #[derive(Clone)]
@@ -51,12 +55,19 @@ impl S3Relay {
         ObjectKey::path(&format!("{PIECES}{upload}/{name}")).map_err(|error| Error::internal(error.detail))
     }
 
-    /// The small objects of this upload, with their own names.
-    pub(super) async fn pieces(&self, upload: &UploadId) -> Result<Vec<(String, ListedObject)>, Error> {
-        let prefix = format!("{PIECES}{upload}/");
-        let listed = self.store.list_objects(&prefix, self.now()).await?;
+    /// The small objects of this upload whose own names begin so, with these.
+    pub(super) async fn pieces(
+        &self,
+        upload: &UploadId,
+        begin: &str,
+    ) -> Result<Vec<(String, ListedObject)>, Error> {
+        let folder = format!("{PIECES}{upload}/");
+        let listed = self
+            .store
+            .list_objects(&format!("{folder}{begin}"), self.now())
+            .await?;
         let named = |object: ListedObject| {
-            let name = object.key.strip_prefix(&prefix)?.to_owned();
+            let name = object.key.strip_prefix(&folder)?.to_owned();
             Some((name, object))
         };
         Ok(listed.into_iter().filter_map(named).collect())
@@ -64,12 +75,18 @@ impl S3Relay {
 
     /// Drops all small objects of this upload.
     pub(super) async fn drop_pieces(&self, upload: &UploadId) -> Result<(), Error> {
-        for (name, _) in self.pieces(upload).await? {
-            self.store
-                .delete(&Self::piece_key(upload, &name)?, self.now())
-                .await?;
-        }
-        Ok(())
+        let keys: Vec<ObjectKey> = self
+            .pieces(upload, "")
+            .await?
+            .iter()
+            .map(|(name, _)| Self::piece_key(upload, name))
+            .collect::<Result<_, _>>()?;
+        stream::iter(keys)
+            .map(Ok)
+            .try_for_each_concurrent(DROPPED_AT_ONCE, async |key| {
+                self.store.delete(&key, self.now()).await
+            })
+            .await
     }
 
     pub(super) fn multipart_id(upload: &Upload) -> Result<&str, Error> {
@@ -145,7 +162,7 @@ impl Storage for S3Relay {
             .list_parts(&upload.key, multipart_id, self.now())
             .await?;
         if self.gathers(upload) {
-            self.gathered(upload, &listed).await
+            self.gathered(upload).await
         } else {
             Ok(listed)
         }
@@ -225,7 +242,10 @@ impl Storage for S3Relay {
             return Ok(stray.last_active);
         };
         let key = stray_key(stray)?;
-        let last = self.store.last_part_at(&key, multipart_id, self.now()).await?;
+        let last = match self.store.last_part_at(&key, multipart_id, self.now()).await {
+            Err(Error::Vanished) => None,
+            last => last?,
+        };
         Ok(last.map_or(stray.last_active, |at| at.max(stray.last_active)))
     }
 
