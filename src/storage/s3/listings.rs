@@ -84,14 +84,9 @@ impl S3Store {
             marker: None,
             max_parts: None,
         };
-        match self
-            .send(list, key.as_str(), now, Bytes::new())
+        self.send(list, key.as_str(), now, Bytes::new())
             .await?
             .last_part_at()
-        {
-            Err(Error::Vanished) => Ok(None),
-            outcome => outcome,
-        }
     }
 
     /// Removes an object; one that is not there is fine:
