@@ -124,11 +124,27 @@ fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::Pars
         .add_directive("smb_transport=off".parse()?);
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(|| Forgiving(std::io::stderr()))
         .with_ansi(std::io::stderr().is_terminal());
     match config.log.format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().flatten_event(true).init(),
     }
     Ok(())
+}
+
+/// Standard error that takes everything: whoever read our log may be gone, or its disk full, which must not keep us from
+/// serving.
+struct Forgiving(std::io::Stderr);
+
+impl std::io::Write for Forgiving {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        let _ = self.0.write_all(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        let _ = self.0.flush();
+        Ok(())
+    }
 }

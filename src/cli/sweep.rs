@@ -2,6 +2,8 @@
 //!
 //! Separate from `serve`, for a timer of the system's own, and for whoever wants to see what it finds.
 
+use anyhow::Context as _;
+
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -11,7 +13,13 @@ use crate::config::Config;
 /// # Errors
 /// Whatever database and storage say.
 pub async fn run(config: &Config) -> anyhow::Result<()> {
-    match app::sweep(config, Clock::system()).await? {
+    let swept = app::sweep(config, Clock::system()).await;
+    let swept = if config.uses_embedded_store() {
+        swept.context("a server with the embedded S3 has it for itself, and sweeps by itself; stop it first")
+    } else {
+        swept
+    };
+    match swept? {
         None => println!("another instance is sweeping just now"),
         Some(swept) => println!(
             "expired {}, completed {}, leftovers {}",

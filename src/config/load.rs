@@ -70,17 +70,15 @@ pub struct Sources {
     pub environment: BTreeMap<String, String>,
     /// Command line.
     pub overrides: Overrides,
+    /// What is wrong with a source itself.
+    pub complaints: Vec<String>,
 }
 
 impl Sources {
     /// The process's own environment, with what the command line says.
     pub fn from_process(file: Option<PathBuf>, profile: Option<String>, overrides: Overrides) -> Self {
         // The chunk server's installations keep their variables in a file `.env` of the working folder; real ones win.
-        let mut environment: BTreeMap<String, String> = dotenvy::dotenv_iter()
-            .into_iter()
-            .flatten()
-            .filter_map(Result::ok)
-            .collect();
+        let (mut environment, complaints) = dotenv();
         environment.extend(
             std::env::vars_os()
                 .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))),
@@ -92,8 +90,37 @@ impl Sources {
             profile,
             environment,
             overrides,
+            complaints,
         }
     }
+}
+
+/// The variables of the file `.env` in the working folder or above it, where there is one, and what is wrong with it.
+fn dotenv() -> (BTreeMap<String, String>, Vec<String>) {
+    let mut complaints = Vec::new();
+    let mut variables = BTreeMap::new();
+    match dotenvy::dotenv_iter() {
+        Ok(lines) => {
+            let mut last = "its beginning".to_owned();
+            for line in lines {
+                match line {
+                    Ok((name, value)) => {
+                        last.clone_from(&name);
+                        variables.insert(name, value);
+                    }
+                    // The line itself may hold a secret, so it is told by its place.
+                    Err(dotenvy::Error::LineParse(..)) => complaints.push(format!(
+                        ".env: what follows {last} cannot be read: a line is NAME=value, and a value with spaces \
+                         stands in quotes"
+                    )),
+                    Err(error) => complaints.push(format!(".env: {error}")),
+                }
+            }
+        }
+        Err(error) if error.not_found() => {}
+        Err(error) => complaints.push(format!(".env: {error}")),
+    }
+    (variables, complaints)
 }
 
 /// Everything that is wrong with the settings, one complaint a line.
@@ -108,6 +135,9 @@ pub struct LoadError(pub Vec<String>);
 pub fn load(sources: &Sources) -> Result<Config, LoadError> {
     if let Some(file) = sources.file.as_deref().filter(|file| !file.is_file()) {
         return Err(LoadError(vec![format!("there is no file {}", file.display())]));
+    }
+    if !sources.complaints.is_empty() {
+        return Err(LoadError(sources.complaints.clone()));
     }
     let built = if cfg!(debug_assertions) {
         "debug"

@@ -56,6 +56,7 @@ impl Connector {
         {
             std::fs::create_dir_all(folder)
                 .map_err(|cause| Error::internal(format!("cannot create {}: {cause}", folder.display())))?;
+            make_private(path);
         }
         Ok(Self { url })
     }
@@ -68,6 +69,16 @@ impl Connector {
         self.connect()
             .map_err(|cause| Error::unavailable("the database", cause))
     }
+}
+
+/// Makes a new database file for our eyes only, since secrets are kept in it; what SQLite puts beside it takes after it.
+/// Where this fails, opening it says why.
+fn make_private(path: &std::path::Path) {
+    let mut options = std::fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let _ = options.open(path);
 }
 
 impl ManageConnection for Connector {

@@ -195,7 +195,7 @@ fn a_start_that_cannot_be_says_why() {
 async fn a_server_whose_words_nobody_reads_serves_all_the_same() {
     let place = Place::new();
 
-    let server = place.serve_unheard();
+    let server = place.serve_unheard(false);
 
     let anybody = Api::at(&server.base).outside();
     anybody.get("/health").await.expect(200);
@@ -211,4 +211,53 @@ fn the_document_of_the_api_is_printed_without_a_server() {
 
     assert!(document["paths"]["/uploads"].is_object());
     assert!(!place.path().join("data").exists());
+}
+
+#[tokio::test]
+async fn it_serves_and_stops_when_nobody_reads_its_log_any_more() {
+    let place = Place::new();
+    let server = place.serve_unheard(true);
+
+    let api = Api::at(&server.base).outside();
+    api.get("/health/live").await.expect(200);
+    api.get("/nowhere").await.problem(404, "not-found");
+
+    server.stop();
+}
+
+#[test]
+fn a_file_of_variables_that_cannot_be_read_stops_the_start_and_its_secrets_are_not_repeated() {
+    let place = Place::new();
+    for (text, place_told) in [
+        (
+            "STORAGE_BACKEND=local\nLOCAL_STORAGE_PATH=/srv/my files\n",
+            "what follows STORAGE_BACKEND",
+        ),
+        (
+            "API_KEY \"hunter2-hunter2-hunter2\"\n",
+            "what follows its beginning",
+        ),
+    ] {
+        std::fs::write(place.path().join(".env"), text).expect("a file can be written");
+
+        let output = place.run(&["keys", "list"]);
+
+        assert_eq!(output.status.code(), Some(2));
+        let said = complaint(&output);
+        assert!(said.contains(".env") && said.contains(place_told), "{said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn a_new_database_file_is_for_our_eyes_only() {
+    use std::os::unix::fs::PermissionsExt as _;
+    let place = Place::new();
+
+    printed(&place.run(&["migrate"]));
+
+    let file = place.path().join("data/muleteer.sqlite");
+    let mode = std::fs::metadata(file).expect("it is there").permissions().mode();
+    assert_eq!(mode & 0o777, 0o600);
 }

@@ -59,8 +59,9 @@ impl Place {
         output
     }
 
-    /// Starts serving with nobody at the other end of its standard output, and waits until it answers.
-    pub fn serve_unheard(&self) -> Process {
+    /// Starts serving with nobody at the other end of its standard output, and, where `unlogged`, of its standard error,
+    /// and waits until it answers.
+    pub fn serve_unheard(&self, unlogged: bool) -> Process {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("its address");
         drop(free);
@@ -69,10 +70,14 @@ impl Place {
         let mut child = self
             .command(&["serve", "--port", &port, "--s3-port", "0"], &[])
             .stdout(Stdio::piped())
-            .stderr(File::create(&log).expect("a file"))
+            .stderr(if unlogged {
+                Stdio::piped()
+            } else {
+                File::create(&log).expect("a file").into()
+            })
             .spawn()
             .expect("the program starts");
-        drop(child.stdout.take());
+        drop((child.stdout.take(), child.stderr.take()));
         for _ in 0..200 {
             if std::net::TcpStream::connect(address).is_ok() {
                 break;
@@ -145,7 +150,7 @@ impl Process {
         (
             status,
             printed,
-            std::fs::read_to_string(&self.log).expect("its log"),
+            std::fs::read_to_string(&self.log).unwrap_or_default(),
         )
     }
 
