@@ -95,11 +95,11 @@ impl Sources {
     }
 }
 
-/// The variables of the file `.env` in the working folder or above it, where there is one, and what is wrong with it.
+/// The variables of the file `.env` in the working folder, where there is one, and what is wrong with it.
 fn dotenv() -> (BTreeMap<String, String>, Vec<String>) {
     let mut complaints = Vec::new();
     let mut variables = BTreeMap::new();
-    match dotenvy::dotenv_iter() {
+    match dotenvy::from_path_iter(".env") {
         Ok(lines) => {
             let mut last = "its beginning".to_owned();
             for line in lines {
