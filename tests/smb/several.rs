@@ -97,38 +97,3 @@ async fn thirty_two_large_parts_at_once_do_not_stall() {
     let expected: Vec<_> = (1..=32).map(|n| bytes_of(n, 16 * MIB)).collect();
     assert!(object(&stores[0], &upload).await.unwrap() == expected.concat());
 }
-
-/// Not a test of anything: `cargo test --test smb -- --ignored --nocapture how_fast`.
-#[tokio::test(flavor = "multi_thread")]
-#[ignore = "measures"]
-async fn how_fast() {
-    let Some(settings) = samba::fresh_folder() else {
-        return;
-    };
-    for at_once in [1, 4, 16] {
-        let store = Arc::new(SmbStore::new(settings.clone()).unwrap());
-        let part = 64 * MIB;
-        let upload = Arc::new(upload(16 * part as u64, part as u64, "x"));
-        let bytes = bytes_of(1, part);
-        store.begin(&upload).await.unwrap();
-        let began = std::time::Instant::now();
-        let puts = (1..=16).map(|n| {
-            let (store, upload, body) = (Arc::clone(&store), Arc::clone(&upload), Body::of(bytes.clone()));
-            tokio::spawn(async move { store.put(&upload, number(n), body).await })
-        });
-        let mut puts = futures_util::StreamExt::buffered(futures_util::stream::iter(puts), at_once);
-        while let Some(put) = futures_util::StreamExt::next(&mut puts).await {
-            put.unwrap().unwrap();
-        }
-        let rate = |since: std::time::Instant| u128::from(upload.size) / since.elapsed().as_micros();
-        eprintln!("{at_once} parts at once: {} MB/s", rate(began));
-        store.finish(&upload, &[]).await.unwrap();
-        let began = std::time::Instant::now();
-        let mut stream = store.read(&upload.key, None).await.unwrap();
-        while let Some(piece) = futures_util::StreamExt::next(&mut stream).await {
-            piece.unwrap();
-        }
-        eprintln!("read: {} MB/s", rate(began));
-        store.remove(&upload.key).await.unwrap();
-    }
-}
