@@ -24,7 +24,7 @@ pub use checksum::Sha256Sum;
 pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use name::{FileName, KeyTemplate, ObjectKey};
-pub use part::{PartDefect, PartNumber, PartSet, StoredPart, defects};
+pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_whole};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};

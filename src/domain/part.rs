@@ -206,7 +206,7 @@ impl fmt::Display for PartDefect {
 }
 
 /// Everything that keeps `stored` (ascending) from being the whole of `plan`, in part order.
-pub fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
+fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
     let mut found = Vec::new();
     let mut stored = stored.iter().peekable();
     for (number, expected) in plan.parts() {
@@ -227,6 +227,27 @@ pub fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
     }
     found.extend(stored.map(|part| PartDefect::Surplus { number: part.number }));
     found
+}
+
+/// Most defects that an error spells out.
+const SHOWN_DEFECTS: usize = 100;
+
+/// Whether `stored` (ascending) is the whole of `plan`.
+///
+/// # Errors
+/// [`Error::Incomplete`] with the first defects, and how many there are.
+pub fn check_whole(plan: &PartPlan, stored: &[StoredPart]) -> Result<(), Error> {
+    let mut found = defects(plan, stored);
+    let total = found.len();
+    if total == 0 {
+        return Ok(());
+    }
+    found.truncate(SHOWN_DEFECTS);
+    Err(Error::Incomplete {
+        defects: found,
+        total,
+        part_count: plan.part_count(),
+    })
 }
 
 #[cfg(test)]

@@ -12,16 +12,11 @@ use futures_util::StreamExt as _;
 use sha2::{Digest as _, Sha256};
 
 use super::Uploads;
-use crate::domain::{
-    PartDefect, PartNumber, Principal, Sha256Sum, State, StoredPart, Upload, UploadId, defects,
-};
+use crate::domain::{PartDefect, PartNumber, Principal, Sha256Sum, State, Upload, UploadId, check_whole};
 use crate::error::{Digested, Error};
 
 /// A record this much older than a listing is of a part that the listing must have had, whichever instance made it.
 const SETTLED: TimeDelta = TimeDelta::seconds(30);
-
-/// Most defects that an error spells out.
-const MAX_NAMED: usize = 100;
 
 impl Uploads {
     /// Completes an upload; asked again, it answers the same.
@@ -68,7 +63,7 @@ impl Uploads {
             Err(Error::Vanished) => return self.settled(&upload).await,
             stored => stored?,
         };
-        if let Err(error) = check_whole(&upload, &stored) {
+        if let Err(error) = check_whole(&upload.plan(), &stored) {
             self.forget_lost(&upload, &error, began - SETTLED).await?;
             return Err(error);
         }
@@ -216,18 +211,4 @@ impl Joining {
         locks.insert(id.clone(), Arc::downgrade(&lock));
         lock
     }
-}
-
-fn check_whole(upload: &Upload, stored: &[StoredPart]) -> Result<(), Error> {
-    let mut found: Vec<PartDefect> = defects(&upload.plan(), stored);
-    let total = found.len();
-    if total == 0 {
-        return Ok(());
-    }
-    found.truncate(MAX_NAMED);
-    Err(Error::Incomplete {
-        defects: found,
-        total,
-        part_count: upload.plan().part_count(),
-    })
 }

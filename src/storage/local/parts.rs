@@ -17,13 +17,10 @@ use super::tree::{
     DATA, JOURNAL, Tree, check_still_there, failed, no_room_for, open_to_write, refused, removed, vanished,
 };
 use super::writing::Writing;
-use crate::domain::{PartNumber, StoredPart, Upload, defects};
+use crate::domain::{PartNumber, StoredPart, Upload, check_whole};
 use crate::error::Error;
 use crate::storage::Body;
 use crate::storage::journal::{Journal, Place, Record, record_of};
-
-/// Most defects that an error lists.
-const SHOWN_DEFECTS: usize = 100;
 
 /// A part that is about to be written.
 struct Opened {
@@ -217,16 +214,7 @@ pub(super) fn assemble(
     upload: &Upload,
 ) -> Result<(), Error> {
     let plan = upload.plan();
-    let mut found = defects(&plan, &journal.stored_parts());
-    if !found.is_empty() {
-        let total = found.len();
-        found.truncate(SHOWN_DEFECTS);
-        return Err(Error::Incomplete {
-            defects: found,
-            total,
-            part_count: upload.plan().part_count(),
-        });
-    }
+    check_whole(&plan, &journal.stored_parts())?;
     for record in journal.records().filter(|record| record.place == Place::Aside) {
         let start = u64::from(record.number.get() - 1) * plan.part_size();
         let mut aside = folder.open(record.aside_name()).map_err(failed)?.into_std();

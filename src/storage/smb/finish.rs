@@ -9,12 +9,9 @@ use super::fault::{Fault, status};
 use super::file::{Mode, OpenFile};
 use super::pour::copy;
 use super::{SmbStore, or_vanished};
-use crate::domain::{Upload, defects};
+use crate::domain::{Upload, check_whole};
 use crate::error::Error;
 use crate::storage::journal::{Place, Record};
-
-/// Most defects that are told one by one.
-const SHOWN_DEFECTS: usize = 100;
 
 impl SmbStore {
     /// Makes sure that every byte is there, and gives the data its name.
@@ -135,15 +132,5 @@ fn check_coverage(upload: &Upload, book: &Book) -> Result<(), Error> {
         }
         return Ok(());
     }
-    let mut found = defects(&upload.plan(), &stored);
-    if found.is_empty() {
-        return Ok(());
-    }
-    let total = found.len();
-    found.truncate(SHOWN_DEFECTS);
-    Err(Error::Incomplete {
-        defects: found,
-        total,
-        part_count: upload.plan().part_count(),
-    })
+    check_whole(&upload.plan(), &stored)
 }
