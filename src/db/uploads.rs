@@ -137,17 +137,10 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Changes the part size of an upload that has no part yet, stored or on its way: the lease called `except` is the
-    /// caller's own. False where it has, or is cut another way than `from`.
-    pub async fn recut(
-        &self,
-        id: &UploadId,
-        from: u64,
-        to: u64,
-        except: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, Error> {
-        let (id, except) = (id.to_string(), except.to_owned());
+    /// Changes the part size of an upload that has no part yet, stored or on its way. False where it has, or is cut
+    /// another way than `from`.
+    pub async fn recut(&self, id: &UploadId, from: u64, to: u64, now: DateTime<Utc>) -> Result<bool, Error> {
+        let id = id.to_string();
         let (from, to, now) = (from_bytes(from)?, from_bytes(to)?, from_time(now));
         self.run(move |conn| {
             write_transaction(conn, |conn| {
@@ -162,7 +155,6 @@ impl Database {
                     .get_result(conn)?;
                 let coming: i64 = leases::table
                     .filter(leases::name.like(format!("part:{id}:%")))
-                    .filter(leases::name.ne(except))
                     .filter(leases::expires_at.gt(now))
                     .count()
                     .get_result(conn)?;
