@@ -30,6 +30,7 @@ impl Database {
                 leases::name.eq(&name),
                 leases::holder.eq(&holder),
                 leases::expires_at.eq(until),
+                leases::wanted.eq(false),
             );
             let inserted = on_backend!(conn, |c| {
                 diesel::insert_into(leases::table)
@@ -42,7 +43,11 @@ impl Database {
             }
             let free = leases::expires_at.le(now).or(leases::holder.eq(&holder));
             let taken = diesel::update(leases::table.find(&name).filter(free))
-                .set((leases::holder.eq(&holder), leases::expires_at.eq(until)))
+                .set((
+                    leases::holder.eq(&holder),
+                    leases::expires_at.eq(until),
+                    leases::wanted.eq(false),
+                ))
                 .execute(conn)?;
             Ok(taken == 1)
         })
@@ -78,6 +83,31 @@ impl Database {
                 .filter(is_own())
                 .filter(leases::expires_at.ge(until));
             renewed.select(leases::name).load(conn)
+        })
+        .await
+    }
+
+    /// Says that somebody waits for the lease called `name`.
+    pub async fn want_lease(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.run(move |conn| {
+            diesel::update(leases::table.find(name))
+                .set(leases::wanted.eq(true))
+                .execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Those of `holder`'s leases that somebody waits for.
+    pub async fn wanted_leases(&self, holder: &str) -> Result<Vec<String>, Error> {
+        let holder = holder.to_owned();
+        self.run(move |conn| {
+            leases::table
+                .filter(leases::holder.eq(holder))
+                .filter(leases::wanted.eq(true))
+                .select(leases::name)
+                .load(conn)
         })
         .await
     }

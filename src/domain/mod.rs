@@ -6,6 +6,7 @@
 //! beside its code in microseconds.
 
 mod address;
+mod appending;
 mod backend;
 mod checksum;
 mod folder;
@@ -19,8 +20,9 @@ mod upload;
 mod webhook;
 
 pub use address::AllowedHosts;
+pub use appending::{Appending, Length, NewAppending, Role};
 pub use backend::Backend;
-pub use checksum::Sha256Sum;
+pub use checksum::{Algorithm, Checksum, Hasher, Sha256Sum};
 pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use name::{FileName, KeyTemplate, ObjectKey};

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Status, Uploads};
 use crate::domain::{
-    Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId,
+    Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload,
+    UploadId,
 };
 use crate::error::Error;
 
@@ -113,6 +114,7 @@ impl Uploads {
             etag: None,
             sha256: new.wishes.sha256,
             webhook_url: new.wishes.webhook_url,
+            appending: new.wishes.appending.map(Appending::new),
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),

@@ -58,6 +58,7 @@ pub fn upload_named(folder: &str, name: &str, size: u64, part_size: u64) -> Uplo
         etag: None,
         sha256: None,
         webhook_url: None,
+        appending: None,
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::hours(1),

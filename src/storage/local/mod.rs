@@ -151,6 +151,10 @@ impl Storage for LocalStore {
         Ok(None)
     }
 
+    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
+        todo!("joining")
+    }
+
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
         let id = upload.id.clone();
         self.with_tree(move |tree| drop_folder(tree, &id)).await

@@ -193,6 +193,10 @@ impl Storage for S3Relay {
         Ok(etag)
     }
 
+    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
+        todo!("joining")
+    }
+
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
         if let Some(multipart_id) = &upload.multipart_id {
             self.store.abort(&upload.key, multipart_id, self.now()).await?;

@@ -182,6 +182,10 @@ impl Storage for SmbStore {
         Ok(None)
     }
 
+    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
+        todo!("joining")
+    }
+
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
         self.books.forget(&upload.id);
         match self.share.remove_folder(&self.base.upload(&upload.id)).await {
