@@ -160,10 +160,8 @@ impl State {
             Self::Open => next != Self::Open,
             // Back to open: completion found parts missing, or another part had to be sent again.
             Self::Completing => next != Self::Completing,
-            // Nothing is left of it but the record, which its owner may be done with.
-            Self::Failed => next == Self::Aborted,
-            // Its owner has the object removed.
-            Self::Complete => next == Self::Aborted,
+            // Its owner is done with the record alone, or with the object too.
+            Self::Failed | Self::Complete => next == Self::Aborted,
             Self::Aborted | Self::Expired => false,
         }
     }

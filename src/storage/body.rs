@@ -159,6 +159,7 @@ impl Expectation {
     }
 
     /// With this digest, if there is one.
+    #[must_use]
     pub fn with_checksum(mut self, checksum: Option<Checksum>) -> Self {
         self.checksum = checksum;
         self
