@@ -25,6 +25,9 @@ pub enum BodyError {
     /// Somebody else sends the same and has taken over.
     #[error("a newer request has taken over")]
     Superseded,
+    /// This server is about to end.
+    #[error("the server is being stopped")]
+    Stopped,
     /// More bytes came than were announced or fit.
     #[error("more than {expected} bytes were sent")]
     TooLong {
@@ -49,6 +52,7 @@ impl From<BodyError> for Error {
         match error {
             BodyError::Cut => Self::Interrupted,
             BodyError::Superseded => Self::Superseded,
+            BodyError::Stopped => Self::Stopping,
             BodyError::TooLong { expected } => Self::WrongSize {
                 what: "the body",
                 expected,
@@ -199,6 +203,13 @@ impl Body {
             has_ended: false,
             receipt: Receipt::default(),
         }
+    }
+
+    /// Tells of itself through this receipt, which somebody holds already.
+    #[must_use]
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = receipt;
+        self
     }
 
     /// A body of bytes that are all there.

@@ -142,6 +142,8 @@ impl Uploads {
             .last()
             .filter(|_| more)
             .map(|summary| summary.upload.id.clone());
+        // A piece of an upload is none of its own. A page may so have fewer than it could.
+        uploads.retain(|summary| !summary.upload.is_partial());
         Ok(Listing { uploads, next })
     }
 
