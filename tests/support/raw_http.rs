@@ -147,7 +147,9 @@ impl Connection {
             return false;
         }
         let mut byte = [0];
-        tokio::time::timeout(time, self.stream.peek(&mut byte)).await.is_err()
+        tokio::time::timeout(time, self.stream.peek(&mut byte))
+            .await
+            .is_err()
     }
 
     /// Waits until the other side has closed or reset the connection; what it still said.
