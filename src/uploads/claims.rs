@@ -147,15 +147,19 @@ impl Claims {
     pub(super) async fn take(&self, name: String, yields: Yields) -> Result<Claim, Error> {
         let deadline = Instant::now() + yields.patience();
         let claim = loop {
-            match self.enter(&name, yields) {
+            let other = match self.enter(&name, yields) {
                 Ok(claim) => break claim,
-                Err(other) => {
-                    let released = other.released.notified();
-                    other.is_wanted.send_replace(true);
-                    if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
-                        return Err(BUSY);
-                    }
-                }
+                Err(other) => other,
+            };
+            let mut released = std::pin::pin!(other.released.notified());
+            released.as_mut().enable();
+            // It may have been released just before we began to listen.
+            if let Ok(claim) = self.enter(&name, yields) {
+                break claim;
+            }
+            other.is_wanted.send_replace(true);
+            if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
+                return Err(BUSY);
             }
         };
         loop {

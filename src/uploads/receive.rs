@@ -198,6 +198,9 @@ fn claim_name(id: &UploadId, number: PartNumber) -> String {
 }
 
 fn check_open(upload: &Upload) -> Result<(), Error> {
+    if upload.appending.is_some() {
+        return Err(Error::Forbidden("this upload is appended to, and takes no parts"));
+    }
     if upload.state.is_unfinished() {
         return Ok(());
     }
