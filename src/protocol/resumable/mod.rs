@@ -86,7 +86,7 @@ async fn at_creation(
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
     match Tongue::of(&request) {
         Some(Tongue::Ietf) if door.speaks_ietf() => {
@@ -105,7 +105,7 @@ async fn at_upload(
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
     let id = path.into_inner();
     let tongue = match Tongue::of(&request) {
