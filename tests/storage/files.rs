@@ -125,14 +125,14 @@ pub fn cut_body(bytes: &Bytes, expected: Expectation) -> Body {
 pub fn wrong_bodies(length: u64) -> Vec<(&'static str, Body)> {
     let other = bytes_of(length + 1, 999);
     let part = |n: u64| other.slice(..usize::try_from(n).expect("it fits"));
-    let exactly = Expectation::exactly(length, None);
+    let exactly = || Expectation::exactly(length, None);
     let claimed = Expectation::exactly(length, Some(sum(b"something else")));
     vec![
-        ("cut at once", cut_body(&Bytes::new(), exactly)),
-        ("cut in the middle", cut_body(&part(length / 2), exactly)),
-        ("cut before the last byte", cut_body(&part(length - 1), exactly)),
-        ("too short", Body::new(pieces(&part(length - 1)), exactly)),
-        ("too long", Body::new(pieces(&other), exactly)),
+        ("cut at once", cut_body(&Bytes::new(), exactly())),
+        ("cut in the middle", cut_body(&part(length / 2), exactly())),
+        ("cut before the last byte", cut_body(&part(length - 1), exactly())),
+        ("too short", Body::new(pieces(&part(length - 1)), exactly())),
+        ("too long", Body::new(pieces(&other), exactly())),
         ("another digest", Body::new(pieces(&part(length)), claimed)),
     ]
 }
