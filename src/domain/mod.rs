@@ -27,7 +27,7 @@ pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use name::{FileName, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_whole};
-pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
+pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan, PartSizes};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};
 pub use upload::{Fingerprint, Naming, NewUpload, Owner, State, Transfer, Upload, Wishes};
