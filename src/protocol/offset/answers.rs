@@ -55,7 +55,9 @@ impl Session {
 
     /// `session_id`, `offset`, and the seconds that it lives on, as text.
     fn members(&self) -> Map<String, Value> {
-        let left = (self.upload.expires_at - self.now).num_seconds().max(0);
+        // A second that has begun counts: a fresh session has all that the settings give it.
+        let left = (self.upload.expires_at - self.now).num_milliseconds().max(0);
+        let left = (left + 999) / 1000;
         let members = json!({
             "session_id": self.name(),
             "offset": self.offset(),
