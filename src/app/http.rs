@@ -7,10 +7,11 @@ use std::net::{IpAddr, SocketAddr, TcpListener};
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{Data, ServiceConfig, redirect, to};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse};
 use anyhow::Context as _;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::server;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -49,7 +50,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
     let sites = Sites::new(&config.cors.allowed_origins, discoverable);
-    let mut server = HttpServer::new(move || {
+    let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
@@ -64,15 +65,8 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .wrap(from_fn(cors::share))
             .wrap(from_fn(protect))
             .wrap(from_fn(trace))
-    })
-    .shutdown_timeout(config.server.shutdown_timeout_s)
-    // actix would cut running requests short on SIGINT.
-    .disable_signals()
-    .listen(listener)?;
-    if config.server.workers > 0 {
-        server = server.workers(config.server.workers.into());
-    }
-    Ok(server.run())
+    })?;
+    Ok(server)
 }
 
 fn routes(services: &mut ServiceConfig, config: &Config) {

@@ -3,6 +3,7 @@
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
 mod http;
+mod server;
 mod signals;
 mod store;
 

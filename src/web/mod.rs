@@ -6,6 +6,7 @@ pub mod body;
 pub mod cors;
 pub mod headers;
 pub mod health;
+pub mod interim;
 pub mod methods;
 pub mod peer;
 pub mod problem;

@@ -150,6 +150,18 @@ pub const KINDS: &[Kind] = &[
                  the one that was told first, or begin a new upload.",
     },
     Kind {
+        slug: "completed-upload",
+        status: 400,
+        title: "The upload is complete already",
+        advice: "It takes no more bytes. Begin a new upload for another file.",
+    },
+    Kind {
+        slug: "wrong-media-type",
+        status: 415,
+        title: "Content of this type cannot be appended",
+        advice: "\"detail\" names the Content-Type that a piece of an upload must have.",
+    },
+    Kind {
         slug: "interrupted",
         status: 400,
         title: "The request's body did not arrive whole",
@@ -367,7 +379,7 @@ impl<P: Tell> ResponseError for Failure<P> {
 }
 
 /// Logs the cause of what the client only hears in general words.
-fn log(error: &Error) {
+pub fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
         Error::Unavailable { what, cause } => {

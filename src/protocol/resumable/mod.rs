@@ -91,7 +91,7 @@ async fn at_creation(
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
     match Tongue::of(&request) {
         Some(Tongue::Ietf) if door.speaks_ietf() => {
@@ -109,7 +109,7 @@ async fn at_upload(
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
     // As it stands in the address: what cannot be decoded is no id either.
     let id = request.match_info().query("id").to_owned();

@@ -73,10 +73,10 @@ pub(super) async fn tongue_of(uploads: &Uploads, request: &HttpRequest, id: &str
 }
 
 /// What can be done here, for both protocols in one answer.
-pub(super) fn discovery(door: &Door, uploads: &Uploads) -> HttpResponse {
+pub(super) fn discovery(request: &HttpRequest, door: &Door, uploads: &Uploads) -> HttpResponse {
     let mut answer = HttpResponse::NoContent().finish();
     tus::tell_abilities(door, uploads, answer.headers_mut());
-    ietf::tell_abilities(door, uploads, answer.headers_mut());
+    ietf::tell_abilities(request, door, uploads, answer.headers_mut());
     answer
         .headers_mut()
         .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));

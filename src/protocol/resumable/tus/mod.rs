@@ -27,7 +27,7 @@ use self::metadata::Metadata;
 use super::shared::{self, Door};
 use crate::domain::{NewAppending, NewUpload, Principal, Role, State, Transfer, Upload, UploadId, Wishes};
 use crate::error::Error;
-use crate::uploads::{Append, Appended, BodyError, Ends, Receipt, Uploads};
+use crate::uploads::{Append, Appended, BodyError, Ends, Receipt, Rivals, Uploads};
 use crate::web::body;
 
 /// The protocol's name on record.
@@ -66,7 +66,7 @@ pub(super) async fn at_creation(
 ) -> HttpResponse {
     let answer = async {
         match fields::method_of(&request)? {
-            Method::OPTIONS => Ok(shared::discovery(door, uploads)),
+            Method::OPTIONS => Ok(shared::discovery(&request, door, uploads)),
             Method::POST => create(&request, payload, door, uploads).await,
             _ => Err(Refusal::Method("POST, OPTIONS")),
         }
@@ -85,7 +85,7 @@ pub(super) async fn at_upload(
     let answer = async {
         let settings = &door.settings;
         match fields::method_of(&request)? {
-            Method::OPTIONS => Ok(shared::discovery(door, uploads)),
+            Method::OPTIONS => Ok(shared::discovery(&request, door, uploads)),
             Method::HEAD => look(&request, id, uploads).await,
             Method::PATCH => append(&request, id, payload, door, uploads).await,
             Method::DELETE if settings.termination => terminate(&request, id, uploads).await,
@@ -263,6 +263,8 @@ fn first_bytes(
         ends: Ends::WhenFull,
         most,
         pieces: body::detach(payload),
+        rivals: Rivals::Yield,
+        is_whole: false,
         receipt: Receipt::default(),
     }))
 }
@@ -306,7 +308,9 @@ async fn begin(
 /// `HEAD`: where an upload stands: <https://tus.io/protocols/resumable-upload#head>.
 async fn look(request: &HttpRequest, id: &str, uploads: &Uploads) -> Answer {
     let caller = greet(request).await?;
-    let upload = uploads.standing(&caller, &UploadId::parse(id)?).await?;
+    let upload = uploads
+        .standing(&caller, &UploadId::parse(id)?, Rivals::Yield)
+        .await?;
     match upload.state {
         State::Aborted | State::Expired => return Err(Error::NotFound("upload").into()),
         State::Failed => return Err(Error::Vanished.into()),
@@ -356,6 +360,8 @@ async fn append(request: &HttpRequest, id: &str, payload: Payload, door: &Door, 
         ends: Ends::WhenFull,
         most: door.max_size(uploads),
         pieces: body::detach(payload),
+        rivals: Rivals::Yield,
+        is_whole: false,
         receipt: Receipt::default(),
     };
     let Appended { upload, failure } = uploads.append(&caller, &id, append).await?;
