@@ -5,8 +5,11 @@
 
 mod answers;
 mod append;
+mod appended;
 mod bytes_through;
 mod gather;
+mod held;
+mod intake;
 mod join;
 mod join_plan;
 mod listings;
