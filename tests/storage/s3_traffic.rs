@@ -9,7 +9,7 @@ use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
 
 use crate::Place as _;
-use crate::files::{MIB, assert_is_there, begin, bytes_of, upload_of};
+use crate::files::{MIB, assert_is_there, begin, bytes_of, fenced, open_body, upload_of};
 use crate::s3::Bucket;
 
 /// What passed since it was last asked.
@@ -100,7 +100,7 @@ async fn what_comes_fast_is_sent_once() {
     let place = Bucket::embedded().await.expect("it starts").counted().await;
     let store = place.open().await;
     let file = bytes_of(mebibytes * MIB, 41);
-    let upload = begin(&*store, upload_of(file.len() as u64, MIB)).await;
+    let upload = fenced(&begin(&*store, upload_of(file.len() as u64, MIB)).await, 2);
     let wire = place.wire().expect("it counts");
     wire.take();
 
@@ -120,4 +120,20 @@ async fn what_comes_fast_is_sent_once() {
     assert!(passed.sent < (mebibytes + 2) * MIB, "{passed:?}");
     assert!(passed.received < MIB, "{passed:?}");
     assert_is_there(&*store, &upload, &file).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn more_than_memory_may_hold_are_stored_whole() {
+    let place = Bucket::embedded().await.expect("it starts");
+    let store = place.open().await;
+    let file = bytes_of(6 * MIB, 42);
+
+    futures_util::future::join_all((0..16).map(async |_| {
+        let upload = fenced(&begin(&*store, upload_of(file.len() as u64, MIB)).await, 1);
+        let end = store.append(&upload, 0, open_body(&file)).await.unwrap();
+        assert_eq!(end, upload.size);
+        store.finish(&upload, &[]).await.unwrap();
+        assert_is_there(&*store, &upload, &file).await;
+    }))
+    .await;
 }

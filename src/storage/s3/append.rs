@@ -86,9 +86,12 @@ impl S3Relay {
         let receipt = body.receipt();
         let call = Uuid::new_v4().simple().to_string();
         let (start, mut fresh) = (state.end(), Vec::new());
-        let came = self
+        let mut came = self
             .write_whole(upload, &call, &state, &mut body, &mut fresh)
             .await;
+        if came.is_ok() {
+            came = self.refuse_if_superseded(upload).await;
+        }
         if let Err(error) = came {
             self.forget(upload, &fresh).await;
             return Err(error);
@@ -236,7 +239,7 @@ impl S3Relay {
         Ok(Body::new(bytes, Expectation::unhashed(length)))
     }
 
-    /// Has to be asked before a part is sent: parts, unlike pieces, cannot be void.
+    /// Has to be asked before a part is sent: parts, unlike pieces, cannot be void. Else it only says so early.
     ///
     /// # Errors
     /// [`Error::Superseded`] where a higher fence has begun.

@@ -94,7 +94,7 @@ impl Held {
     }
 
     /// The bytes that are nowhere else, to be stored now; once they are, say [`saved`](Self::saved).
-    pub(super) fn to_save(&mut self) -> Vec<Bytes> {
+    pub(super) fn unsaved(&mut self) -> Vec<Bytes> {
         self.close();
         self.chunks[self.safe_chunks..].to_vec()
     }
@@ -122,13 +122,13 @@ mod tests {
         let bytes: Vec<u8> = (0..600_000u32).map(|n| u8::try_from(n % 251).unwrap()).collect();
 
         held.extend(&bytes[..1000]);
-        assert_eq!(held.to_save().concat(), &bytes[..1000]);
+        assert_eq!(held.unsaved().concat(), &bytes[..1000]);
         assert_eq!(held.at_risk(), 1000);
         held.saved();
         held.extend(&bytes[1000..]);
 
         assert_eq!((held.size(), held.at_risk()), (600_000, 599_000));
-        assert!(held.to_save().concat() == bytes[1000..]);
+        assert!(held.unsaved().concat() == bytes[1000..]);
         assert!(held.take().concat() == bytes);
         assert_eq!((held.size(), held.at_risk(), held.take().len()), (0, 0, 0));
     }

@@ -56,7 +56,9 @@ pub(super) struct Intake {
     sending: VecDeque<Sending>,
     is_marked: bool,
     marks: Vec<String>,
+    /// Where the body begins, and when it began.
     start: u64,
+    began: Instant,
 }
 
 impl Intake {
@@ -79,6 +81,7 @@ impl Intake {
             is_marked: false,
             marks: state.marks,
             start: end,
+            began: Instant::now(),
         }
     }
 
@@ -96,6 +99,10 @@ impl Intake {
             } else {
                 self.sending.pop_front();
             }
+        }
+        if outcome.is_ok() && self.began.elapsed() > A_WHILE {
+            // Long enough for somebody to have lost patience: what was written may be void.
+            outcome = self.relay.refuse_if_superseded(&self.upload).await;
         }
         outcome.map(|()| self.end())
     }
@@ -189,7 +196,7 @@ impl Intake {
         let fence = S3Relay::fence(&self.upload);
         let piece = Piece::new(None, fence, self.end() - size, size);
         self.relay
-            .write_piece(&self.upload, &piece, self.held.to_save())
+            .write_piece(&self.upload, &piece, self.held.unsaved())
             .await?;
         self.held.saved();
         self.pieces.push(piece);
