@@ -154,6 +154,14 @@ impl Expectation {
         }
     }
 
+    /// Exactly `length` bytes of our own, of which nobody wants to know the digest.
+    pub(crate) fn unhashed(length: u64) -> Self {
+        Self {
+            length: Some(length),
+            ..Self::at_most(length)
+        }
+    }
+
     /// At most `most` bytes.
     pub fn at_most(most: u64) -> Self {
         Self {
