@@ -73,7 +73,7 @@ diesel::table! {
         name -> Text,
         holder -> Text,
         expires_at -> Timestamp,
-        wanted -> Bool,
+        wanted -> Integer,
     }
 }
 

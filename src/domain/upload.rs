@@ -346,6 +346,11 @@ impl Upload {
             .map_or(&Role::Whole, |appending| &appending.role)
     }
 
+    /// Whether it is made of the bytes of other uploads, and takes none of its own.
+    pub fn is_joined(&self) -> bool {
+        matches!(self.role(), Role::Joined(_))
+    }
+
     /// Whether it is a piece of an object to come, and so no object of its own.
     pub fn is_partial(&self) -> bool {
         *self.role() == Role::Partial

@@ -9,7 +9,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
 use super::Uploads;
-use super::claims::{Claim, Yields};
+use super::claims::{Claim, Manner};
 use crate::domain::{Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
 use crate::error::{Digested, Error};
 use crate::storage::{Body, BodyError, Expectation, Receipt};
@@ -23,6 +23,15 @@ pub enum Ends {
     WhenFull,
     /// This one: its end is the file's end.
     Here,
+}
+
+/// What becomes of a request that is sending when another comes for the same upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rivals {
+    /// It makes way at once: it is taken for the lost connection of the same client.
+    Yield,
+    /// It goes on, and the newcomer is refused, unless it has gone silent.
+    Stay,
 }
 
 /// Bytes as a request brings them.
@@ -41,6 +50,10 @@ pub struct Append {
     pub most: u64,
     /// The bytes.
     pub pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+    /// What becomes of another request that is sending.
+    pub rivals: Rivals,
+    /// Whether its body counts as a whole only, even without a digest.
+    pub is_whole: bool,
     /// What tells of its progress meanwhile.
     pub receipt: Receipt,
 }
@@ -73,20 +86,20 @@ impl Uploads {
         Self::see_through(async move { this.take_up(&upload.id, append).await }).await
     }
 
-    /// Where an upload stands for good. Whoever is sending to it is stopped, so that it stays there until its client
-    /// goes on.
+    /// Where an upload stands for good. Whoever is sending to it is stopped where `rivals` yield, so that it stays there
+    /// until its client goes on.
     ///
     /// # Errors
     /// [`Error::NotFound`], also for an upload that is sent in parts; [`Error::Vanished`]; [`Error::Busy`] where
     /// whoever is sending does not make way in time; [`Error::Unavailable`].
-    pub async fn standing(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+    pub async fn standing(&self, caller: &Principal, id: &UploadId, rivals: Rivals) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
         if appending(&upload)?.is_settled || !upload.state.is_unfinished() {
             return Ok(upload);
         }
         let this = self.clone();
         Self::see_through(async move {
-            let (_claim, mut upload) = this.claim(&upload.id).await?;
+            let (_claim, mut upload) = this.claim(&upload.id, rivals).await?;
             if !appending(&upload)?.is_settled && upload.state.is_unfinished() {
                 this.fence(&mut upload).await?;
                 let offset = this.stored(&upload).await?;
@@ -104,8 +117,12 @@ impl Uploads {
     }
 
     /// The only one who may append to it just now, and the upload as they find it.
-    pub(super) async fn claim(&self, id: &UploadId) -> Result<(Claim, Upload), Error> {
-        let claim = self.0.claims.take(format!("append:{id}"), Yields::AtOnce).await?;
+    pub(super) async fn claim(&self, id: &UploadId, rivals: Rivals) -> Result<(Claim, Upload), Error> {
+        let manner = match rivals {
+            Rivals::Yield => Manner::TAKE_OVER,
+            Rivals::Stay => Manner::IF_FREE,
+        };
+        let claim = self.0.claims.take(format!("append:{id}"), manner).await?;
         let upload = self.0.db.find_upload(id, None).await?;
         Ok((claim, upload.ok_or(Error::NotFound("upload"))?))
     }
@@ -158,7 +175,7 @@ impl Uploads {
     }
 
     async fn take_up(&self, id: &UploadId, append: Append) -> Result<Appended, Error> {
-        let (claim, mut upload) = self.claim(id).await?;
+        let (claim, mut upload) = self.claim(id, append.rivals).await?;
         // What was true before may have changed while we waited.
         judge(&upload, &append)?;
         if upload.state == State::Complete {
@@ -228,7 +245,10 @@ impl Uploads {
     async fn pour(&self, claim: &Claim, upload: &Upload, offset: u64, append: Append) -> Result<u64, Error> {
         let room = upload.known_size().unwrap_or(append.most).saturating_sub(offset);
         let most = append.length.map_or(room, |length| length.min(room));
-        let expected = Expectation::at_most(most).with_checksum(append.checksum);
+        let expected = Expectation {
+            is_whole: append.is_whole,
+            ..Expectation::at_most(most).with_checksum(append.checksum)
+        };
         let receipt = append.receipt.clone();
         let mut body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
         if most == 0 {

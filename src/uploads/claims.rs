@@ -39,24 +39,64 @@ const SILENCE: Duration = Duration::from_mins(1);
 /// How often a newcomer looks at another instance's lease.
 const GLANCE: Duration = Duration::from_millis(100);
 
-/// When the holder of a claim makes way for a newcomer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Yields {
+/// How a newcomer asks the holder of a claim to make way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
     /// Once it has been idle for a second: two requests send the same, so the first may as well finish.
     WhenIdle,
     /// At once: a client that comes back has given up its old connection, whatever that may still deliver.
     AtOnce,
 }
 
-impl Yields {
-    /// How long a newcomer waits for the holder.
-    fn patience(self) -> Duration {
+impl Urgency {
+    /// As it stands in a lease that is wanted; 0 is one that nobody wants.
+    fn level(self) -> i32 {
         match self {
-            Self::WhenIdle => Duration::from_mins(2),
-            // A storage that is slow to take what came may need its time; the client has a retry for longer waits.
-            Self::AtOnce => Duration::from_secs(20),
+            Self::WhenIdle => 1,
+            Self::AtOnce => 2,
         }
     }
+
+    fn of_level(level: i32) -> Option<Self> {
+        [Self::WhenIdle, Self::AtOnce]
+            .into_iter()
+            .find(|urgency| urgency.level() == level)
+    }
+}
+
+/// How a claim is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// How whoever has it is asked for it.
+    pub(super) urgency: Urgency,
+    /// How long it is waited for.
+    pub(super) patience: Duration,
+    /// Whether what it receives ends when this process is about to.
+    pub(super) ends_on_stop: bool,
+}
+
+impl Manner {
+    /// For a part, which counts as a whole only, and is done soon.
+    pub(super) const PART: Self = Self {
+        urgency: Urgency::WhenIdle,
+        patience: Duration::from_mins(2),
+        ends_on_stop: false,
+    };
+
+    /// For bytes that are appended by whoever came last. A storage that is slow to take what has come may need its time;
+    /// for longer waits the client has its retries.
+    pub(super) const TAKE_OVER: Self = Self {
+        urgency: Urgency::AtOnce,
+        patience: Duration::from_secs(20),
+        ends_on_stop: true,
+    };
+
+    /// For bytes that are appended by whoever came first, unless they have gone silent.
+    pub(super) const IF_FREE: Self = Self {
+        urgency: Urgency::WhenIdle,
+        patience: Duration::from_millis(1500),
+        ends_on_stop: true,
+    };
 }
 
 /// Everything that is claimed by this process.
@@ -82,8 +122,8 @@ struct Held {
 
 /// One claim, as its holder and those who wait see it.
 struct Slot {
-    yields: Yields,
-    is_wanted: watch::Sender<bool>,
+    ends_on_stop: bool,
+    wanted: watch::Sender<Option<Urgency>>,
     released: Notify,
     /// Until when the lease is ours, in microseconds since 1970.
     until: AtomicI64,
@@ -108,7 +148,7 @@ impl Claims {
         }))
     }
 
-    /// Ends the bodies of all holders that [yield at once](Yields::AtOnce), now and from now on: what they have
+    /// Ends the bodies of all holders that [end on a stop](Manner::ends_on_stop), now and from now on: what they have
     /// received is kept, and their clients go on later.
     pub(super) fn stop(&self) {
         self.0.is_stopping.send_replace(true);
@@ -144,20 +184,20 @@ impl Claims {
     ///
     /// # Errors
     /// [`Error::Busy`] where that takes too long, [`Error::Unavailable`] from the database.
-    pub(super) async fn take(&self, name: String, yields: Yields) -> Result<Claim, Error> {
-        let deadline = Instant::now() + yields.patience();
+    pub(super) async fn take(&self, name: String, manner: Manner) -> Result<Claim, Error> {
+        let deadline = Instant::now() + manner.patience;
         let claim = loop {
-            let other = match self.enter(&name, yields) {
+            let other = match self.enter(&name, manner) {
                 Ok(claim) => break claim,
                 Err(other) => other,
             };
             let mut released = std::pin::pin!(other.released.notified());
             released.as_mut().enable();
             // It may have been released just before we began to listen.
-            if let Ok(claim) = self.enter(&name, yields) {
+            if let Ok(claim) = self.enter(&name, manner) {
                 break claim;
             }
-            other.is_wanted.send_replace(true);
+            other.want(manner.urgency);
             if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
                 return Err(BUSY);
             }
@@ -174,20 +214,20 @@ impl Claims {
             if Instant::now() > deadline {
                 return Err(BUSY);
             }
-            self.0.db.want_lease(&name).await?;
+            self.0.db.want_lease(&name, manner.urgency.level()).await?;
             tokio::time::sleep(GLANCE).await;
         }
     }
 
     /// The first to come has it within this process; the others get a look at its slot.
-    fn enter(&self, name: &str, yields: Yields) -> Result<Claim, Arc<Slot>> {
+    fn enter(&self, name: &str, manner: Manner) -> Result<Claim, Arc<Slot>> {
         let mut held = self.held();
         if let Some(slot) = held.slots.get(name) {
             return Err(slot.clone());
         }
         let slot = Arc::new(Slot {
-            yields,
-            is_wanted: watch::Sender::new(false),
+            ends_on_stop: manner.ends_on_stop,
+            wanted: watch::Sender::new(None),
             released: Notify::new(),
             until: AtomicI64::new(i64::MAX),
         });
@@ -223,8 +263,10 @@ impl Claims {
             };
             match self.0.db.wanted_leases(&self.0.holder).await {
                 Ok(wanted) => {
-                    for slot in wanted.iter().filter_map(|name| slots.get(name)) {
-                        slot.is_wanted.send_replace(true);
+                    for (name, level) in wanted {
+                        if let (Some(slot), Some(urgency)) = (slots.get(&name), Urgency::of_level(level)) {
+                            slot.want(urgency);
+                        }
                     }
                 }
                 Err(error) => tracing::warn!(%error, "nobody can ask for our leases just now"),
@@ -255,6 +297,15 @@ impl Claims {
 const BUSY: Error = Error::Busy("somebody else sends the same just now; try again");
 
 impl Slot {
+    /// Asks its holder to make way; a milder wish than one before changes nothing.
+    fn want(&self, urgency: Urgency) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = *wanted < Some(urgency);
+            *wanted = (*wanted).max(Some(urgency));
+            is_new
+        });
+    }
+
     fn has_run_out(&self, now: DateTime<Utc>) -> bool {
         self.until.load(Ordering::Relaxed) <= now.timestamp_micros()
     }
@@ -270,7 +321,7 @@ impl Claim {
         let guarded = Guarded {
             pieces,
             slot: self.slot.clone(),
-            is_wanted: self.slot.is_wanted.subscribe(),
+            wanted: self.slot.wanted.subscribe(),
             is_stopping: self.claims.0.is_stopping.subscribe(),
             clock: self.claims.0.clock.clone(),
             has_ended: false,
@@ -294,7 +345,7 @@ impl Claim {
 struct Guarded {
     pieces: BoxStream<'static, Result<Bytes, BodyError>>,
     slot: Arc<Slot>,
-    is_wanted: watch::Receiver<bool>,
+    wanted: watch::Receiver<Option<Urgency>>,
     is_stopping: watch::Receiver<bool>,
     clock: Clock,
     has_ended: bool,
@@ -303,20 +354,20 @@ struct Guarded {
 impl Guarded {
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         let began = Instant::now();
-        let yields_at_once = self.slot.yields == Yields::AtOnce;
+        let ends_on_stop = self.slot.ends_on_stop;
         loop {
             tokio::select! {
                 biased;
-                _ = self.is_wanted.wait_for(|is_wanted| *is_wanted), if yields_at_once => {
+                _ = self.wanted.wait_for(|wanted| *wanted == Some(Urgency::AtOnce)) => {
                     return Some(Err(BodyError::Superseded));
                 }
-                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if yields_at_once => {
+                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => {
                     return Some(Err(BodyError::Stopped));
                 }
                 piece = self.pieces.next() => return piece,
                 () = tokio::time::sleep(IDLE) => {}
             }
-            if *self.is_wanted.borrow() {
+            if self.wanted.borrow().is_some() {
                 return Some(Err(BodyError::Superseded));
             }
             if began.elapsed() > SILENCE {

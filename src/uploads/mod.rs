@@ -31,7 +31,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
 pub use crate::signing::{Operation, Signature, SignedRequest};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
-pub use append::{Append, Appended, Ends};
+pub use append::{Append, Appended, Ends, Rivals};
 pub use create::Begun;
 pub use expire::Swept;
 pub use receive::{Grid, Incoming, Received};

@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
 use super::Uploads;
-use super::claims::Yields;
+use super::claims::Manner;
 use crate::db::{PartRecord, RecordedPart};
 use crate::domain::{PartNumber, PartPlan, Principal, Sha256Sum, State, Transfer, Upload, UploadId};
 use crate::error::Error;
@@ -84,11 +84,7 @@ impl Uploads {
     async fn take_in(&self, id: UploadId, number: PartNumber, incoming: Incoming) -> Result<Received, Error> {
         // Before any claim: two parts of one even file would each take the other's claim for a part of another grid.
         self.fit_grid(&id, number, incoming.length).await?;
-        let claim = self
-            .0
-            .claims
-            .take(claim_name(&id, number), Yields::WhenIdle)
-            .await?;
+        let claim = self.0.claims.take(claim_name(&id, number), Manner::PART).await?;
         // What was true before may have changed while we waited.
         let upload = self.reload(&id).await?;
         check_open(&upload)?;

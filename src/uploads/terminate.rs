@@ -3,6 +3,7 @@
 //! Separate from aborting, which leaves a finished object alone: here its owner wants that removed too.
 
 use super::Uploads;
+use super::append::Rivals;
 use crate::domain::{Principal, State, UploadId};
 use crate::error::Error;
 
@@ -21,7 +22,7 @@ impl Uploads {
     }
 
     async fn end_for_good(&self, id: &UploadId) -> Result<(), Error> {
-        let (_claim, mut upload) = self.claim(id).await?;
+        let (_claim, mut upload) = self.claim(id, Rivals::Yield).await?;
         let lock = self.0.joining.lock_of(id);
         let _turn = lock.lock().await;
         if upload.state.is_unfinished() {

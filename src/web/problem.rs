@@ -14,6 +14,10 @@ use serde_json::{Map, Value, json};
 use super::trace::request_id;
 use crate::error::Error;
 
+/// tus's status for bytes that do not have the digest that was claimed; outside of the registered ones:
+/// <https://tus.io/protocols/resumable-upload#checksum>.
+pub const CHECKSUM_MISMATCH: u16 = 460;
+
 /// One kind of problem: <https://www.rfc-editor.org/rfc/rfc9457#section-3.1.1>.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -119,6 +123,18 @@ pub const KINDS: &[Kind] = &[
         title: "The bytes have another digest than was claimed",
         advice: "They were changed on the way, or the digest is of something else. A part was not stored and can be \
                  sent again; a whole file must be uploaded anew.",
+    },
+    Kind {
+        slug: "unsupported-version",
+        status: 412,
+        title: "This version of the protocol is not spoken here",
+        advice: "Tus-Version lists the versions that are. Every request but OPTIONS says its own in Tus-Resumable.",
+    },
+    Kind {
+        slug: "unsupported-content-type",
+        status: 415,
+        title: "The body is of another type than this request takes",
+        advice: "\"detail\" names the Content-Type that the bytes of a file come with. Nothing was stored.",
     },
     Kind {
         slug: "mismatching-upload-offset",
@@ -260,6 +276,9 @@ impl Kind {
             members.extend(extra);
         }
         let mut response = HttpResponse::build(self.status());
+        if self.status == CHECKSUM_MISMATCH {
+            response.reason("Checksum Mismatch");
+        }
         response
             .content_type("application/problem+json")
             .insert_header((CACHE_CONTROL, "no-store"));
@@ -286,6 +305,13 @@ pub struct ProblemDocument;
 
 impl Tell for ProblemDocument {
     fn tell(error: &Error) -> HttpResponse {
+        Self::with_status(error, Kind::of(error).status)
+    }
+}
+
+impl ProblemDocument {
+    /// The document of `error` under a status of the protocol's own.
+    pub fn with_status(error: &Error, status: u16) -> HttpResponse {
         let extra = match error {
             Error::Invalid(fields) => {
                 let list: Vec<Value> = fields
@@ -312,7 +338,11 @@ impl Tell for ProblemDocument {
         } else {
             Map::new()
         };
-        Kind::of(error).document(&error.to_string(), extra)
+        let kind = Kind {
+            status,
+            ..*Kind::of(error)
+        };
+        kind.document(&error.to_string(), extra)
     }
 }
 
@@ -349,7 +379,7 @@ impl<P: Tell> ResponseError for Failure<P> {
 }
 
 /// Logs the cause of what the client only hears in general words.
-fn log(error: &Error) {
+pub fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
         Error::Unavailable { what, cause } => {

@@ -8,5 +8,5 @@ ALTER TABLE uploads ADD COLUMN role TEXT;
 ALTER TABLE uploads ADD COLUMN sources TEXT;
 ALTER TABLE uploads ADD COLUMN fields TEXT;
 
--- Whether somebody waits for a lease, so that its holder makes way.
+-- How urgently somebody waits for a lease, so that its holder makes way; 0: nobody does.
 ALTER TABLE leases ADD COLUMN wanted INTEGER NOT NULL DEFAULT 0;
