@@ -16,7 +16,7 @@ export const PLACES = [{ name: "a local folder", kind: "local", partSize: STORES
 const PREFIX = "uploads/";
 
 /** The client as its makers build it for a page's `<script>`. */
-export async function clientScript() {
+async function clientScript() {
   const client = createRequire(import.meta.url).resolve("tus-js-client/package.json");
   return readFile(join(client, "../dist/tus.min.js"), "utf8");
 }
@@ -26,9 +26,10 @@ export async function clientScript() {
  * @param {object} [options]
  * @param {{ kind: string, partSize: number }} [options.place] one of {@link PLACES}
  * @param {Record<string, string | number>} [options.settings] further `MULETEER_…` variables
+ * @param {string} [options.script] what the page has loaded instead of the client
  */
-export async function startTus(test, { place = PLACES[0], settings = {} } = {}) {
-  const site = await startSite(test, { "/tus.js": await clientScript() }, "<script src=/tus.js></script>");
+export async function startTus(test, { place = PLACES[0], settings = {}, script } = {}) {
+  const site = await startSite(test, { "/page.js": script ?? (await clientScript()) }, "<script src=/page.js></script>");
   const isLocal = place.kind === "local";
   const stack = await startStack(test, {
     store: isLocal ? STORES[0] : place,
