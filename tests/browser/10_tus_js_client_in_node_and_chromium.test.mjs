@@ -322,7 +322,7 @@ function refusedInPage({ endpoint, headers, size }) {
 }
 
 test("Chromium: a page of another site reads why it is refused, and does not try again", async (t) => {
-  const scene = await startTus(t, { settings: { MULETEER_LIMITS__MAX_SIZE: MIB } });
+  const scene = await startTus(t, { settings: { MULETEER_LIMITS__MAX_SIZE: MIB, MULETEER_AUTH__ANONYMOUS: "off" } });
   const page = await scene.page();
   const endpoint = `${scene.server.url}/files`;
   const headers = { Authorization: `Bearer ${scene.key}` };
