@@ -4,6 +4,7 @@
 import assert from "node:assert/strict";
 import { createReadStream } from "node:fs";
 import { readFile } from "node:fs/promises";
+import { request } from "node:http";
 import { join } from "node:path";
 import { Readable } from "node:stream";
 import { test } from "node:test";
@@ -157,6 +158,47 @@ test("Node: metadata comes back as it was sent, and names the file", async (t) =
   assert.equal(told.get("upload-metadata"), sent);
   assert.deepEqual([told.status, told.get("upload-offset"), told.get("upload-length")], [200, "1000", "1000"]);
   assert.deepEqual(requests, ["POST 201", "PATCH 204"]);
+  await scene.assertArrived(file);
+});
+
+/** One request as it is written; `body` goes in pieces, after a `100` where `Expect` asks for it. */
+function exchange(url, method, headers, body) {
+  return new Promise((resolve, reject) => {
+    const outgoing = request(url, { method, headers });
+    let continued = false;
+    outgoing.once("error", reject);
+    outgoing.once("continue", () => {
+      continued = true;
+      outgoing.end(body);
+    });
+    outgoing.once("response", (answer) => {
+      answer.resume().once("end", () => resolve({ status: answer.statusCode, headers: answer.headers, continued }));
+    });
+    if (!headers.Expect) outgoing.end(body);
+  });
+}
+
+test("Node: what the clients of phones write differently is taken", async (t) => {
+  const scene = await startTus(t);
+  const file = await makeFile(scene.files, "IMG_0001 ä.mov", 3 * MIB + 5, 1220);
+  const bytes = await readFile(file.path);
+  const authorization = { Authorization: `Bearer ${scene.key}` };
+  const base64 = (text) => Buffer.from(text).toString("base64");
+
+  // TUSKit: a space after the comma, and a field that nobody defines.
+  const created = await exchange(`${scene.server.url}/files`, "POST", {
+    ...authorization, "TUS-Resumable": "1.0.0", "Upload-Extension": "creation", "Upload-Length": file.size,
+    "Upload-Metadata": `filename ${base64(file.name)}, filetype ${base64("video/quicktime")}`, "Content-Length": 0,
+  });
+  assert.equal(created.status, 201);
+  const address = new URL(created.headers.location, scene.server.url);
+  // tus-java-client: POST in place of PATCH, chunked, and it waits to be asked for the bytes.
+  const sent = await exchange(address, "POST", {
+    ...authorization, "Tus-Resumable": "1.0.0", "X-HTTP-Method-Override": "PATCH", "Upload-Offset": 0,
+    "Content-Type": "application/offset+octet-stream", "Transfer-Encoding": "chunked", Expect: "100-continue",
+  }, bytes);
+
+  assert.deepEqual([sent.status, sent.headers["upload-offset"], sent.continued], [204, String(file.size), true]);
   await scene.assertArrived(file);
 });
 
