@@ -296,6 +296,7 @@ fn sample_upload() -> Upload {
         storage: Backend::S3,
         sha256: None,
         webhook_url: None,
+        appending: None,
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),

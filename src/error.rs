@@ -120,7 +120,7 @@ pub enum Error {
         number: PartNumber,
     },
     /// The bytes are not those of the digest that the client claimed.
-    #[error("{what} has another SHA-256 than was claimed")]
+    #[error("{what} has another digest than was claimed")]
     ChecksumMismatch {
         /// What was compared.
         what: Digested,
@@ -133,12 +133,23 @@ pub enum Error {
         /// Where the client took it to stand.
         provided: u64,
     },
+    /// The length that is told of a file is not the one that was told before.
+    #[error("the upload was said to have {known} bytes, and now {told}")]
+    LengthConflict {
+        /// Bytes that it was said to have.
+        known: u64,
+        /// Bytes that it is now said to have.
+        told: u64,
+    },
     /// The request's body did not arrive whole; nothing of it counts that was not acknowledged.
     #[error("the request's body did not arrive whole; send it again")]
     Interrupted,
-    /// A newer request sends the same, and this one has been idle.
-    #[error("a newer request sends the same bytes; this one was idle and has made way for it")]
+    /// A newer request sends to the same place, and this one has made way.
+    #[error("a newer request sends to the same place; this one has made way for it")]
     Superseded,
+    /// This server is about to end; what came is kept.
+    #[error("the server is being stopped; go on in a moment, from the offset that it tells")]
+    Stopping,
     /// There is no room for the file.
     #[error("there is no room for {needed} more bytes in the storage")]
     NoSpace {

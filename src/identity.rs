@@ -223,6 +223,13 @@ impl Identity {
         Some(Principal::new(Owner::visitor(&id), Grant::Upload))
     }
 
+    /// Everybody who comes without a credential and cannot keep a cookie; `None` where such are not admitted. What is
+    /// theirs belongs to whoever knows its address, which nobody can guess.
+    pub fn anybody(&self) -> Option<Principal> {
+        self.anonymous
+            .then(|| Principal::new(Owner::visitor(&Uuid::nil()), Grant::Upload))
+    }
+
     /// A visitor whom nobody has seen before, while visitors are admitted.
     pub fn new_visitor(&self) -> Option<NewVisitor> {
         if !self.anonymous {

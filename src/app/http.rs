@@ -8,10 +8,11 @@ use actix_cors::Cors;
 use actix_web::dev::Server;
 use actix_web::middleware::{Compress, Condition, from_fn};
 use actix_web::web::{Data, ServiceConfig, redirect, to};
-use actix_web::{App, HttpResponse, HttpServer};
+use actix_web::{App, HttpResponse};
 use anyhow::Context as _;
 use utoipa_swagger_ui::SwaggerUi;
 
+use super::server;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -48,7 +49,7 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
     let origins = config.cors.allowed_origins.clone();
-    let mut server = HttpServer::new(move || {
+    let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
@@ -62,15 +63,8 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
             .wrap(from_fn(protect))
             .wrap(from_fn(trace))
-    })
-    .shutdown_timeout(config.server.shutdown_timeout_s)
-    // actix would cut running requests short on SIGINT.
-    .disable_signals()
-    .listen(listener)?;
-    if config.server.workers > 0 {
-        server = server.workers(config.server.workers.into());
-    }
-    Ok(server.run())
+    })?;
+    Ok(server)
 }
 
 fn routes(services: &mut ServiceConfig, config: &Config) {

@@ -3,6 +3,7 @@
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
 mod http;
+mod server;
 mod signals;
 mod store;
 
@@ -42,6 +43,7 @@ pub struct Running {
     pub store: Option<String>,
     /// The database, for what the command line does beside serving.
     pub db: Database,
+    uploads: Uploads,
     server: Server,
     sweeper: JoinHandle<()>,
     deliveries: Deliveries,
@@ -59,7 +61,7 @@ impl Running {
     /// # Errors
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let signals = tokio::spawn(signals::stop_on_signals(self.server.handle()));
+        let signals = tokio::spawn(signals::stop_on_signals(self.server.handle(), self.uploads));
         let outcome = self.server.await;
         signals.abort();
         self.sweeper.abort();
@@ -116,7 +118,8 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         address,
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
         server: http::serve(listener, &config, shared)?,
-        sweeper: spawn_sweeper(uploads, &config.uploads),
+        sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
+        uploads,
         deliveries,
         db,
         embedded,

@@ -4,10 +4,14 @@
 
 use actix_web::dev::ServerHandle;
 
-/// SIGTERM or SIGINT lets running requests finish; a second one does not.
-pub(super) async fn stop_on_signals(server: ServerHandle) {
+use crate::uploads::Uploads;
+
+/// SIGTERM or SIGINT lets running requests finish; a second one does not. Requests that append are ended at once: what
+/// they have brought is kept, and they could go on for hours.
+pub(super) async fn stop_on_signals(server: ServerHandle, uploads: Uploads) {
     next_signal().await;
     tracing::info!("stopping: running requests finish first");
+    uploads.stop_appending();
     let graceful = server.stop(true);
     tokio::select! {
         () = graceful => {}

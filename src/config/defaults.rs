@@ -4,8 +4,9 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    HooksConfig, LimitsConfig, LocalStorageConfig, LogConfig, LogFormat, MuleConfig, NativeConfig, PathStyle,
-    ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig, StorageConfig, UploadsConfig,
+    HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig,
+    NativeConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
+    StorageConfig, TusConfig, UploadsConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -180,6 +181,22 @@ impl Default for ChunksConfig {
             path: "/upload".into(),
             chunk_size_mb: 50,
             ttl_hours: 24,
+        }
+    }
+}
+
+impl Default for TusConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/files".into(),
+            ietf: true,
+            max_size: 0,
+            ttl_hours: 24,
+            termination: true,
+            concatenation: true,
+            downloads: false,
+            location: LocationStyle::Relative,
         }
     }
 }

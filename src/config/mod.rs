@@ -250,6 +250,8 @@ pub struct ProtocolsConfig {
     pub mule: MuleConfig,
     /// The chunk server with a token for each part.
     pub chunks: ChunksConfig,
+    /// tus 1.0, and resumable uploads as the IETF drafts them.
+    pub tus: TusConfig,
 }
 
 /// The native API.
@@ -294,6 +296,44 @@ pub struct ChunksConfig {
     pub chunk_size_mb: u64,
     /// Hours without any activity after which an unfinished upload is given up.
     pub ttl_hours: u64,
+}
+
+/// tus 1.0, and resumable uploads as the IETF drafts them: one address for both.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as operators write them"
+)]
+pub struct TusConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address. tus also answers at the chunk server's address, to requests that carry `Tus-Resumable`.
+    pub path: String,
+    /// Whether the IETF's protocol is spoken too.
+    pub ietf: bool,
+    /// Most bytes of one file; 0 takes the general limit.
+    pub max_size: u64,
+    /// Hours without any activity after which an unfinished upload is given up.
+    pub ttl_hours: u64,
+    /// Whether clients may have uploads, finished ones as well, removed.
+    pub termination: bool,
+    /// Whether clients may send a file as several uploads and have them joined.
+    pub concatenation: bool,
+    /// Whether finished uploads can be downloaded by whoever may upload them.
+    pub downloads: bool,
+    /// How a new upload's address is told.
+    pub location: LocationStyle,
+}
+
+/// How the address of a new upload is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LocationStyle {
+    /// As a path: right behind any proxy that leaves paths alone.
+    Relative,
+    /// With scheme and host: those of `server.public_url`, else as a trusted proxy tells them, else as asked.
+    Absolute,
 }
 
 /// How others are told that an upload is complete.

@@ -227,6 +227,12 @@ impl Config {
             "protocols.chunks.ttl_hours",
             "must be 1 to 8760 (a year)",
         );
+        complaints.unless(path(&self.protocols.tus.path), "protocols.tus.path", PATH);
+        complaints.unless(
+            (1..=8760).contains(&self.protocols.tus.ttl_hours),
+            "protocols.tus.ttl_hours",
+            "must be 1 to 8760 (a year)",
+        );
         for mount in &self.protocols.mule.paths {
             complaints.unless(path(mount), "protocols.mule.paths", PATH);
         }

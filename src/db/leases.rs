@@ -30,6 +30,7 @@ impl Database {
                 leases::name.eq(&name),
                 leases::holder.eq(&holder),
                 leases::expires_at.eq(until),
+                leases::wanted.eq(0),
             );
             let inserted = on_backend!(conn, |c| {
                 diesel::insert_into(leases::table)
@@ -42,7 +43,11 @@ impl Database {
             }
             let free = leases::expires_at.le(now).or(leases::holder.eq(&holder));
             let taken = diesel::update(leases::table.find(&name).filter(free))
-                .set((leases::holder.eq(&holder), leases::expires_at.eq(until)))
+                .set((
+                    leases::holder.eq(&holder),
+                    leases::expires_at.eq(until),
+                    leases::wanted.eq(0),
+                ))
                 .execute(conn)?;
             Ok(taken == 1)
         })
@@ -78,6 +83,31 @@ impl Database {
                 .filter(is_own())
                 .filter(leases::expires_at.ge(until));
             renewed.select(leases::name).load(conn)
+        })
+        .await
+    }
+
+    /// Says that somebody waits for the lease called `name`, and how urgently; a milder wish changes nothing.
+    pub async fn want_lease(&self, name: &str, level: i32) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.run(move |conn| {
+            diesel::update(leases::table.find(name).filter(leases::wanted.lt(level)))
+                .set(leases::wanted.eq(level))
+                .execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Those of `holder`'s leases that somebody waits for, and how urgently.
+    pub async fn wanted_leases(&self, holder: &str) -> Result<Vec<(String, i32)>, Error> {
+        let holder = holder.to_owned();
+        self.run(move |conn| {
+            leases::table
+                .filter(leases::holder.eq(holder))
+                .filter(leases::wanted.gt(0))
+                .select((leases::name, leases::wanted))
+                .load(conn)
         })
         .await
     }

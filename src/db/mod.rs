@@ -4,6 +4,7 @@
 //! the database does so in [`Database::run`], off the threads that serve requests; part records alone take
 //! another way, through the one writer in `recorder`. Rows become domain types before they leave.
 
+mod appending;
 mod column;
 mod connection;
 mod keys;

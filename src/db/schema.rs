@@ -28,6 +28,13 @@ diesel::table! {
         storage -> Text,
         sha256 -> Nullable<Text>,
         webhook_url -> Nullable<Text>,
+        received -> Nullable<BigInt>,
+        settled -> Nullable<Bool>,
+        fence -> Nullable<BigInt>,
+        length -> Nullable<Text>,
+        role -> Nullable<Text>,
+        sources -> Nullable<Text>,
+        fields -> Nullable<Text>,
     }
 }
 
@@ -66,6 +73,7 @@ diesel::table! {
         name -> Text,
         holder -> Text,
         expires_at -> Timestamp,
+        wanted -> Integer,
     }
 }
 

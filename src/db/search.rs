@@ -45,7 +45,7 @@ pub struct UploadSummary {
     pub upload: Upload,
     /// How many of its parts are recorded.
     pub parts_recorded: u64,
-    /// How many bytes those parts have.
+    /// How many bytes those parts have, or were appended.
     pub bytes_recorded: u64,
 }
 
@@ -74,10 +74,15 @@ impl Database {
         rows.into_iter()
             .map(|row| {
                 let (count, bytes) = recorded.remove(&row.id).unwrap_or_default();
+                let upload: Upload = row.try_into()?;
+                let bytes_recorded = match &upload.appending {
+                    Some(appending) => appending.offset,
+                    None => to_bytes(bytes)?,
+                };
                 Ok(UploadSummary {
-                    upload: row.try_into()?,
+                    upload,
                     parts_recorded: to_bytes(count)?,
-                    bytes_recorded: to_bytes(bytes)?,
+                    bytes_recorded,
                 })
             })
             .collect()

@@ -11,6 +11,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Bool;
 
 use super::Database;
+use super::appending::AppendingRow;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
 use super::connection::{AnyConnection, write_transaction};
 use super::schema::{leases, parts, uploads};
@@ -137,17 +138,10 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Changes the part size of an upload that has no part yet, stored or on its way: the lease called `except` is the
-    /// caller's own. False where it has, or is cut another way than `from`.
-    pub async fn recut(
-        &self,
-        id: &UploadId,
-        from: u64,
-        to: u64,
-        except: &str,
-        now: DateTime<Utc>,
-    ) -> Result<bool, Error> {
-        let (id, except) = (id.to_string(), except.to_owned());
+    /// Changes the part size of an upload that has no part yet, stored or on its way. False where it has, or is cut
+    /// another way than `from`.
+    pub async fn recut(&self, id: &UploadId, from: u64, to: u64, now: DateTime<Utc>) -> Result<bool, Error> {
+        let id = id.to_string();
         let (from, to, now) = (from_bytes(from)?, from_bytes(to)?, from_time(now));
         self.run(move |conn| {
             write_transaction(conn, |conn| {
@@ -162,7 +156,6 @@ impl Database {
                     .get_result(conn)?;
                 let coming: i64 = leases::table
                     .filter(leases::name.like(format!("part:{id}:%")))
-                    .filter(leases::name.ne(except))
                     .filter(leases::expires_at.gt(now))
                     .count()
                     .get_result(conn)?;
@@ -253,12 +246,20 @@ pub(super) struct UploadRow {
     storage: String,
     sha256: Option<String>,
     webhook_url: Option<String>,
+    received: Option<i64>,
+    settled: Option<bool>,
+    fence: Option<i64>,
+    length: Option<String>,
+    role: Option<String>,
+    sources: Option<String>,
+    fields: Option<String>,
 }
 
 impl TryFrom<Upload> for UploadRow {
     type Error = Error;
 
     fn try_from(upload: Upload) -> Result<Self, Error> {
+        let appending: AppendingRow = upload.appending.try_into()?;
         Ok(Self {
             id: upload.id.to_string(),
             owner: upload.owner.to_string(),
@@ -285,6 +286,13 @@ impl TryFrom<Upload> for UploadRow {
             storage: upload.storage.as_str().to_owned(),
             sha256: upload.sha256.map(|sum| sum.to_string()),
             webhook_url: upload.webhook_url,
+            received: appending.received,
+            settled: appending.settled,
+            fence: appending.fence,
+            length: appending.length,
+            role: appending.role,
+            sources: appending.sources,
+            fields: appending.fields,
         })
     }
 }
@@ -322,6 +330,16 @@ impl TryFrom<UploadRow> for Upload {
                 .transpose()
                 .map_err(spoilt)?,
             webhook_url: row.webhook_url,
+            appending: AppendingRow {
+                received: row.received,
+                settled: row.settled,
+                fence: row.fence,
+                length: row.length,
+                role: row.role,
+                sources: row.sources,
+                fields: row.fields,
+            }
+            .try_into()?,
         })
     }
 }

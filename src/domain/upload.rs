@@ -7,6 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
+use super::appending::{Appending, Length, NewAppending, Role};
 use super::backend::Backend;
 use super::checksum::Sha256Sum;
 use super::folder::Folder;
@@ -159,9 +160,9 @@ impl State {
             Self::Open => next != Self::Open,
             // Back to open: completion found parts missing, or another part had to be sent again.
             Self::Completing => next != Self::Completing,
-            // Nothing is left of it but the record, which its owner may be done with.
-            Self::Failed => next == Self::Aborted,
-            Self::Complete | Self::Aborted | Self::Expired => false,
+            // Its owner is done with the record alone, or with the object too.
+            Self::Failed | Self::Complete => next == Self::Aborted,
+            Self::Aborted | Self::Expired => false,
         }
     }
 }
@@ -221,6 +222,8 @@ pub struct Wishes {
     pub exact_parts: bool,
     /// How long it lives without activity; `None` takes what the settings say.
     pub time_to_live: Option<TimeDelta>,
+    /// That it will be appended to instead of sent in parts.
+    pub appending: Option<NewAppending>,
 }
 
 /// What a client says of the file that it is about to send.
@@ -228,7 +231,7 @@ pub struct Wishes {
 pub struct NewUpload {
     /// The file's name.
     pub filename: FileName,
-    /// The file's bytes.
+    /// The file's bytes; 0 where their number will be told later.
     pub size: u64,
     /// Its media type.
     pub content_type: MediaType,
@@ -275,7 +278,7 @@ pub struct Upload {
     pub protocol: String,
     /// The file's name.
     pub filename: FileName,
-    /// The file's bytes.
+    /// The file's bytes; 0 while their number is not [known](Self::known_size).
     pub size: u64,
     /// Its media type.
     pub content_type: MediaType,
@@ -302,6 +305,8 @@ pub struct Upload {
     pub sha256: Option<Sha256Sum>,
     /// Whom to tell when it is complete.
     pub webhook_url: Option<String>,
+    /// Where it stands if it is appended to; `None` for one that is sent in parts.
+    pub appending: Option<Appending>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When anything last happened to it.
@@ -314,6 +319,30 @@ impl Upload {
     /// How the file is cut.
     pub fn plan(&self) -> PartPlan {
         PartPlan::recorded(self.size, self.part_size)
+    }
+
+    /// The file's bytes, once their number is known.
+    pub fn known_size(&self) -> Option<u64> {
+        (self.length() != Length::Deferred).then_some(self.size)
+    }
+
+    /// What is known of its length.
+    pub fn length(&self) -> Length {
+        self.appending
+            .as_ref()
+            .map_or(Length::Known, |appending| appending.length)
+    }
+
+    /// What it becomes.
+    pub fn role(&self) -> &Role {
+        self.appending
+            .as_ref()
+            .map_or(&Role::Whole, |appending| &appending.role)
+    }
+
+    /// Whether it is a piece of an object to come, and so no object of its own.
+    pub fn is_partial(&self) -> bool {
+        *self.role() == Role::Partial
     }
 }
 
@@ -333,7 +362,7 @@ mod tests {
             );
         }
         assert!(State::Failed.may_become(State::Aborted));
-        assert!(!State::Complete.may_become(State::Aborted));
+        assert!(State::Complete.may_become(State::Aborted));
         assert!(State::Completing.may_become(State::Open));
     }
 

@@ -5,6 +5,7 @@
 pub mod chunks;
 pub mod mule;
 pub mod native;
+pub mod resumable;
 
 use actix_web::web::ServiceConfig;
 
@@ -23,7 +24,13 @@ pub struct Protocol {
 }
 
 /// All protocols; the only list of them.
-pub const PROTOCOLS: &[&Protocol] = &[&native::PROTOCOL, &mule::PROTOCOL, &chunks::PROTOCOL];
+pub const PROTOCOLS: &[&Protocol] = &[
+    &native::PROTOCOL,
+    &mule::PROTOCOL,
+    // Before the chunk server, whose address it shares for requests that say they are tus.
+    &resumable::PROTOCOL,
+    &chunks::PROTOCOL,
+];
 
 /// Mounts every protocol that is switched on.
 pub fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig) {

@@ -11,8 +11,9 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::watch;
 
-use crate::domain::Sha256Sum;
+use crate::domain::{Checksum, Hasher, Sha256Sum};
 use crate::error::{Digested, Error};
 
 /// Why a body ended before its end.
@@ -24,6 +25,9 @@ pub enum BodyError {
     /// Somebody else sends the same and has taken over.
     #[error("a newer request has taken over")]
     Superseded,
+    /// This server is about to end.
+    #[error("the server is being stopped")]
+    Stopped,
     /// More bytes came than were announced or fit.
     #[error("more than {expected} bytes were sent")]
     TooLong {
@@ -48,6 +52,7 @@ impl From<BodyError> for Error {
         match error {
             BodyError::Cut => Self::Interrupted,
             BodyError::Superseded => Self::Superseded,
+            BodyError::Stopped => Self::Stopping,
             BodyError::TooLong { expected } => Self::WrongSize {
                 what: "the body",
                 expected,
@@ -72,16 +77,41 @@ struct Outcome {
 }
 
 /// Tells what has come of a body, whoever has it now.
-#[derive(Debug, Clone, Default)]
-pub struct Receipt(Arc<Mutex<Outcome>>);
+#[derive(Debug, Clone)]
+pub struct Receipt {
+    outcome: Arc<Mutex<Outcome>>,
+    kept: Arc<watch::Sender<u64>>,
+}
+
+impl Default for Receipt {
+    fn default() -> Self {
+        Self {
+            outcome: Arc::default(),
+            kept: Arc::new(watch::Sender::new(0)),
+        }
+    }
+}
 
 impl Receipt {
     fn set(&self, change: impl FnOnce(&mut Outcome)) {
-        change(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner));
+        change(&mut self.outcome.lock().unwrap_or_else(PoisonError::into_inner));
     }
 
     fn get(&self) -> Outcome {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).clone()
+        self.outcome
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
+    }
+
+    /// Says that the upload now stands at `offset` whatever happens: a storage calls it as it appends.
+    pub fn keep(&self, offset: u64) {
+        self.kept.send_replace(offset);
+    }
+
+    /// Where the upload stands whatever happens, each time that a storage [says so](Self::keep); 0 before that.
+    pub fn kept(&self) -> watch::Receiver<u64> {
+        self.kept.subscribe()
     }
 
     /// Bytes that have come so far.
@@ -89,7 +119,7 @@ impl Receipt {
         self.get().received
     }
 
-    /// The digest of a body that ended well.
+    /// The digest of a body that ended well, where it was to be told.
     pub fn sha256(&self) -> Option<Sha256Sum> {
         self.get().sha256
     }
@@ -101,33 +131,42 @@ impl Receipt {
 }
 
 /// What a body must be.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub struct Expectation {
     /// Exactly this many bytes; `None` takes as many as come, up to `most`.
     pub length: Option<u64>,
     /// At most this many bytes.
     pub most: u64,
     /// With this digest.
-    pub sha256: Option<Sha256Sum>,
+    pub checksum: Option<Checksum>,
+    /// Whether its receipt is to tell its SHA-256; where it need not, no time is spent on it.
+    pub tells_sha256: bool,
 }
 
 impl Expectation {
-    /// Exactly `length` bytes, with a digest where one is claimed.
+    /// Exactly `length` bytes, with a digest where one is claimed; what it was is told.
     pub fn exactly(length: u64, sha256: Option<Sha256Sum>) -> Self {
         Self {
             length: Some(length),
             most: length,
-            sha256,
+            checksum: sha256.map(Checksum::from),
+            tells_sha256: true,
         }
     }
 
     /// At most `most` bytes.
     pub fn at_most(most: u64) -> Self {
         Self {
-            length: None,
             most,
-            sha256: None,
+            ..Self::default()
         }
+    }
+
+    /// With this digest, if there is one.
+    #[must_use]
+    pub fn with_checksum(mut self, checksum: Option<Checksum>) -> Self {
+        self.checksum = checksum;
+        self
     }
 }
 
@@ -136,7 +175,9 @@ pub struct Body {
     inner: BoxStream<'static, Result<Bytes, BodyError>>,
     expected: Expectation,
     received: u64,
-    hasher: Sha256,
+    sha256: Option<Sha256>,
+    /// For the digest that was claimed.
+    hasher: Option<Hasher>,
     /// The last piece that came: it is passed on once it is known whether it was the last of all.
     held: Option<Bytes>,
     has_ended: bool,
@@ -151,13 +192,24 @@ impl Body {
     ) -> Self {
         Self {
             inner: pieces.boxed(),
-            expected,
             received: 0,
-            hasher: Sha256::new(),
+            sha256: expected.tells_sha256.then(Sha256::new),
+            hasher: expected
+                .checksum
+                .as_ref()
+                .map(|claimed| Hasher::new(claimed.algorithm())),
+            expected,
             held: None,
             has_ended: false,
             receipt: Receipt::default(),
         }
+    }
+
+    /// Tells of itself through this receipt, which somebody holds already.
+    #[must_use]
+    pub fn with_receipt(mut self, receipt: Receipt) -> Self {
+        self.receipt = receipt;
+        self
     }
 
     /// A body of bytes that are all there.
@@ -176,7 +228,7 @@ impl Body {
     /// Whether every byte counts that came, also where it ends too soon: neither a length nor a digest was announced
     /// that only the whole could have.
     pub fn counts_byte_by_byte(&self) -> bool {
-        self.expected.length.is_none() && self.expected.sha256.is_none()
+        self.expected.length.is_none() && self.expected.checksum.is_none()
     }
 
     /// What tells of it later, whoever has the body by then.
@@ -199,11 +251,14 @@ impl Body {
                 actual: self.received,
             });
         }
-        let sum = Sha256Sum::new(std::mem::take(&mut self.hasher).finalize().into());
-        if self.expected.sha256.is_some_and(|claimed| claimed != sum) {
+        if self.hasher.take().map(Hasher::finish) != self.expected.checksum {
             return Err(BodyError::Mismatch);
         }
-        self.receipt.set(|outcome| outcome.sha256 = Some(sum));
+        let sum = self
+            .sha256
+            .take()
+            .map(|hash| Sha256Sum::new(hash.finalize().into()));
+        self.receipt.set(|outcome| outcome.sha256 = sum);
         Ok(())
     }
 }
@@ -225,7 +280,12 @@ impl Stream for Body {
                         let expected = self.expected.most;
                         return self.fail(BodyError::TooLong { expected });
                     }
-                    self.hasher.update(&piece);
+                    if let Some(sha256) = &mut self.sha256 {
+                        sha256.update(&piece);
+                    }
+                    if let Some(hasher) = &mut self.hasher {
+                        hasher.update(&piece);
+                    }
                     let received = self.received;
                     self.receipt.set(|outcome| outcome.received = received);
                     if let Some(before) = self.held.replace(piece) {

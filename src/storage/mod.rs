@@ -33,6 +33,14 @@ use crate::error::{Error, FieldError};
 /// The bytes of a finished object, piece by piece.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
+/// Whether a key is that of a [partial](Upload::is_partial) upload, `.muleteer/<its id>/whole`, where only
+/// [`Storage::join`] may put something. Of all keys in a storage's own folder it is the only one that an upload may have.
+fn is_partial_key(key: &ObjectKey) -> bool {
+    let mut segments = key.segments();
+    let [folder, id, name] = std::array::from_fn(|_| segments.next().unwrap_or_default());
+    folder == ".muleteer" && name == "whole" && segments.next().is_none() && UploadId::parse(id).is_ok()
+}
+
 /// An object as its storage shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {
@@ -102,7 +110,9 @@ pub trait Storage: Send + Sync {
     /// [`Error::NoSpace`], [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn put(&self, upload: &Upload, number: PartNumber, body: Body) -> Result<StoredPart, Error>;
 
-    /// Appends bytes at `offset`, which is where the upload stands; gives the offset afterwards.
+    /// Appends bytes at `offset`, which is where the upload stands; gives the offset afterwards. As they become safe, it
+    /// [says so](Receipt::keep) to the body's receipt. Of calls with a lower [fence](crate::domain::Appending::fence)
+    /// nothing counts that comes late.
     ///
     /// Of a body that [counts byte by byte](Body::counts_byte_by_byte) what came before a failure is kept, and the new
     /// offset is an answer like any other: the body's [`Receipt`] tells of the failure. Of any other body all is kept or
@@ -126,14 +136,26 @@ pub trait Storage: Send + Sync {
 
     /// Makes the object of what is stored, under [`Upload::key`]; gives its tag where there is one. An object that
     /// has that key already is never overwritten. `parts` is what [`parts`](Self::parts) said, all of it; it is empty
-    /// for an upload that was appended to.
+    /// for an upload that was appended to, whose [`size`](Upload::size) is known by now.
     ///
     /// # Errors
     /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::OffsetMismatch`] where fewer
     /// or more bytes were appended than the upload has; [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error>;
 
-    /// Drops everything that is stored of an unfinished upload; one that the storage does not know is fine.
+    /// Makes the object of `upload`, under [`Upload::key`], of the bytes of `sources` in this order, without sending
+    /// them anew where the storage can copy them itself; gives its tag where there is one. The sources are
+    /// [partial](Upload::is_partial) uploads of this storage to which all their bytes were appended; one may stand among
+    /// them twice, and all stay as they are. Asked again after a failure at any point, it begins anew.
+    ///
+    /// # Errors
+    /// [`Error::Vanished`] where the storage lost `upload` or an earlier call has made the object already;
+    /// [`Error::NotFound`] (`"part"`) where it lost a source; [`Error::OffsetMismatch`] for a source that is not whole;
+    /// [`Error::NoSpace`], [`Error::Unavailable`], [`Error::StoreRefused`].
+    async fn join(&self, upload: &Upload, sources: &[Upload]) -> Result<Option<String>, Error>;
+
+    /// Drops everything that is stored of an unfinished upload, also what was made of a partial one for
+    /// [`join`](Self::join); one that the storage does not know is fine.
     ///
     /// # Errors
     /// [`Error::Unavailable`], [`Error::StoreRefused`].

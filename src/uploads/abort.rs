@@ -40,7 +40,8 @@ impl Uploads {
         let is_stored = upload.multipart_id.is_some() || upload.transfer == Transfer::Relay;
         if is_stored {
             self.storage(upload)?.abort(upload).await?;
-            if self.find_whole(upload).await?.is_some() {
+            // What was made of a partial one for others is nobody's object.
+            if !upload.is_partial() && self.find_whole(upload).await?.is_some() {
                 return Ok(State::Complete);
             }
         }

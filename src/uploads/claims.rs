@@ -1,11 +1,11 @@
-//! Claims: who sends a part just now, so that two requests for the same one never mix their bytes.
+//! Claims: who sends a part, or appends to an upload, just now, so that two requests never mix their bytes.
 //!
-//! Separate from the verb that receives, because a claim lives in two places: in this process, where a newcomer can
-//! make an idle holder let go within a second, and as a lease in the database, where other instances see it. A lease of
-//! a process that was killed runs out by itself.
+//! Separate from the verbs that receive, because a claim lives in two places: in this process, and as a lease in the
+//! database, where other instances see it. Either way a newcomer can make the holder let go within a second. A lease
+//! of a process that was killed runs out by itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicI64, Ordering};
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -13,7 +13,7 @@ use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
-use tokio::sync::Notify;
+use tokio::sync::{Notify, watch};
 
 use super::holder;
 use crate::clock::Clock;
@@ -24,8 +24,11 @@ use crate::storage::BodyError;
 /// How long a lease lasts that nobody renews.
 const LEASE: TimeDelta = TimeDelta::seconds(8);
 
-/// How often leases are renewed.
-const RENEW_EVERY: Duration = Duration::from_secs(2);
+/// How often a process looks whether other instances want its leases.
+const LOOK_EVERY: Duration = Duration::from_millis(250);
+
+/// With every how many of these looks leases are renewed: every two seconds.
+const LOOKS_TO_RENEWAL: u32 = 8;
 
 /// A holder that has received nothing for this long makes way for a newcomer.
 const IDLE: Duration = Duration::from_secs(1);
@@ -33,11 +36,68 @@ const IDLE: Duration = Duration::from_secs(1);
 /// A client that sends nothing for this long is gone.
 const SILENCE: Duration = Duration::from_mins(1);
 
-/// How long a newcomer waits for a holder that is at work.
-const PATIENCE: Duration = Duration::from_mins(2);
-
 /// How often a newcomer looks at another instance's lease.
-const GLANCE: Duration = Duration::from_millis(200);
+const GLANCE: Duration = Duration::from_millis(100);
+
+/// How a newcomer asks the holder of a claim to make way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) enum Urgency {
+    /// Once it has been idle for a second: two requests send the same, so the first may as well finish.
+    WhenIdle,
+    /// At once: a client that comes back has given up its old connection, whatever that may still deliver.
+    AtOnce,
+}
+
+impl Urgency {
+    /// As it stands in a lease that is wanted; 0 is one that nobody wants.
+    fn level(self) -> i32 {
+        match self {
+            Self::WhenIdle => 1,
+            Self::AtOnce => 2,
+        }
+    }
+
+    fn of_level(level: i32) -> Option<Self> {
+        [Self::WhenIdle, Self::AtOnce]
+            .into_iter()
+            .find(|urgency| urgency.level() == level)
+    }
+}
+
+/// How a claim is taken.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Manner {
+    /// How whoever has it is asked for it.
+    pub(super) urgency: Urgency,
+    /// How long it is waited for.
+    pub(super) patience: Duration,
+    /// Whether what it receives ends when this process is about to.
+    pub(super) ends_on_stop: bool,
+}
+
+impl Manner {
+    /// For a part, which counts as a whole only, and is done soon.
+    pub(super) const PART: Self = Self {
+        urgency: Urgency::WhenIdle,
+        patience: Duration::from_mins(2),
+        ends_on_stop: false,
+    };
+
+    /// For bytes that are appended by whoever came last. A storage that is slow to take what has come may need its time;
+    /// for longer waits the client has its retries.
+    pub(super) const TAKE_OVER: Self = Self {
+        urgency: Urgency::AtOnce,
+        patience: Duration::from_secs(20),
+        ends_on_stop: true,
+    };
+
+    /// For bytes that are appended by whoever came first, unless they have gone silent.
+    pub(super) const IF_FREE: Self = Self {
+        urgency: Urgency::WhenIdle,
+        patience: Duration::from_millis(1500),
+        ends_on_stop: true,
+    };
+}
 
 /// Everything that is claimed by this process.
 #[derive(Clone)]
@@ -49,6 +109,8 @@ struct Inner {
     /// This process, by a name that no other has.
     holder: String,
     held: Mutex<Held>,
+    /// Whether this process is about to end.
+    is_stopping: watch::Sender<bool>,
 }
 
 /// What is claimed, and whether a task renews it.
@@ -60,7 +122,8 @@ struct Held {
 
 /// One claim, as its holder and those who wait see it.
 struct Slot {
-    is_wanted: AtomicBool,
+    ends_on_stop: bool,
+    wanted: watch::Sender<Option<Urgency>>,
     released: Notify,
     /// Until when the lease is ours, in microseconds since 1970.
     until: AtomicI64,
@@ -81,7 +144,14 @@ impl Claims {
             clock,
             holder: holder::own_name(),
             held: Mutex::new(Held::default()),
+            is_stopping: watch::Sender::new(false),
         }))
+    }
+
+    /// Ends the bodies of all holders that [end on a stop](Manner::ends_on_stop), now and from now on: what they have
+    /// received is kept, and their clients go on later.
+    pub(super) fn stop(&self) {
+        self.0.is_stopping.send_replace(true);
     }
 
     /// Takes a lease for this process, also from one that has died; false where another has it.
@@ -114,24 +184,27 @@ impl Claims {
     ///
     /// # Errors
     /// [`Error::Busy`] where that takes too long, [`Error::Unavailable`] from the database.
-    pub(super) async fn take(&self, name: String) -> Result<Claim, Error> {
-        let deadline = Instant::now() + PATIENCE;
+    pub(super) async fn take(&self, name: String, manner: Manner) -> Result<Claim, Error> {
+        let deadline = Instant::now() + manner.patience;
         let claim = loop {
-            match self.enter(&name) {
+            let other = match self.enter(&name, manner) {
                 Ok(claim) => break claim,
-                Err(other) => {
-                    other.is_wanted.store(true, Ordering::Relaxed);
-                    let released = other.released.notified();
-                    if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
-                        return Err(BUSY);
-                    }
-                }
+                Err(other) => other,
+            };
+            let mut released = std::pin::pin!(other.released.notified());
+            released.as_mut().enable();
+            // It may have been released just before we began to listen.
+            if let Ok(claim) = self.enter(&name, manner) {
+                break claim;
+            }
+            other.want(manner.urgency);
+            if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
+                return Err(BUSY);
             }
         };
         loop {
-            let now = self.0.clock.now();
-            let until = now + LEASE;
-            if self.0.db.take_lease(&name, &self.0.holder, now, until).await? {
+            let until = self.0.clock.now() + LEASE;
+            if self.lease(&name, LEASE).await? {
                 claim
                     .slot
                     .until
@@ -141,18 +214,20 @@ impl Claims {
             if Instant::now() > deadline {
                 return Err(BUSY);
             }
+            self.0.db.want_lease(&name, manner.urgency.level()).await?;
             tokio::time::sleep(GLANCE).await;
         }
     }
 
     /// The first to come has it within this process; the others get a look at its slot.
-    fn enter(&self, name: &str) -> Result<Claim, Arc<Slot>> {
+    fn enter(&self, name: &str, manner: Manner) -> Result<Claim, Arc<Slot>> {
         let mut held = self.held();
         if let Some(slot) = held.slots.get(name) {
             return Err(slot.clone());
         }
         let slot = Arc::new(Slot {
-            is_wanted: AtomicBool::new(false),
+            ends_on_stop: manner.ends_on_stop,
+            wanted: watch::Sender::new(None),
             released: Notify::new(),
             until: AtomicI64::new(i64::MAX),
         });
@@ -173,10 +248,11 @@ impl Claims {
         self.0.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Renews all leases together for as long as there are some.
+    /// Renews all leases together, and hears of those that others want, for as long as there are some.
     async fn renew(self) {
+        let mut looks = 0;
         loop {
-            tokio::time::sleep(RENEW_EVERY).await;
+            tokio::time::sleep(LOOK_EVERY).await;
             let slots: HashMap<String, Arc<Slot>> = {
                 let mut held = self.held();
                 if held.slots.is_empty() {
@@ -185,20 +261,35 @@ impl Claims {
                 }
                 held.slots.clone()
             };
-            let now = self.0.clock.now();
-            let until = now + LEASE;
-            let names: Vec<String> = slots.keys().cloned().collect();
-            match self.0.db.renew_leases(&self.0.holder, names, now, until).await {
-                Ok(renewed) => {
-                    for name in renewed {
-                        if let Some(slot) = slots.get(&name) {
-                            slot.until.store(until.timestamp_micros(), Ordering::Relaxed);
+            match self.0.db.wanted_leases(&self.0.holder).await {
+                Ok(wanted) => {
+                    for (name, level) in wanted {
+                        if let (Some(slot), Some(urgency)) = (slots.get(&name), Urgency::of_level(level)) {
+                            slot.want(urgency);
                         }
                     }
                 }
-                // What is not renewed runs out, and its holder stops.
-                Err(error) => tracing::warn!(%error, "leases could not be renewed"),
+                Err(error) => tracing::warn!(%error, "nobody can ask for our leases just now"),
             }
+            looks += 1;
+            if looks % LOOKS_TO_RENEWAL == 0 {
+                self.renew_all(&slots).await;
+            }
+        }
+    }
+
+    async fn renew_all(&self, slots: &HashMap<String, Arc<Slot>>) {
+        let now = self.0.clock.now();
+        let until = now + LEASE;
+        let names: Vec<String> = slots.keys().cloned().collect();
+        match self.0.db.renew_leases(&self.0.holder, names, now, until).await {
+            Ok(renewed) => {
+                for slot in renewed.iter().filter_map(|name| slots.get(name)) {
+                    slot.until.store(until.timestamp_micros(), Ordering::Relaxed);
+                }
+            }
+            // What is not renewed runs out, and its holder stops.
+            Err(error) => tracing::warn!(%error, "leases could not be renewed"),
         }
     }
 }
@@ -206,44 +297,83 @@ impl Claims {
 const BUSY: Error = Error::Busy("somebody else sends the same just now; try again");
 
 impl Slot {
+    /// Asks its holder to make way; a milder wish than one before changes nothing.
+    fn want(&self, urgency: Urgency) {
+        self.wanted.send_if_modified(|wanted| {
+            let is_new = *wanted < Some(urgency);
+            *wanted = (*wanted).max(Some(urgency));
+            is_new
+        });
+    }
+
     fn has_run_out(&self, now: DateTime<Utc>) -> bool {
         self.until.load(Ordering::Relaxed) <= now.timestamp_micros()
     }
 }
 
 impl Claim {
-    /// The pieces of a request for as long as it may send: a silent one is cut off, an idle one makes way where
-    /// somebody waits, and none goes on whose lease has run out.
+    /// The pieces of a request for as long as it may send: a silent one is cut off, one makes way where somebody
+    /// waits, and none goes on whose lease has run out.
     pub(super) fn guard(
         &self,
         pieces: BoxStream<'static, Result<Bytes, BodyError>>,
     ) -> BoxStream<'static, Result<Bytes, BodyError>> {
-        let (slot, clock) = (self.slot.clone(), self.claims.0.clock.clone());
-        stream::unfold(
-            (pieces, slot, clock, false),
-            async |(mut pieces, slot, clock, ended)| {
-                if ended {
-                    return None;
-                }
-                let began = Instant::now();
-                let outcome = loop {
-                    match tokio::time::timeout(IDLE, pieces.next()).await {
-                        Ok(piece) => break piece?,
-                        Err(_) if slot.is_wanted.load(Ordering::Relaxed) => break Err(BodyError::Superseded),
-                        Err(_) if began.elapsed() > SILENCE => break Err(BodyError::Cut),
-                        Err(_) => {}
-                    }
-                };
-                let outcome = if slot.has_run_out(clock.now()) {
-                    Err(BodyError::Superseded)
-                } else {
-                    outcome
-                };
-                let ended = outcome.is_err();
-                Some((outcome, (pieces, slot, clock, ended)))
-            },
-        )
+        let guarded = Guarded {
+            pieces,
+            slot: self.slot.clone(),
+            wanted: self.slot.wanted.subscribe(),
+            is_stopping: self.claims.0.is_stopping.subscribe(),
+            clock: self.claims.0.clock.clone(),
+            has_ended: false,
+        };
+        stream::unfold(guarded, async |mut guarded| {
+            if guarded.has_ended {
+                return None;
+            }
+            let mut outcome = guarded.next().await?;
+            if guarded.slot.has_run_out(guarded.clock.now()) {
+                outcome = Err(BodyError::Superseded);
+            }
+            guarded.has_ended = outcome.is_err();
+            Some((outcome, guarded))
+        })
         .boxed()
+    }
+}
+
+/// The pieces of a holder's request.
+struct Guarded {
+    pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+    slot: Arc<Slot>,
+    wanted: watch::Receiver<Option<Urgency>>,
+    is_stopping: watch::Receiver<bool>,
+    clock: Clock,
+    has_ended: bool,
+}
+
+impl Guarded {
+    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        let began = Instant::now();
+        let ends_on_stop = self.slot.ends_on_stop;
+        loop {
+            tokio::select! {
+                biased;
+                _ = self.wanted.wait_for(|wanted| *wanted == Some(Urgency::AtOnce)) => {
+                    return Some(Err(BodyError::Superseded));
+                }
+                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => {
+                    return Some(Err(BodyError::Stopped));
+                }
+                piece = self.pieces.next() => return piece,
+                () = tokio::time::sleep(IDLE) => {}
+            }
+            if self.wanted.borrow().is_some() {
+                return Some(Err(BodyError::Superseded));
+            }
+            if began.elapsed() > SILENCE {
+                return Some(Err(BodyError::Cut));
+            }
+        }
     }
 }
 

@@ -40,7 +40,7 @@ impl Uploads {
         Self::see_through(async move { this.complete_once(&upload.id).await }).await
     }
 
-    /// Joins the upload's parts, unless somebody before us has by the time that it is our turn.
+    /// Puts the upload together, unless somebody before us has by the time that it is our turn.
     pub(super) async fn complete_once(&self, id: &UploadId) -> Result<Upload, Error> {
         let lock = self.0.joining.lock_of(id);
         let _turn = lock.lock().await;
@@ -48,7 +48,7 @@ impl Uploads {
         let upload = upload.ok_or(Error::NotFound("upload"))?;
         match upload.state {
             State::Complete => Ok(upload),
-            State::Open | State::Completing => self.join(upload).await,
+            State::Open | State::Completing => self.put_together(upload).await,
             state => Err(Error::WrongState {
                 state,
                 verb: "completed",
@@ -56,19 +56,29 @@ impl Uploads {
         }
     }
 
-    async fn join(&self, upload: Upload) -> Result<Upload, Error> {
+    async fn put_together(&self, upload: Upload) -> Result<Upload, Error> {
         let storage = self.storage(&upload)?;
-        let began = self.now();
-        let stored = match storage.parts(&upload).await {
-            Err(Error::Vanished) => return self.settled(&upload).await,
-            stored => stored?,
+        let stored = if upload.appending.is_some() {
+            check_ended(&upload)?;
+            Vec::new()
+        } else {
+            let began = self.now();
+            let stored = match storage.parts(&upload).await {
+                Err(Error::Vanished) => return self.settled(&upload).await,
+                stored => stored?,
+            };
+            if let Err(error) = check_whole(&upload.plan(), &stored) {
+                self.forget_lost(&upload, &error, began - SETTLED).await?;
+                return Err(error);
+            }
+            stored
         };
-        if let Err(error) = check_whole(&upload.plan(), &stored) {
-            self.forget_lost(&upload, &error, began - SETTLED).await?;
-            return Err(error);
-        }
         self.change(&upload.id, &[State::Open], State::Completing).await?;
-        match storage.finish(&upload, &stored).await {
+        let finished = match self.sources(&upload).await? {
+            Some(sources) => storage.join(&upload, &sources).await,
+            None => storage.finish(&upload, &stored).await,
+        };
+        match finished {
             Ok(etag) => {
                 let etag = match etag {
                     Some(etag) => Some(etag),
@@ -195,13 +205,26 @@ impl Uploads {
     }
 }
 
+/// Whether an upload that is appended to can be put together at all; its storage knows whether all bytes are there.
+fn check_ended(upload: &Upload) -> Result<(), Error> {
+    if upload.is_partial() {
+        return Err(Error::Forbidden(
+            "this upload is a piece of another, and is never complete by itself",
+        ));
+    }
+    if upload.known_size().is_none() {
+        return Err(Error::invalid("Upload-Length", "has not been told yet"));
+    }
+    Ok(())
+}
+
 /// Who completes what just now, so that every request for one upload's completion waits for the same work.
 #[derive(Default)]
 pub(super) struct Joining(Mutex<HashMap<UploadId, Weak<tokio::sync::Mutex<()>>>>);
 
 impl Joining {
     /// The one lock of this upload.
-    fn lock_of(&self, id: &UploadId) -> Arc<tokio::sync::Mutex<()>> {
+    pub(super) fn lock_of(&self, id: &UploadId) -> Arc<tokio::sync::Mutex<()>> {
         let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lock) = locks.get(id).and_then(Weak::upgrade) {
             return lock;

@@ -7,7 +7,8 @@ use chrono::{DateTime, Utc};
 
 use super::{Status, Uploads};
 use crate::domain::{
-    Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, State, Transfer, Upload, UploadId,
+    Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
+    Upload, UploadId,
 };
 use crate::error::Error;
 
@@ -113,12 +114,16 @@ impl Uploads {
             etag: None,
             sha256: new.wishes.sha256,
             webhook_url: new.wishes.webhook_url,
+            appending: new.wishes.appending.map(Appending::new),
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),
         };
-        let refused = |error| Error::Invalid(vec![error]);
-        storage.check_key(&upload.key).map_err(refused)?;
+        // A piece of an object to come has a key that is ours.
+        if !upload.is_partial() {
+            let refused = |error| Error::Invalid(vec![error]);
+            storage.check_key(&upload.key).map_err(refused)?;
+        }
         upload.multipart_id = storage.begin(&upload).await?;
         if let Err(error) = self.0.db.insert_upload(upload.clone()).await {
             self.discard(&upload).await;
@@ -134,6 +139,11 @@ impl Uploads {
         owner: &Owner,
         now: DateTime<Utc>,
     ) -> Result<ObjectKey, Error> {
+        let role = new.wishes.appending.as_ref().map(|appending| &appending.role);
+        if role == Some(&Role::Partial) {
+            return ObjectKey::path(&format!(".muleteer/{id}/whole"))
+                .map_err(|error| Error::internal(error.detail));
+        }
         match &new.wishes.naming {
             Naming::Template => self.0.template.key(id, &new.filename, owner, now),
             Naming::Folder(folder) => folder

@@ -5,16 +5,20 @@
 //! by a client that goes away runs in a task of its own.
 
 mod abort;
+mod append;
 mod claims;
 mod complete;
 mod create;
+mod download;
 mod expire;
 mod holder;
+mod join;
 mod receive;
 mod record;
 mod sign;
 mod status;
 mod strays;
+mod terminate;
 mod webhooks;
 
 use std::future::Future;
@@ -26,7 +30,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
 pub use crate::signing::{Operation, Signature, SignedRequest};
-pub use crate::storage::BodyError;
+pub use crate::storage::{BodyError, ByteStream, Receipt};
+pub use append::{Append, Appended, Ends, Rivals};
 pub use create::Begun;
 pub use expire::Swept;
 pub use receive::{Grid, Incoming, Received};
@@ -143,6 +148,11 @@ impl Uploads {
     /// Where uploads go whose bytes pass through us.
     pub fn relay_backend(&self) -> Backend {
         self.0.relay.backend()
+    }
+
+    /// Most bytes that one file may have whose bytes pass through us.
+    pub fn relay_max_size(&self) -> u64 {
+        self.0.policy.max_size.min(self.0.relay.limits().max_file_size())
     }
 
     /// What that place takes as parts.

@@ -10,6 +10,7 @@ use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 
 use super::Uploads;
+use super::claims::Manner;
 use crate::db::{PartRecord, RecordedPart};
 use crate::domain::{PartNumber, PartPlan, Principal, Sha256Sum, State, Transfer, Upload, UploadId};
 use crate::error::Error;
@@ -71,24 +72,23 @@ impl Uploads {
         check_open(&upload)?;
         let number = PartNumber::new(number, "part").map_err(|_| Error::NotFound("part"))?;
         // Most of what can be wrong is known before a byte is read.
-        let size = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
-        if let Some(actual) = incoming.length
-            && actual != size
-            && !(grid == Grid::FixedOrEven && even_plan(&upload).size_of(number) == Some(actual))
+        if let Err(misfit) = size_in(&upload, number, incoming.length)
+            && !(grid == Grid::FixedOrEven && even_plan(&upload).size_of(number) == incoming.length)
         {
-            return Err(wrong_size(size, actual));
+            return Err(misfit);
         }
         let this = self.clone();
         Self::see_through(async move { this.take_in(upload.id, number, incoming).await }).await
     }
 
     async fn take_in(&self, id: UploadId, number: PartNumber, incoming: Incoming) -> Result<Received, Error> {
-        let claim = self.0.claims.take(claim_name(&id, number)).await?;
+        // Before any claim: two parts of one even file would each take the other's claim for a part of another grid.
+        self.fit_grid(&id, number, incoming.length).await?;
+        let claim = self.0.claims.take(claim_name(&id, number), Manner::PART).await?;
         // What was true before may have changed while we waited.
         let upload = self.reload(&id).await?;
         check_open(&upload)?;
-        let upload = self.fit_grid(upload, number, incoming.length).await?;
-        let size = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
+        let size = size_in(&upload, number, incoming.length)?;
         let known = self.0.db.recorded_part(&id, number).await?;
         let body = Body::new(
             claim.guard(incoming.pieces),
@@ -164,40 +164,22 @@ impl Uploads {
 
     /// Lets the upload have the even grid, where the part fits that one alone and nothing has been stored or is on its
     /// way: parts of two grids would cover one another.
-    async fn fit_grid(
-        &self,
-        mut upload: Upload,
-        number: PartNumber,
-        length: Option<u64>,
-    ) -> Result<Upload, Error> {
-        let Some(actual) = length else { return Ok(upload) };
-        let size = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
-        if size == actual {
-            return Ok(upload);
-        }
+    async fn fit_grid(&self, id: &UploadId, number: PartNumber, length: Option<u64>) -> Result<(), Error> {
+        let upload = self.reload(id).await?;
+        check_open(&upload)?;
+        let Err(misfit) = size_in(&upload, number, length) else {
+            return Ok(());
+        };
         let even = even_plan(&upload);
-        if even.size_of(number) != Some(actual) {
-            return Err(wrong_size(size, actual));
+        if even.size_of(number) != length {
+            return Err(misfit);
         }
-        let own = claim_name(&upload.id, number);
-        let switched = self
-            .0
-            .db
-            .recut(&upload.id, upload.part_size, even.part_size(), &own, self.now())
-            .await?;
-        if !switched {
-            // Somebody may have switched it just before, for another part of the same file.
-            upload = self.reload(&upload.id).await?;
-            let size = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
-            return if size == actual {
-                Ok(upload)
-            } else {
-                Err(wrong_size(size, actual))
-            };
+        let (from, to) = (upload.part_size, even.part_size());
+        if self.0.db.recut(id, from, to, self.now()).await? {
+            tracing::info!(upload = %id, part_size = to, "the client cuts evenly");
         }
-        tracing::info!(upload = %upload.id, part_size = even.part_size(), "the client cuts evenly");
-        upload.part_size = even.part_size();
-        Ok(upload)
+        // Otherwise somebody may have switched it just before, for another part of the same file.
+        Ok(())
     }
 
     async fn reload(&self, id: &UploadId) -> Result<Upload, Error> {
@@ -212,6 +194,9 @@ fn claim_name(id: &UploadId, number: PartNumber) -> String {
 }
 
 fn check_open(upload: &Upload) -> Result<(), Error> {
+    if upload.appending.is_some() {
+        return Err(Error::Forbidden("this upload is appended to, and takes no parts"));
+    }
     if upload.state.is_unfinished() {
         return Ok(());
     }
@@ -219,6 +204,15 @@ fn check_open(upload: &Upload) -> Result<(), Error> {
         state: upload.state,
         verb: "added to",
     })
+}
+
+/// The size that this part must have, which is the one that it was announced with, if it was.
+fn size_in(upload: &Upload, number: PartNumber, announced: Option<u64>) -> Result<u64, Error> {
+    let size = upload.plan().size_of(number).ok_or(Error::NotFound("part"))?;
+    match announced {
+        Some(actual) if actual != size => Err(wrong_size(size, actual)),
+        _ => Ok(size),
+    }
 }
 
 /// As many parts as the upload has, of even size.

@@ -142,6 +142,8 @@ impl Uploads {
             .last()
             .filter(|_| more)
             .map(|summary| summary.upload.id.clone());
+        // A piece of an upload is none of its own. A page may so have fewer than it could.
+        uploads.retain(|summary| !summary.upload.is_partial());
         Ok(Listing { uploads, next })
     }
 
@@ -151,6 +153,13 @@ impl Uploads {
     /// # Errors
     /// [`Error::Vanished`] where the store lost it; then its record says how it ended.
     pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
+        if upload.appending.is_some() {
+            // It has no parts that a client could send, whatever its storage makes of it.
+            return Ok(Status {
+                upload,
+                parts: Vec::new(),
+            });
+        }
         match self.storage(&upload)?.parts(&upload).await {
             Ok(stored) => {
                 self.touch(&mut upload).await?;

@@ -52,6 +52,19 @@ pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Erro
     Ok(visitor.principal)
 }
 
+/// Who is asking, for clients that keep no cookies: by an API key or a token, else
+/// [anybody](Identity::anybody), where such are admitted. A visitor's cookie counts for nothing here, since whoever
+/// began an upload without it must find it again with it.
+///
+/// # Errors
+/// As [`caller`].
+pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, Error> {
+    if let Some(principal) = credentialed(request).await? {
+        return Ok(principal);
+    }
+    identity(request)?.anybody().ok_or(NOBODY)
+}
+
 /// Who is asking, by an API key alone.
 ///
 /// # Errors
@@ -76,6 +89,20 @@ pub fn bearer(request: &HttpRequest) -> Result<&str, Error> {
 
 /// Who is asking, if the request says so.
 async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
+    if let Some(principal) = credentialed(request).await? {
+        return Ok(Some(principal));
+    }
+    let visitor = request
+        .cookie(COOKIE)
+        .and_then(|cookie| identity(request).ok()?.by_cookie(cookie.value()));
+    if visitor.is_some() {
+        refuse_other_sites(request)?;
+    }
+    Ok(visitor)
+}
+
+/// Who is asking, by something that no browser sends by itself.
+async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     let identity = identity(request)?;
     if let Some(key) = header(request, &HeaderName::from_static("x-api-key"))? {
         return identity.by_key(key.trim()).await.map(Some);
@@ -87,13 +114,7 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
         let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
         return identity.by_token(token.trim()).map(Some);
     }
-    let visitor = request
-        .cookie(COOKIE)
-        .and_then(|cookie| identity.by_cookie(cookie.value()));
-    if visitor.is_some() {
-        refuse_other_sites(request)?;
-    }
-    Ok(visitor)
+    Ok(None)
 }
 
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from

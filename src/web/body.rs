@@ -21,14 +21,19 @@ const MAX_BODY: u32 = 4 << 20;
 const PIECES_UNDER_WAY: usize = 4;
 
 /// The body's pieces as a stream that may go to another thread and outlive the handler. What is not taken waits in the
-/// connection, so a slow storage slows the client down.
+/// connection, so a slow storage slows the client down. Nothing is read before somebody asks for the first piece: reading
+/// is what tells a client to go on that waits for it (`Expect: 100-continue`).
 ///
 /// actix drops a handler whose client has reset the connection, and its payload may stay on its own thread only: so a
 /// small task of that thread passes the pieces on, and whoever takes them decides what becomes of a body that ends
 /// too soon.
 pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyError>> {
     let (pass_on, pieces) = tokio::sync::mpsc::channel(PIECES_UNDER_WAY);
+    let (ask, asked) = tokio::sync::oneshot::channel::<()>();
     actix_web::rt::spawn(async move {
+        if asked.await.is_err() {
+            return;
+        }
         while let Some(piece) = payload.next().await {
             let piece = piece.map_err(|_| BodyError::Cut);
             let is_over = piece.is_err();
@@ -37,7 +42,14 @@ pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyErro
             }
         }
     });
-    futures_util::stream::unfold(pieces, async |mut pieces| Some((pieces.recv().await?, pieces))).boxed()
+    futures_util::stream::unfold((Some(ask), pieces), async |(mut ask, mut pieces)| {
+        if let Some(ask) = ask.take() {
+            // Where nobody listens any more, there are no pieces either.
+            let _ = ask.send(());
+        }
+        Some((pieces.recv().await?, (ask, pieces)))
+    })
+    .boxed()
 }
 
 /// The length that a request announces; `None` for one that comes in chunks.

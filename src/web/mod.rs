@@ -5,6 +5,7 @@ pub mod auth;
 pub mod body;
 pub mod headers;
 pub mod health;
+pub mod interim;
 pub mod methods;
 pub mod peer;
 pub mod problem;

@@ -127,6 +127,13 @@ pub const KINDS: &[Kind] = &[
         advice: "\"expected-offset\" is where it stands: send the bytes from there.",
     },
     Kind {
+        slug: "inconsistent-upload-length",
+        status: 400,
+        title: "The file's length is told differently than before",
+        advice: "A length is told once: by Upload-Length, or by the last request's offset and length together. Send \
+                 the one that was told first, or begin a new upload.",
+    },
+    Kind {
         slug: "interrupted",
         status: 400,
         title: "The request's body did not arrive whole",
@@ -136,7 +143,14 @@ pub const KINDS: &[Kind] = &[
         slug: "superseded",
         status: 409,
         title: "A newer request has taken over",
-        advice: "This request sent nothing for a while, and a newer one sends the same bytes. That one counts.",
+        advice: "A newer request sends to the same place, and that one counts. Ask where the upload stands before \
+                 you send again.",
+    },
+    Kind {
+        slug: "stopping",
+        status: 503,
+        title: "The server is being stopped",
+        advice: "What came is kept. Ask where the upload stands, and go on from there.",
     },
     Kind {
         slug: "no-space",
@@ -196,7 +210,9 @@ impl Kind {
             Error::ChecksumMismatch { .. } => "checksum-mismatch",
             Error::OffsetMismatch { .. } => "mismatching-upload-offset",
             Error::Interrupted => "interrupted",
+            Error::LengthConflict { .. } => "inconsistent-upload-length",
             Error::Superseded => "superseded",
+            Error::Stopping => "stopping",
             Error::NoSpace { .. } => "no-space",
             Error::StillCompleting => "still-completing",
             Error::StoreRefused { .. } => "store-refused",
@@ -275,6 +291,7 @@ impl Tell for ProblemDocument {
             Error::OffsetMismatch { expected, provided } => {
                 json!({ "expected-offset": expected, "provided-offset": provided })
             }
+            Error::LengthConflict { known, .. } => json!({ "expected": known }),
             Error::NoSpace { needed } => json!({ "needed": needed }),
             _ => Value::Null,
         };

@@ -141,6 +141,26 @@ async fn the_switch_survives_a_restart_and_new_tokens_know_of_it() {
 }
 
 #[tokio::test]
+async fn even_parts_that_come_at_once_do_not_keep_one_another_out() {
+    everywhere(async |place| {
+        let client = Client::of(&place);
+        for round in 0..8 {
+            let upload = client.init("a", 4 * MIB + 100_001).await;
+            let parts = upload.tokens.len();
+
+            let replies = join_all((0..parts).map(|number| put_even(&client, &upload, number))).await;
+
+            for reply in replies {
+                assert_eq!(reply.status, 200, "round {round}: {}", reply.text());
+            }
+            let path = client.finish(&upload).await;
+            assert!(place.object(&path).await == Some(upload.whole()), "round {round}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn two_clients_with_two_grids_at_once_never_mix() {
     everywhere(async |place| {
         let client = Client::of(&place);

@@ -2,10 +2,13 @@
 
 use std::time::{Duration, Instant};
 
+use muleteer::config::Config;
+
 use super::client::{Client, check_error};
 use super::place::Place;
+use super::server::API_KEY;
 use super::wire::{Wire, head, part_head};
-use super::{MIB, everywhere, on_both};
+use super::{MIB, everywhere, on_both, on_both_with};
 
 const FIRST: usize = 64 << 10;
 
@@ -101,37 +104,116 @@ async fn who_asks_first_is_told_to_go_on() {
     .await;
 }
 
+#[tokio::test]
+async fn who_asks_first_may_go_on_with_the_same_connection_and_need_not_wait() {
+    on_both(async |place| {
+        let client = Client::of(&place);
+        let upload = client.init("a", 3 * MIB).await;
+        let length = format!("Content-Length: {MIB}");
+        let asking = |part| part_head(&upload, part, &[&length, "Expect: 100-continue"]);
+        let mut wire = Wire::begin(&place, &asking(0), &[]).await;
+        assert_eq!(wire.answer().await.status, 100);
+        wire.send(&upload.part(0)).await;
+        assert_eq!(wire.answer().await.status, 200);
+
+        // The body may be in time to spare us the 100, or not.
+        wire.send(&[asking(1).as_bytes(), &upload.part(1)].concat()).await;
+        let mut answer = wire.answer().await;
+        if answer.status == 100 {
+            answer = wire.answer().await;
+        }
+        assert_eq!(answer.status, 200, "{answer:?}");
+
+        // An expectation that nobody knows is none.
+        wire.send(part_head(&upload, 2, &[&length, "Expect: the-unexpected"]).as_bytes())
+            .await;
+        wire.send(&upload.part(2)).await;
+        assert_eq!(wire.answer().await.status, 200);
+        let path = client.finish(&upload).await;
+        assert!(place.object(&path).await == Some(upload.whole()));
+    })
+    .await;
+}
+
 /// A request for a part that is refused whatever its body is, with the status that it must get.
 async fn hopeless(place: &Place) -> Vec<(u16, String)> {
     let client = Client::of(place);
     let (upload, gone) = (client.init("a", 3 * MIB).await, client.init("b", MIB).await);
     client.cancel(&gone).await.expect(200);
-    let expect = "Expect: 100-continue";
+    let expect = "Expect: 100-continue\r\nOrigin: http://page.test";
     let length = format!("Content-Length: {MIB}");
     let long = format!("Content-Length: {}", 600 * MIB);
     let forged = ["Authorization: Bearer x", &length, expect];
+    let chunked = ["Authorization: Bearer x", "Transfer-Encoding: chunked", expect];
     vec![
         (401, head("PUT", &upload.part_path(0), &forged)),
+        (401, head("PUT", &upload.part_path(0), &chunked)),
+        (
+            401,
+            head("POST", "/upload/init", &["Content-Length: 500", expect]),
+        ),
+        (404, head("PUT", "/upload", &[&length, expect])),
+        (405, head("PUT", "/upload/init", &[&length, expect])),
         (404, part_head(&gone, 0, &[&length, expect])),
         (413, part_head(&upload, 0, &[&long, expect])),
-        (400, part_head(&upload, 0, &["Content-Length: 7", expect])),
+        (400, part_head(&upload, 0, &["Content-Length: 500", expect])),
     ]
 }
 
 #[tokio::test]
-async fn who_asks_first_in_vain_is_told_so_before_anything_is_sent() {
-    on_both(async |place| {
+async fn who_asks_first_in_vain_is_told_so_and_never_to_go_on() {
+    let page = |config: &mut Config| config.cors.allowed_origins = vec!["http://page.test".to_owned()];
+    on_both_with(page, async |place| {
         for (status, head) in hopeless(&place).await {
             let mut wire = Wire::begin(&place, &head, &[]).await;
 
-            let mut answer = wire.answer().await;
-            if answer.status == 100 {
-                answer = wire.answer().await;
-            }
+            let answer = wire.answer().await;
 
             assert_eq!(answer.status, status, "{head}{answer:?}");
             check_error(&answer.json(), status);
+            for header in [
+                "connection: close",
+                "x-request-id: ",
+                "x-content-type-options: nosniff",
+                "access-control-allow-origin: http://page.test",
+            ] {
+                assert!(answer.head.contains(header), "{header}: {answer:?}");
+            }
+            assert_eq!(wire.rest().await, "", "{head}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_follows_a_refusal_is_no_request() {
+    on_both(async |place| {
+        let client = Client::of(&place);
+        let kept = client.init("kept", MIB).await;
+        let key = format!("X-API-Key: {API_KEY}");
+        let smuggled = head("DELETE", &kept.path(""), &[&key]);
+        for (_, head) in hopeless(&place).await {
+            // Within the body that was announced: what comes behind it is a request by right.
+            let begin = if head.contains("chunked") { "1000\r\n" } else { "" };
+            let body = format!("{begin}{smuggled}");
+            for waits in [true, false] {
+                let mut wire = Wire::to(&place).await;
+                if waits {
+                    wire.send(head.as_bytes()).await;
+                } else {
+                    wire.send(format!("{head}{body}").as_bytes()).await;
+                }
+
+                let answer = wire.answer().await;
+                if waits {
+                    wire.send(body.as_bytes()).await;
+                }
+
+                assert!((400..500).contains(&answer.status), "{answer:?}");
+                assert_eq!(wire.rest().await, "", "{head}");
+            }
+        }
+        client.status(&kept).await.expect(200);
     })
     .await;
 }

@@ -21,6 +21,7 @@ pub struct Wire(TcpStream);
 #[derive(Debug)]
 pub struct Answer {
     pub status: u16,
+    pub head: String,
     pub body: String,
 }
 
@@ -83,6 +84,14 @@ impl Wire {
             .expect("an end in time");
     }
 
+    /// What else comes until the other side ends the connection.
+    pub async fn rest(&mut self) -> String {
+        let mut bytes = Vec::new();
+        let end = tokio::time::timeout(PATIENCE, self.0.read_to_end(&mut bytes)).await;
+        end.expect("an end in time").expect("an end, no reset");
+        String::from_utf8(bytes).expect("text")
+    }
+
     /// The next answer.
     pub async fn answer(&mut self) -> Answer {
         tokio::time::timeout(PATIENCE, self.read())
@@ -113,7 +122,7 @@ impl Wire {
             self.read_some(&mut bytes).await;
         }
         let body = String::from_utf8(bytes[head_ends..].to_vec()).expect("text");
-        Answer { status, body }
+        Answer { status, head, body }
     }
 
     async fn read_some(&mut self, bytes: &mut Vec<u8>) {

@@ -91,6 +91,7 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         storage: Backend::S3,
         sha256: None,
         webhook_url: None,
+        appending: None,
         created_at: at,
         updated_at: at,
         expires_at: at + TimeDelta::hours(1),

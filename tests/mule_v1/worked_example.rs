@@ -42,6 +42,7 @@ async fn record(server: &TestServer, example: &Value) {
         storage: Backend::S3,
         sha256: None,
         webhook_url: None,
+        appending: None,
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),

@@ -35,6 +35,7 @@ pub fn upload(size: u64, part_size: u64, key: &str) -> Upload {
         etag: None,
         sha256: None,
         webhook_url: None,
+        appending: None,
         created_at: now,
         updated_at: now,
         expires_at: now,

@@ -74,8 +74,10 @@ pub struct UploadView {
     upload_id: Option<String>,
     /// The file's name.
     filename: String,
-    /// The file's bytes.
-    size: u64,
+    /// The file's bytes; `null` while their number is not known.
+    size: Option<u64>,
+    /// The bytes that are there of an upload that is appended to; `null` for one that is sent in parts.
+    offset: Option<u64>,
     /// Its media type.
     content_type: String,
     /// Bytes of every part but the last.
@@ -111,7 +113,8 @@ impl UploadView {
             key: upload.key.to_string(),
             upload_id: upload.multipart_id.clone(),
             filename: upload.filename.as_str().to_owned(),
-            size: upload.size,
+            size: upload.known_size(),
+            offset: upload.appending.as_ref().map(|appending| appending.offset),
             content_type: upload.content_type.as_str().to_owned(),
             part_size: upload.part_size,
             part_count: upload.plan().part_count(),
@@ -231,7 +234,7 @@ pub struct UploadLine {
     protocol: String,
     owner: String,
     filename: String,
-    size: u64,
+    size: Option<u64>,
     bucket: String,
     key: String,
     upload_id: Option<String>,
@@ -239,7 +242,7 @@ pub struct UploadLine {
     part_count: u32,
     /// Parts whose arrival was recorded.
     parts_recorded: u64,
-    /// Their bytes.
+    /// Their bytes, or those that were appended.
     bytes_recorded: u64,
     created_at: DateTime<Utc>,
     updated_at: DateTime<Utc>,
@@ -268,7 +271,7 @@ impl UploadPage {
                 protocol: upload.protocol.clone(),
                 owner: upload.owner.to_string(),
                 filename: upload.filename.as_str().to_owned(),
-                size: upload.size,
+                size: upload.known_size(),
                 bucket: upload.bucket.clone(),
                 key: upload.key.to_string(),
                 upload_id: upload.multipart_id.clone(),

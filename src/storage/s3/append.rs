@@ -12,7 +12,7 @@ use uuid::Uuid;
 
 use super::gather::unread;
 use super::relay::S3Relay;
-use crate::domain::{ObjectKey, PartNumber, StoredPart, Upload};
+use crate::domain::{Length, ObjectKey, PartNumber, PartSizes, StoredPart, Upload};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};
 
@@ -28,7 +28,7 @@ struct Piece {
 }
 
 /// Where an upload stands that is appended to.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Appended {
     parts: u64,
     /// Bytes of all parts.
@@ -38,12 +38,11 @@ pub(super) struct Appended {
 
 impl Appended {
     /// Puts together what was found; pieces that do not carry on are leftovers, and count for nothing.
-    fn new(part_size: u64, listed: &[StoredPart], mut pieces: Vec<Piece>) -> Self {
-        let whole = (1u64..)
-            .zip(listed)
-            .take_while(|(number, part)| u64::from(part.number.get()) == *number && part.size == part_size);
-        let parts = whole.count() as u64;
-        let base = parts * part_size;
+    fn new(sizes: PartSizes, listed: &[StoredPart], mut pieces: Vec<Piece>) -> Self {
+        let whole = (1u64..).zip(listed).take_while(|(number, part)| {
+            u64::from(part.number.get()) == *number && part.size == sizes.size_of(part.number)
+        });
+        let (parts, base) = whole.fold((0, 0), |(count, bytes), (_, part)| (count + 1, bytes + part.size));
         pieces.sort_by_key(|piece| piece.start);
         let mut end = base;
         let mut tail = Vec::new();
@@ -91,19 +90,28 @@ impl Naming {
 }
 
 impl S3Relay {
-    fn appended_part_size(&self, upload: &Upload) -> u64 {
-        upload.part_size.max(self.least_part)
+    /// How the bytes are cut into parts.
+    fn part_sizes(&self, upload: &Upload) -> PartSizes {
+        let size = (upload.length() == Length::Known).then_some(upload.size);
+        PartSizes::new(size, self.least_part)
     }
 
     /// Where an upload stands.
     pub(super) async fn appended(&self, upload: &Upload) -> Result<Appended, Error> {
         let Some(multipart_id) = &upload.multipart_id else {
-            return Ok(Appended::new(1, &[], Vec::new()));
+            return Ok(Appended::default());
         };
-        let listed = self
-            .store
-            .list_parts(&upload.key, multipart_id, self.now())
-            .await?;
+        let listed = match self.store.list_parts(&upload.key, multipart_id, self.now()).await {
+            // A partial upload stays what it is when an object is made of it.
+            Err(Error::Vanished) if upload.is_partial() => {
+                let whole = self.store.head(&upload.key, self.now()).await?;
+                return Ok(Appended {
+                    base: whole.ok_or(Error::Vanished)?.size,
+                    ..Appended::default()
+                });
+            }
+            listed => listed?,
+        };
         let objects = self.pieces(&upload.id, "").await?;
         let confirmed: Vec<String> = objects
             .iter()
@@ -113,7 +121,7 @@ impl S3Relay {
             .iter()
             .filter_map(|(name, object)| Naming::read(name, object.size, &confirmed))
             .collect();
-        Ok(Appended::new(self.appended_part_size(upload), &listed, pieces))
+        Ok(Appended::new(self.part_sizes(upload), &listed, pieces))
     }
 
     /// Appends a body; see [`Storage::append`](crate::storage::Storage::append).
@@ -196,8 +204,13 @@ impl S3Relay {
 
     /// Sends every whole part that the tail holds.
     async fn fold(&self, upload: &Upload, state: &mut Appended) -> Result<(), Error> {
-        let part_size = self.appended_part_size(upload);
-        while state.end() - state.base >= part_size {
+        let sizes = self.part_sizes(upload);
+        loop {
+            let number = PartNumber::new(state.parts + 1, "part")?;
+            let part_size = sizes.size_of(number);
+            if state.end() - state.base < part_size {
+                return Ok(());
+            }
             let boundary = state.base + part_size;
             let whole = state
                 .tail
@@ -213,13 +226,11 @@ impl S3Relay {
                 let rest = self.rest_of(upload, last, boundary).await?;
                 state.tail.insert(0, rest);
             }
-            self.send_tail(upload, state.parts + 1, &covered, part_size)
-                .await?;
+            self.send_tail(upload, number, &covered, part_size).await?;
             state.parts += 1;
             state.base = boundary;
             self.forget(upload, &covered).await;
         }
-        Ok(())
     }
 
     async fn rest_of(&self, upload: &Upload, piece: &Piece, boundary: u64) -> Result<Piece, Error> {
@@ -244,12 +255,11 @@ impl S3Relay {
     async fn send_tail(
         &self,
         upload: &Upload,
-        number: u64,
+        number: PartNumber,
         pieces: &[Piece],
         length: u64,
     ) -> Result<(), Error> {
         let multipart_id = Self::multipart_id(upload)?;
-        let number = PartNumber::new(number, "part")?;
         let keys = pieces
             .iter()
             .map(|piece| Self::piece_key(&upload.id, &piece.name))
@@ -280,12 +290,20 @@ impl S3Relay {
                 provided: upload.size,
             });
         }
-        let rest = state.end() - state.base;
+        let (rest, mut parts) = (state.end() - state.base, state.parts);
         if rest > 0 {
-            self.send_tail(upload, state.parts + 1, &state.tail, rest).await?;
+            parts += 1;
+            let number = PartNumber::new(parts, "part")?;
+            self.send_tail(upload, number, &state.tail, rest).await?;
         }
         let multipart_id = Self::multipart_id(upload)?;
-        self.store.list_parts(&upload.key, multipart_id, self.now()).await
+        let mut listed = self
+            .store
+            .list_parts(&upload.key, multipart_id, self.now())
+            .await?;
+        // What lies behind was sent by somebody who has been cut off, and never counted.
+        listed.retain(|part| u64::from(part.number.get()) <= parts);
+        Ok(listed)
     }
 }
 
@@ -329,10 +347,13 @@ mod tests {
         let parts = [part(1, 10), part(2, 10), part(3, 4)];
         let pieces = vec![piece(25, 3), piece(15, 5), piece(20, 5), piece(40, 1)];
 
-        let state = Appended::new(10, &parts, pieces);
+        let state = Appended::new(PartSizes::Equal(10), &parts, pieces);
 
         assert_eq!((state.parts, state.base, state.end()), (2, 20, 28));
-        assert_eq!(Appended::new(10, &[part(2, 10)], vec![piece(0, 3)]).end(), 3);
+        assert_eq!(
+            Appended::new(PartSizes::Equal(10), &[part(2, 10)], vec![piece(0, 3)]).end(),
+            3
+        );
     }
 
     #[test]

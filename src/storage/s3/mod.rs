@@ -7,6 +7,8 @@ mod answers;
 mod append;
 mod bytes_through;
 mod gather;
+mod join;
+mod join_plan;
 mod listings;
 mod relay;
 
@@ -35,7 +37,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
 ];
 
-/// Joining ten thousand parts may take a store minutes; all else is quick.
+/// Joining ten thousand parts, or copying a large one, may take a store minutes; all else is quick.
 const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -321,7 +323,9 @@ impl S3Store {
             Payload::Bytes(&body)
         };
         let patience = match operation {
-            Operation::CompleteMultipartUpload { .. } => PATIENCE_TO_COMPLETE,
+            Operation::CompleteMultipartUpload { .. } | Operation::UploadPartCopy { .. } => {
+                PATIENCE_TO_COMPLETE
+            }
             _ => PATIENCE,
         };
         let request = self.request(operation, key, now, payload).await?;

@@ -1,0 +1,66 @@
+//! A connection on which interim answers come between others at the right places.
+//!
+//! Separate, because it knows nothing of HTTP: bytes from above pass through, what is due goes first.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use actix_web::rt::net::TcpStream;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+use crate::web::interim::Outgoing;
+
+/// The socket of one client.
+pub(super) struct Wire {
+    socket: TcpStream,
+    outgoing: Arc<Outgoing>,
+}
+
+impl Wire {
+    pub(super) fn new(socket: TcpStream) -> Self {
+        // Answers are written as a whole, and a small one must not wait until an interim one before it is acknowledged.
+        if let Err(error) = socket.set_nodelay(true) {
+            tracing::debug!(%error, "answers may be late");
+        }
+        Self {
+            socket,
+            outgoing: Arc::default(),
+        }
+    }
+
+    /// Where the requests of this connection leave their interim answers.
+    pub(super) fn outgoing(&self) -> Arc<Outgoing> {
+        Arc::clone(&self.outgoing)
+    }
+}
+
+impl AsyncRead for Wire {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Wire {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        let this = self.get_mut();
+        ready!(this.outgoing.poll_due(cx, Pin::new(&mut this.socket)))?;
+        Pin::new(&mut this.socket).poll_write(cx, bytes)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let this = self.get_mut();
+        this.outgoing.note_flush(cx.waker());
+        ready!(this.outgoing.poll_due(cx, Pin::new(&mut this.socket)))?;
+        Pin::new(&mut this.socket).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.socket).poll_shutdown(cx)
+    }
+}

@@ -1,0 +1,353 @@
+//! Append: bytes at the end of what an upload has, on to wherever they are stored.
+//!
+//! Separate from receiving parts, because here every byte counts that came, in whatever way its request ended, and
+//! because a client that comes back after a lost connection must find the way free: its new request ends the old one.
+//! Where an upload stands is written down when a request has ended; after a kill the storage is asked.
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use futures_util::stream::BoxStream;
+
+use super::Uploads;
+use super::claims::{Claim, Manner};
+use crate::domain::{Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
+use crate::error::{Digested, Error};
+use crate::storage::{Body, BodyError, Expectation, Receipt};
+
+/// Which request ends an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ends {
+    /// Not this one, even if nothing is missing after it.
+    Later,
+    /// Whichever brings the last byte of a known length.
+    WhenFull,
+    /// This one: its end is the file's end.
+    Here,
+}
+
+/// What becomes of a request that is sending when another comes for the same upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rivals {
+    /// It makes way at once: it is taken for the lost connection of the same client.
+    Yield,
+    /// It goes on, and the newcomer is refused, unless it has gone silent.
+    Stay,
+}
+
+/// Bytes as a request brings them.
+pub struct Append {
+    /// Where its client takes the upload to stand.
+    pub offset: u64,
+    /// Bytes of the whole file, where the request tells them.
+    pub size: Option<u64>,
+    /// Bytes of its body, where it says.
+    pub length: Option<u64>,
+    /// The digest that the client claims its body has. Of a body with a digest all counts or nothing.
+    pub checksum: Option<Checksum>,
+    /// Whether it ends the upload.
+    pub ends: Ends,
+    /// Most bytes that a file may have through this protocol.
+    pub most: u64,
+    /// The bytes.
+    pub pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+    /// What becomes of another request that is sending.
+    pub rivals: Rivals,
+    /// What tells of its progress meanwhile.
+    pub receipt: Receipt,
+}
+
+/// Where an upload stands after a request.
+#[derive(Debug, Clone)]
+pub struct Appended {
+    /// The upload.
+    pub upload: Upload,
+    /// Why the request ended too soon, if it did. What came before that is kept, and the upload can go on.
+    pub failure: Option<BodyError>,
+}
+
+impl Uploads {
+    /// Takes bytes at the end of what is there, and completes the upload where they are its last. Whoever else is
+    /// sending to it makes way.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for an upload that is sent in parts; [`Error::Forbidden`] for one that is made of
+    /// others; [`Error::WrongState`] once it has ended, but for a request that repeats the last one;
+    /// [`Error::OffsetMismatch`], [`Error::LengthConflict`], [`Error::TooLarge`], [`Error::BodyTooLarge`] for bytes
+    /// beyond the length, [`Error::WrongSize`] where the end comes too soon, [`Error::ChecksumMismatch`],
+    /// [`Error::Busy`] where whoever is sending does not make way in time, and what storage and completion say.
+    pub async fn append(&self, caller: &Principal, id: &UploadId, append: Append) -> Result<Appended, Error> {
+        let upload = self.find(caller, id).await?;
+        caller.may_send(&upload.owner)?;
+        // Most of what can be wrong is known before a byte is read.
+        judge(&upload, &append)?;
+        let this = self.clone();
+        Self::see_through(async move { this.take_up(&upload.id, append).await }).await
+    }
+
+    /// Where an upload stands for good. Whoever is sending to it is stopped, so that it stays there until its client
+    /// goes on.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for an upload that is sent in parts; [`Error::Vanished`]; [`Error::Busy`] where
+    /// whoever is sending does not make way in time; [`Error::Unavailable`].
+    pub async fn standing(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        if appending(&upload)?.is_settled || !upload.state.is_unfinished() {
+            return Ok(upload);
+        }
+        let this = self.clone();
+        Self::see_through(async move {
+            let (_claim, mut upload) = this.claim(&upload.id, Rivals::Yield).await?;
+            if !appending(&upload)?.is_settled && upload.state.is_unfinished() {
+                this.fence(&mut upload).await?;
+                let offset = this.stored(&upload).await?;
+                this.settle(&mut upload, offset).await?;
+            }
+            Ok(upload)
+        })
+        .await
+    }
+
+    /// Ends all requests that append, now and from now on, because this process is about to end: what they have
+    /// brought is kept.
+    pub fn stop_appending(&self) {
+        self.0.claims.stop();
+    }
+
+    /// The only one who may append to it just now, and the upload as they find it.
+    pub(super) async fn claim(&self, id: &UploadId, rivals: Rivals) -> Result<(Claim, Upload), Error> {
+        let manner = match rivals {
+            Rivals::Yield => Manner::TAKE_OVER,
+            Rivals::Stay => Manner::IF_FREE,
+        };
+        let claim = self.0.claims.take(format!("append:{id}"), manner).await?;
+        let upload = self.0.db.find_upload(id, None).await?;
+        Ok((claim, upload.ok_or(Error::NotFound("upload"))?))
+    }
+
+    /// Shuts out whoever has begun to append before, however late their bytes may come.
+    pub(super) async fn fence(&self, upload: &mut Upload) -> Result<(), Error> {
+        let fence = self.0.db.begin_append(&upload.id).await?;
+        let (Some(fence), Some(appending)) = (fence, &mut upload.appending) else {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "added to",
+            });
+        };
+        appending.fence = fence;
+        appending.is_settled = false;
+        Ok(())
+    }
+
+    /// Where the upload stands by its storage's own word.
+    async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
+        match self.storage(upload)?.offset(upload).await {
+            Err(Error::Vanished) => {
+                self.settle_vanished(upload).await?;
+                Err(Error::Vanished)
+            }
+            offset => offset,
+        }
+    }
+
+    /// Writes down where the upload stands.
+    async fn settle(&self, upload: &mut Upload, offset: u64) -> Result<(), Error> {
+        let now = self.now();
+        let expires_at = self.life_until(upload, now);
+        let fence = appending(upload)?.fence;
+        let is_ours = self
+            .0
+            .db
+            .settle_append(&upload.id, fence, offset, now, expires_at)
+            .await?;
+        if !is_ours {
+            return Err(Error::Superseded);
+        }
+        if let Some(appending) = &mut upload.appending {
+            appending.offset = offset;
+            appending.is_settled = true;
+        }
+        upload.updated_at = now;
+        upload.expires_at = expires_at;
+        Ok(())
+    }
+
+    async fn take_up(&self, id: &UploadId, append: Append) -> Result<Appended, Error> {
+        let (claim, mut upload) = self.claim(id, append.rivals).await?;
+        // What was true before may have changed while we waited.
+        judge(&upload, &append)?;
+        if upload.state == State::Complete {
+            return repeated(upload, append).await;
+        }
+        let known = appending(&upload)?.clone();
+        self.fence(&mut upload).await?;
+        let offset = if known.is_settled {
+            known.offset
+        } else {
+            self.stored(&upload).await?
+        };
+        if let Err(refused) = self.agree(&mut upload, offset, append.offset, append.size).await {
+            self.settle(&mut upload, offset).await?;
+            return Err(refused);
+        }
+        let ends = append.ends;
+        let receipt = append.receipt.clone();
+        let end = self.pour(&claim, &upload, offset, append).await?;
+        self.settle(&mut upload, end).await?;
+        let failure = receipt.failure();
+        match failure {
+            Some(BodyError::Mismatch) => return Err(Error::ChecksumMismatch { what: Digested::Part }),
+            None => self.end(&mut upload, end, ends, claim).await?,
+            Some(_) => {}
+        }
+        Ok(Appended { upload, failure })
+    }
+
+    /// Holds a request against where the upload stands in truth, and fixes the length where it tells it.
+    async fn agree(
+        &self,
+        upload: &mut Upload,
+        offset: u64,
+        provided: u64,
+        size: Option<u64>,
+    ) -> Result<(), Error> {
+        if provided != offset {
+            return Err(Error::OffsetMismatch {
+                expected: offset,
+                provided,
+            });
+        }
+        let Some(size) = size.filter(|_| upload.length() == Length::Deferred) else {
+            return Ok(());
+        };
+        if size < offset {
+            let detail = format!("must not be less than the {offset} bytes that are there");
+            return Err(Error::invalid("Upload-Length", detail));
+        }
+        self.declare(upload, size).await
+    }
+
+    /// Fixes the length of an upload whose length was not known.
+    async fn declare(&self, upload: &mut Upload, size: u64) -> Result<(), Error> {
+        if !self.0.db.declare_length(&upload.id, size).await? {
+            return Err(Error::Superseded);
+        }
+        upload.size = size;
+        if let Some(appending) = &mut upload.appending {
+            appending.length = Length::Declared;
+        }
+        Ok(())
+    }
+
+    /// Passes the body on to the storage; gives where the upload stands then, whichever way the body ended.
+    async fn pour(&self, claim: &Claim, upload: &Upload, offset: u64, append: Append) -> Result<u64, Error> {
+        let room = upload.known_size().unwrap_or(append.most).saturating_sub(offset);
+        let most = append.length.map_or(room, |length| length.min(room));
+        let expected = Expectation::at_most(most).with_checksum(append.checksum);
+        let receipt = append.receipt.clone();
+        let mut body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
+        if most == 0 {
+            // Nothing can come that is to be stored.
+            while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+            return Ok(offset);
+        }
+        match self.storage(upload)?.append(upload, offset, body).await {
+            Err(Error::Vanished) => {
+                self.settle_vanished(upload).await?;
+                Err(Error::Vanished)
+            }
+            // It is the body that failed, and nothing of it was kept.
+            Err(_) if receipt.failure().is_some() => Ok(offset),
+            end => end,
+        }
+    }
+
+    /// Completes the upload if this was its last request.
+    async fn end(&self, upload: &mut Upload, end: u64, ends: Ends, claim: Claim) -> Result<(), Error> {
+        let is_over = match (ends, upload.known_size()) {
+            (Ends::Later, _) | (Ends::WhenFull, None) => false,
+            (Ends::WhenFull, Some(size)) => end == size,
+            (Ends::Here, Some(size)) if end != size => {
+                return Err(Error::WrongSize {
+                    what: "the upload",
+                    expected: size,
+                    actual: end,
+                });
+            }
+            (Ends::Here, Some(_)) => true,
+            (Ends::Here, None) => {
+                self.declare(upload, end).await?;
+                true
+            }
+        };
+        if is_over && !upload.is_partial() {
+            // Who looks meanwhile need not wait until the storage has put it together.
+            drop(claim);
+            *upload = self.complete_once(&upload.id).await?;
+        }
+        Ok(())
+    }
+}
+
+/// Where the upload stands, if it is one that is appended to.
+pub(super) fn appending(upload: &Upload) -> Result<&Appending, Error> {
+    upload.appending.as_ref().ok_or(Error::NotFound("upload"))
+}
+
+/// What is wrong with a request, as far as our record tells.
+fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
+    let known = appending(upload)?;
+    if matches!(known.role, Role::Joined(_)) {
+        return Err(Error::Forbidden(
+            "this upload is made of others, and takes no bytes of its own",
+        ));
+    }
+    let is_repeated = upload.state == State::Complete
+        && append.offset == upload.size
+        && append.length.is_none_or(|length| length == 0);
+    if !upload.state.is_unfinished() && !is_repeated {
+        return Err(Error::WrongState {
+            state: upload.state,
+            verb: "added to",
+        });
+    }
+    if known.is_settled && !is_repeated && append.offset != known.offset {
+        return Err(Error::OffsetMismatch {
+            expected: known.offset,
+            provided: append.offset,
+        });
+    }
+    match (append.size, upload.known_size()) {
+        (Some(told), Some(known)) if told != known => {
+            return Err(Error::LengthConflict { known, told });
+        }
+        (Some(size), _) if size > append.most => {
+            return Err(Error::TooLarge {
+                limit: append.most,
+                size,
+            });
+        }
+        _ => {}
+    }
+    let end = upload.known_size().or(append.size).unwrap_or(append.most);
+    let room = end.saturating_sub(append.offset);
+    if append.length.is_some_and(|length| length > room) {
+        return Err(Error::BodyTooLarge { limit: room });
+    }
+    Ok(())
+}
+
+/// The answer to the last request was lost, and its client asks again: nothing may come that is not there.
+async fn repeated(upload: Upload, append: Append) -> Result<Appended, Error> {
+    let expected = Expectation::at_most(0).with_checksum(append.checksum);
+    let mut body = Body::new(append.pieces, expected).with_receipt(append.receipt.clone());
+    while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+    match append.receipt.failure() {
+        Some(BodyError::TooLong { .. }) => Err(Error::WrongState {
+            state: upload.state,
+            verb: "added to",
+        }),
+        Some(BodyError::Mismatch) => Err(Error::ChecksumMismatch { what: Digested::Part }),
+        failure => Ok(Appended { upload, failure }),
+    }
+}
