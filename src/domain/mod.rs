@@ -20,7 +20,7 @@ mod upload;
 mod webhook;
 
 pub use address::AllowedHosts;
-pub use appending::{Appending, Length, NewAppending, Role};
+pub use appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 pub use backend::Backend;
 pub use checksum::{Algorithm, Checksum, Hasher, Sha256Sum};
 pub use folder::Folder;

@@ -72,7 +72,10 @@ async fn receive_what_comes(writing: &mut Writing, body: &mut Body) -> Result<()
     loop {
         tokio::select! {
             biased;
-            _ = settle.tick() => writing.settle().await?,
+            _ = settle.tick() => {
+                writing.settle().await?;
+                body.receipt().keep(writing.position());
+            }
             piece = body.next() => match piece {
                 Some(Ok(piece)) => writing.take(piece)?,
                 Some(Err(_)) | None => return writing.flush().await,

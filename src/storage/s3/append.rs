@@ -138,6 +138,7 @@ impl S3Relay {
                 provided: offset,
             });
         }
+        let receipt = body.receipt();
         let naming = Naming((!body.counts_byte_by_byte()).then(|| Uuid::new_v4().simple().to_string()));
         let mut fresh = Vec::new();
         let mut end = offset;
@@ -157,6 +158,7 @@ impl S3Relay {
                 if naming.0.is_none() {
                     state.tail.push(piece);
                     self.fold(upload, &mut state).await?;
+                    receipt.keep(state.end());
                 } else {
                     fresh.push(piece);
                 }

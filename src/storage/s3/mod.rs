@@ -23,7 +23,7 @@ use self::answers::Answer;
 pub use self::relay::S3Relay;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
 use crate::error::Error;
 use crate::signing::{
     BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload,
@@ -117,18 +117,12 @@ impl S3Store {
     }
 
     /// Begins a multipart upload: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
-    /// Type and name travel with the object.
-    pub async fn begin(
-        &self,
-        key: &ObjectKey,
-        kind: &MediaType,
-        name: &FileName,
-        now: DateTime<Utc>,
-    ) -> Result<String, Error> {
-        let disposition = name.content_disposition();
-        let headers = object_headers(kind, &disposition);
+    /// Type, name and encoding travel with the object.
+    pub async fn begin(&self, upload: &Upload, now: DateTime<Utc>) -> Result<String, Error> {
+        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let headers = object_headers(&upload.content_type, &disposition, &extra);
         let create = Operation::CreateMultipartUpload { headers };
-        self.send(create, key.as_str(), now, Bytes::new())
+        self.send(create, upload.key.as_str(), now, Bytes::new())
             .await?
             .multipart_id()
     }
@@ -209,21 +203,15 @@ impl S3Store {
     }
 
     /// Stores an object of no bytes: some stores take no multipart upload without any.
-    pub async fn put_empty(
-        &self,
-        key: &ObjectKey,
-        kind: &MediaType,
-        name: &FileName,
-        now: DateTime<Utc>,
-    ) -> Result<Option<String>, Error> {
-        let disposition = name.content_disposition();
-        let headers = object_headers(kind, &disposition);
+    pub async fn put_empty(&self, upload: &Upload, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let headers = object_headers(&upload.content_type, &disposition, &extra);
         let put = Operation::PutObject {
             content_length: Some(0),
             headers,
         };
         Ok(self
-            .send(put, key.as_str(), now, Bytes::new())
+            .send(put, upload.key.as_str(), now, Bytes::new())
             .await?
             .success()?
             .etag)
@@ -391,12 +379,25 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn object_headers<'a>(kind: &'a MediaType, disposition: &'a str) -> ObjectHeaders<'a> {
+fn object_headers<'a>(
+    kind: &'a MediaType,
+    disposition: &'a str,
+    extra: &'a [(&'a str, &'a str)],
+) -> ObjectHeaders<'a> {
     ObjectHeaders {
         content_type: Some(kind.as_str()),
         content_disposition: Some(disposition),
-        extra: &[],
+        extra,
     }
+}
+
+/// The header that tells how an object's bytes are encoded, where its client said so.
+fn encoding_of(upload: &Upload) -> Vec<(&str, &str)> {
+    let encoding = upload.content_encoding();
+    encoding
+        .map(|name| ("content-encoding", name))
+        .into_iter()
+        .collect()
 }
 
 /// What cannot be signed is a defect of ours: keys, ids and numbers were checked long before.

@@ -124,10 +124,7 @@ impl Storage for S3Relay {
         if upload.known_size() == Some(0) {
             return Ok(None);
         }
-        self.store
-            .begin(&upload.key, &upload.content_type, &upload.filename, self.now())
-            .await
-            .map(Some)
+        self.store.begin(upload, self.now()).await.map(Some)
     }
 
     async fn put(&self, upload: &Upload, number: PartNumber, body: Body) -> Result<StoredPart, Error> {
@@ -266,8 +263,7 @@ impl S3Relay {
     /// Makes an object of no bytes. Of an upload whose length was not known at first there is a multipart upload, of which
     /// no store makes such an object.
     pub(super) async fn finish_empty(&self, upload: &Upload) -> Result<Option<String>, Error> {
-        let (kind, name) = (&upload.content_type, &upload.filename);
-        let etag = self.store.put_empty(&upload.key, kind, name, self.now()).await?;
+        let etag = self.store.put_empty(upload, self.now()).await?;
         if let Some(multipart_id) = &upload.multipart_id {
             self.store.abort(&upload.key, multipart_id, self.now()).await?;
             self.clean_up_finished(upload).await;

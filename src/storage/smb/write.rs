@@ -13,8 +13,8 @@ use super::pour::{End, Pour, digest_of};
 use super::{SmbStore, or_vanished};
 use crate::domain::{PartNumber, StoredPart, Upload};
 use crate::error::Error;
-use crate::storage::Body;
 use crate::storage::journal::{Place, Record};
+use crate::storage::{Body, Receipt};
 
 /// After so many bytes of one body, what came of it counts even if this process is killed.
 const STRETCH: u64 = 64 << 20;
@@ -72,10 +72,11 @@ impl SmbStore {
             });
         }
         let counts_byte_by_byte = body.counts_byte_by_byte();
+        let receipt = body.receipt();
         let file = Arc::new(self.open_data(upload, Mode::Write).await?);
         let mut pour = Pour::new(&self.share, Arc::clone(&file), offset, body);
         let outcome = match self
-            .append_stretches(upload, &mut pour, &file, counts_byte_by_byte)
+            .append_stretches(upload, &mut pour, &file, counts_byte_by_byte.then_some(&receipt))
             .await
         {
             Ok(End::Failed(failure)) if !counts_byte_by_byte => Err(failure.into()),
@@ -196,24 +197,25 @@ impl SmbStore {
         Ok(record)
     }
 
-    /// Appends stretch by stretch; gives where the upload stands, and what became of the body.
+    /// Appends stretch by stretch; gives where the upload stands, and what became of the body. `receipt` is that of a body
+    /// that counts byte by byte: it is told of each stretch.
     async fn append_stretches(
         &self,
         upload: &Upload,
         pour: &mut Pour,
         file: &OpenFile,
-        counts_byte_by_byte: bool,
+        receipt: Option<&Receipt>,
     ) -> Result<End, Error> {
         let folder = self.base.upload(&upload.id);
         let book = self.books.of(&upload.id);
         // Of a body that counts as a whole nothing may count before it has come to its end.
-        let stretch = if counts_byte_by_byte { STRETCH } else { u64::MAX };
+        let stretch = if receipt.is_some() { STRETCH } else { u64::MAX };
         loop {
             let end = pour
                 .run(stretch)
                 .await
                 .map_err(|fault| fault.into_error(upload.size.saturating_sub(pour.position())))?;
-            let counts = counts_byte_by_byte || !matches!(end, End::Failed(_));
+            let counts = receipt.is_some() || !matches!(end, End::Failed(_));
             if counts {
                 if self.share.settings().sync {
                     file.flush().await?;
@@ -228,6 +230,9 @@ impl SmbStore {
                 book.add_offset(&self.share, &folder, pour.position())
                     .await
                     .map_err(or_vanished)?;
+                if let Some(receipt) = receipt {
+                    receipt.keep(pour.position());
+                }
             }
             if !matches!(end, End::More) {
                 return Ok(end);
