@@ -5,7 +5,7 @@
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
     HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig,
-    NativeConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
+    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
     StorageConfig, TusConfig, UploadsConfig,
 };
 use crate::domain::MAX_PART_SIZE;
@@ -197,6 +197,18 @@ impl Default for TusConfig {
             concatenation: true,
             downloads: false,
             location: LocationStyle::Relative,
+        }
+    }
+}
+
+impl Default for OffsetConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/chunk".into(),
+            file_max: 1024,
+            chunk_max: 50,
+            expires: 3600,
         }
     }
 }

@@ -252,6 +252,8 @@ pub struct ProtocolsConfig {
     pub chunks: ChunksConfig,
     /// tus 1.0, and resumable uploads as the IETF drafts them.
     pub tus: TusConfig,
+    /// Offset chunks, in the style of koa-chunks.
+    pub offset: OffsetConfig,
 }
 
 /// The native API.
@@ -334,6 +336,22 @@ pub enum LocationStyle {
     Relative,
     /// With scheme and host: those of `server.public_url`, else as a trusted proxy tells them, else as asked.
     Absolute,
+}
+
+/// Offset chunks, in the style of koa-chunks.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OffsetConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address.
+    pub path: String,
+    /// Most MiB of a file; `limits.max_size` holds besides.
+    pub file_max: u64,
+    /// Most MiB of a chunk; -1 for chunks as large as a file may be.
+    pub chunk_max: i64,
+    /// Seconds without a chunk after which a session is given up.
+    pub expires: u64,
 }
 
 /// How others are told that an upload is complete.

@@ -233,6 +233,24 @@ impl Config {
             "protocols.tus.ttl_hours",
             "must be 1 to 8760 (a year)",
         );
+        let offset = &self.protocols.offset;
+        complaints.unless(path(&offset.path), "protocols.offset.path", PATH);
+        complaints.unless(
+            (1..=50 << 20).contains(&offset.file_max),
+            "protocols.offset.file_max",
+            "must be 1 to 52428800 (MiB)",
+        );
+        complaints.unless(
+            offset.chunk_max == -1
+                || u64::try_from(offset.chunk_max).is_ok_and(|size| (1..=offset.file_max).contains(&size)),
+            "protocols.offset.chunk_max",
+            "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
+        );
+        complaints.unless(
+            (1..=31_536_000).contains(&offset.expires),
+            "protocols.offset.expires",
+            "must be 1 to 31536000 (seconds; a year)",
+        );
         for mount in &self.protocols.mule.paths {
             complaints.unless(path(mount), "protocols.mule.paths", PATH);
         }

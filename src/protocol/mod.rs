@@ -5,6 +5,7 @@
 pub mod chunks;
 pub mod mule;
 pub mod native;
+pub mod offset;
 pub mod resumable;
 
 use actix_web::web::ServiceConfig;
@@ -30,6 +31,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     // Before the chunk server, whose address it shares for requests that say they are tus.
     &resumable::PROTOCOL,
     &chunks::PROTOCOL,
+    &offset::PROTOCOL,
 ];
 
 /// Mounts every protocol that is switched on.

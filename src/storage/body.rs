@@ -139,6 +139,8 @@ pub struct Expectation {
     pub most: u64,
     /// With this digest.
     pub checksum: Option<Checksum>,
+    /// That all of it counts or nothing, also without a digest or a length.
+    pub is_whole: bool,
     /// Whether its receipt is to tell its SHA-256; where it need not, no time is spent on it.
     pub tells_sha256: bool,
 }
@@ -150,6 +152,7 @@ impl Expectation {
             length: Some(length),
             most: length,
             checksum: sha256.map(Checksum::from),
+            is_whole: true,
             tells_sha256: true,
         }
     }
@@ -228,7 +231,7 @@ impl Body {
     /// Whether every byte counts that came, also where it ends too soon: neither a length nor a digest was announced
     /// that only the whole could have.
     pub fn counts_byte_by_byte(&self) -> bool {
-        self.expected.length.is_none() && self.expected.checksum.is_none()
+        self.expected.length.is_none() && self.expected.checksum.is_none() && !self.expected.is_whole
     }
 
     /// What tells of it later, whoever has the body by then.

@@ -52,6 +52,8 @@ pub struct Append {
     pub pieces: BoxStream<'static, Result<Bytes, BodyError>>,
     /// What becomes of another request that is sending.
     pub rivals: Rivals,
+    /// Whether its body counts as a whole only, even without a digest.
+    pub is_whole: bool,
     /// What tells of its progress meanwhile.
     pub receipt: Receipt,
 }
@@ -84,20 +86,20 @@ impl Uploads {
         Self::see_through(async move { this.take_up(&upload.id, append).await }).await
     }
 
-    /// Where an upload stands for good. Whoever is sending to it is stopped, so that it stays there until its client
-    /// goes on.
+    /// Where an upload stands for good. Whoever is sending to it is stopped where `rivals` yield, so that it stays there
+    /// until its client goes on.
     ///
     /// # Errors
     /// [`Error::NotFound`], also for an upload that is sent in parts; [`Error::Vanished`]; [`Error::Busy`] where
     /// whoever is sending does not make way in time; [`Error::Unavailable`].
-    pub async fn standing(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+    pub async fn standing(&self, caller: &Principal, id: &UploadId, rivals: Rivals) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
         if appending(&upload)?.is_settled || !upload.state.is_unfinished() {
             return Ok(upload);
         }
         let this = self.clone();
         Self::see_through(async move {
-            let (_claim, mut upload) = this.claim(&upload.id, Rivals::Yield).await?;
+            let (_claim, mut upload) = this.claim(&upload.id, rivals).await?;
             if !appending(&upload)?.is_settled && upload.state.is_unfinished() {
                 this.fence(&mut upload).await?;
                 let offset = this.stored(&upload).await?;
@@ -243,7 +245,10 @@ impl Uploads {
     async fn pour(&self, claim: &Claim, upload: &Upload, offset: u64, append: Append) -> Result<u64, Error> {
         let room = upload.known_size().unwrap_or(append.most).saturating_sub(offset);
         let most = append.length.map_or(room, |length| length.min(room));
-        let expected = Expectation::at_most(most).with_checksum(append.checksum);
+        let expected = Expectation {
+            is_whole: append.is_whole,
+            ..Expectation::at_most(most).with_checksum(append.checksum)
+        };
         let receipt = append.receipt.clone();
         let mut body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
         if most == 0 {

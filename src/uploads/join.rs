@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::Uploads;
-use super::append::appending;
+use super::append::{Rivals, appending};
 use crate::domain::{NewUpload, Principal, Role, State, Upload, UploadId};
 use crate::error::Error;
 
@@ -68,7 +68,7 @@ impl Uploads {
     /// The bytes of a partial upload that is whole.
     async fn whole_part(&self, caller: &Principal, id: &UploadId, field: &'static str) -> Result<u64, Error> {
         let refused = |what: &str| Error::invalid(field, format!("{id} {what}"));
-        let upload = match self.standing(caller, id).await {
+        let upload = match self.standing(caller, id, Rivals::Yield).await {
             Err(Error::NotFound(_)) => return Err(refused("is no upload of yours")),
             upload => upload?,
         };

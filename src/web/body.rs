@@ -102,6 +102,15 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) 
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Error::invalid("Content-Type", "must be application/json"));
     }
+    untyped_json(payload).await
+}
+
+/// Reads the body as `T`, whatever the request says of its type: for clients that say nothing, at addresses that no form
+/// of another site can reach.
+///
+/// # Errors
+/// As [`json`], but for the type.
+pub async fn untyped_json<T: DeserializeOwned>(payload: Payload) -> Result<T, Error> {
     let too_large = |_| Error::BodyTooLarge {
         limit: u64::from(MAX_BODY),
     };

@@ -379,7 +379,7 @@ impl<P: Tell> ResponseError for Failure<P> {
 }
 
 /// Logs the cause of what the client only hears in general words.
-fn log(error: &Error) {
+pub fn log(error: &Error) {
     match error {
         Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
         Error::Unavailable { what, cause } => {

@@ -10,7 +10,7 @@ use super::request::{Content, is_last, is_partial_upload};
 use super::{Desk, fields};
 use crate::domain::{Principal, State, UploadId};
 use crate::error::Error;
-use crate::uploads::{Append, Appended, BodyError, Receipt};
+use crate::uploads::{Append, Appended, BodyError, Receipt, Rivals};
 use crate::web::body;
 
 impl Desk<'_> {
@@ -62,6 +62,7 @@ impl Desk<'_> {
             checksum: content.checksum,
             most: self.door.max_size(self.uploads),
             pieces: body::detach(payload),
+            rivals: Rivals::Yield,
             receipt,
         };
         self.uploads.append(caller, id, append).await

@@ -66,7 +66,7 @@ pub(super) async fn at_creation(
 ) -> HttpResponse {
     let answer = async {
         match fields::method_of(&request)? {
-            Method::OPTIONS => Ok(shared::discovery(door, uploads)),
+            Method::OPTIONS => Ok(shared::discovery(&request, door, uploads)),
             Method::POST => create(&request, payload, door, uploads).await,
             _ => Err(Refusal::Method("POST, OPTIONS")),
         }
@@ -85,7 +85,7 @@ pub(super) async fn at_upload(
     let answer = async {
         let settings = &door.settings;
         match fields::method_of(&request)? {
-            Method::OPTIONS => Ok(shared::discovery(door, uploads)),
+            Method::OPTIONS => Ok(shared::discovery(&request, door, uploads)),
             Method::HEAD => look(&request, id, uploads).await,
             Method::PATCH => append(&request, id, payload, door, uploads).await,
             Method::DELETE if settings.termination => terminate(&request, id, uploads).await,
