@@ -63,6 +63,7 @@ impl Desk<'_> {
             most: self.door.max_size(self.uploads),
             pieces: body::detach(payload),
             rivals: Rivals::Yield,
+            is_whole: false,
             receipt,
         };
         self.uploads.append(caller, id, append).await

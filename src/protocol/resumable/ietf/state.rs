@@ -5,6 +5,7 @@ use actix_web::HttpResponse;
 use super::Desk;
 use crate::domain::{Principal, State, UploadId};
 use crate::error::Error;
+use crate::uploads::Rivals;
 
 impl Desk<'_> {
     /// Says where an upload stands. Whoever is sending to it is stopped, so that what is told stays true.
@@ -14,7 +15,7 @@ impl Desk<'_> {
     /// [`Uploads::standing`](crate::uploads::Uploads::standing).
     pub(super) async fn tell(&self, caller: &Principal, id: &UploadId) -> Result<HttpResponse, Error> {
         self.refuse_state_fields()?;
-        let upload = self.uploads.standing(caller, id).await?;
+        let upload = self.uploads.standing(caller, id, Rivals::Yield).await?;
         match upload.state {
             State::Open | State::Completing | State::Complete => Ok(self.standing(&upload)),
             State::Aborted | State::Expired => Err(Error::NotFound("upload")),

@@ -264,6 +264,7 @@ fn first_bytes(
         most,
         pieces: body::detach(payload),
         rivals: Rivals::Yield,
+        is_whole: false,
         receipt: Receipt::default(),
     }))
 }
@@ -307,7 +308,9 @@ async fn begin(
 /// `HEAD`: where an upload stands: <https://tus.io/protocols/resumable-upload#head>.
 async fn look(request: &HttpRequest, id: &str, uploads: &Uploads) -> Answer {
     let caller = greet(request).await?;
-    let upload = uploads.standing(&caller, &UploadId::parse(id)?).await?;
+    let upload = uploads
+        .standing(&caller, &UploadId::parse(id)?, Rivals::Yield)
+        .await?;
     match upload.state {
         State::Aborted | State::Expired => return Err(Error::NotFound("upload").into()),
         State::Failed => return Err(Error::Vanished.into()),
@@ -358,6 +361,7 @@ async fn append(request: &HttpRequest, id: &str, payload: Payload, door: &Door, 
         most: door.max_size(uploads),
         pieces: body::detach(payload),
         rivals: Rivals::Yield,
+        is_whole: false,
         receipt: Receipt::default(),
     };
     let Appended { upload, failure } = uploads.append(&caller, &id, append).await?;
