@@ -159,6 +159,9 @@ test("Node: metadata comes back as it was sent, and names the file", async (t) =
   assert.deepEqual([told.status, told.get("upload-offset"), told.get("upload-length")], [200, "1000", "1000"]);
   assert.deepEqual(requests, ["POST 201", "PATCH 204"]);
   await scene.assertArrived(file);
+  const api = await fetch(`${scene.server.url}/api/v1/uploads/${url.split("/").pop()}`, { headers: { "X-API-Key": scene.key } });
+  const { filename, content_type: type, state } = await api.json();
+  assert.deepEqual([filename, type, state], [NAME, "video/mp4", "complete"]);
 });
 
 /** One request as it is written; `body` goes in pieces, after a `100` where `Expect` asks for it. */
