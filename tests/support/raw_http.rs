@@ -3,6 +3,7 @@
 //! Separate from every client library, because only here can a request be left half sent, reset, sent in chunks of the
 //! test's choosing, or carry fields that no library would send.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,7 +19,7 @@ pub fn head(method: &str, path: &str, fields: &[(&str, &str)]) -> String {
         text.push_str("Host: raw.test\r\n");
     }
     for (name, value) in fields {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     text.push_str("\r\n");
     text
@@ -176,12 +177,7 @@ impl Connection {
     /// Waits until the other side has closed or reset the connection; what it still said.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.ahead);
-        let mut piece = [0; 4096];
-        let drained = async {
-            while let Ok(read @ 1..) = self.stream.read(&mut piece).await {
-                rest.extend_from_slice(&piece[..read]);
-            }
-        };
+        let drained = async { while let Ok(1..) = self.stream.read_buf(&mut rest).await {} };
         tokio::time::timeout(PATIENCE, drained)
             .await
             .expect("an end in time");
@@ -193,11 +189,9 @@ impl Connection {
     pub fn answer(&mut self) -> impl Future<Output = Answer> {
         let place = std::panic::Location::caller();
         async move {
-            match tokio::time::timeout(PATIENCE, self.read(true)).await {
-                Ok(Some(answer)) => answer,
-                Ok(None) => panic!("the connection ended without an answer, at {place}"),
-                Err(_) => panic!("no answer in time, at {place}"),
-            }
+            let answer = tokio::time::timeout(PATIENCE, self.read(true)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("no answer in time, at {place}"));
+            answer.unwrap_or_else(|| panic!("the connection ended without an answer, at {place}"))
         }
     }
 
@@ -274,13 +268,7 @@ impl Connection {
     }
 
     async fn read_some(&mut self) -> Option<()> {
-        let mut piece = [0; 16 << 10];
-        match self.stream.read(&mut piece).await {
-            Ok(read @ 1..) => {
-                self.ahead.extend_from_slice(&piece[..read]);
-                Some(())
-            }
-            _ => None,
-        }
+        self.ahead.reserve(16 << 10);
+        matches!(self.stream.read_buf(&mut self.ahead).await, Ok(1..)).then_some(())
     }
 }
