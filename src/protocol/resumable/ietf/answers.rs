@@ -130,7 +130,7 @@ impl Desk<'_> {
     /// A PATCH that is no piece of an upload by its type: <https://www.rfc-editor.org/rfc/rfc5789#section-2.2>.
     pub(super) fn wrong_media_type(&self) -> HttpResponse {
         let detail = format!("the content of a PATCH must be of type {PARTIAL}");
-        let mut answer = Kind::named("wrong-media-type").document(&detail, Map::new());
+        let mut answer = Kind::named("unsupported-content-type").document(&detail, Map::new());
         answer.headers_mut().insert(
             HeaderName::from_static("accept-patch"),
             HeaderValue::from_static(PARTIAL),
@@ -184,9 +184,7 @@ impl Desk<'_> {
                 state: State::Failed, ..
             } => plain(Error::Vanished),
             Error::ChecksumMismatch { .. } => {
-                let mut answer = Kind::named("checksum-mismatch")
-                    .document(&error.to_string(), members(json!({ "status": 400 })));
-                *answer.status_mut() = StatusCode::BAD_REQUEST;
+                let mut answer = ProblemDocument::with_status(&error, 400);
                 self.say_incomplete(answer.headers_mut());
                 answer
             }

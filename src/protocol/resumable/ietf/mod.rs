@@ -21,6 +21,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::version::{NUMBER, Version};
+use super::download;
 use super::shared::{self, Door};
 use crate::domain::{Principal, UploadId};
 use crate::error::Error;
@@ -99,6 +100,13 @@ pub(super) async fn at_upload(
             desk.version = version_of(uploads, &caller, &id).await?;
         }
         match *request.method() {
+            Method::GET if told.is_none() && door.settings.downloads => {
+                match download::download(&request, uploads, &caller, &id).await {
+                    // It is not finished yet.
+                    Err(Error::NotFound(_)) => desk.tell(&caller, &id).await,
+                    answer => answer,
+                }
+            }
             Method::HEAD | Method::GET => desk.tell(&caller, &id).await,
             Method::PATCH => desk.append(&caller, &id, payload).await,
             Method::DELETE if door.settings.termination => desk.cancel(&caller, &id).await,
