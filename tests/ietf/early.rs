@@ -16,7 +16,7 @@ async fn rufh_12_a_104_with_the_address_precedes_the_answer() {
                 assert_eq!(early.len(), 1, "{version}: {made:?}");
                 assert_eq!(early[0].reason, "Upload Resumption Supported");
                 assert_eq!(
-                    place.record(&location(early[0])).await.size,
+                    place.at(&location(early[0])).await.size,
                     if is_last { MIB as u64 } else { 0 }
                 );
             }
@@ -83,7 +83,7 @@ async fn rufh_16_the_104_comes_before_any_content() {
 
             // It can be used at once: the row is there.
             let path = location(&early);
-            assert_eq!(place.record(&path).await.protocol, "ietf");
+            assert_eq!(place.at(&path).await.protocol, "ietf");
             let body = if length.0 == "Content-Length" {
                 b"abcde".to_vec()
             } else {

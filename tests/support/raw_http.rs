@@ -3,6 +3,7 @@
 //! Separate from every client library, because only here can a request be left half sent, reset, sent in chunks of the
 //! test's choosing, or carry fields that no library would send.
 
+use std::fmt::Write as _;
 use std::time::Duration;
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -18,7 +19,7 @@ pub fn head(method: &str, path: &str, fields: &[(&str, &str)]) -> String {
         text.push_str("Host: raw.test\r\n");
     }
     for (name, value) in fields {
-        text.push_str(&format!("{name}: {value}\r\n"));
+        let _ = write!(text, "{name}: {value}\r\n");
     }
     text.push_str("\r\n");
     text
@@ -166,7 +167,7 @@ impl Connection {
     /// Waits until the other side has closed or reset the connection; what it still said.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.ahead);
-        let mut piece = [0; 4096];
+        let mut piece = vec![0; 4096];
         let drained = async {
             while let Ok(read @ 1..) = self.stream.read(&mut piece).await {
                 rest.extend_from_slice(&piece[..read]);
@@ -186,7 +187,7 @@ impl Connection {
             match tokio::time::timeout(PATIENCE, self.read(true)).await {
                 Ok(Some(answer)) => answer,
                 Ok(None) => panic!("the connection ended without an answer, at {place}"),
-                Err(_) => panic!("no answer in time, at {place}"),
+                Err(late) => panic!("{late}: no answer in time, at {place}"),
             }
         }
     }
@@ -264,7 +265,7 @@ impl Connection {
     }
 
     async fn read_some(&mut self) -> Option<()> {
-        let mut piece = [0; 16 << 10];
+        let mut piece = vec![0; 16 << 10];
         match self.stream.read(&mut piece).await {
             Ok(read @ 1..) => {
                 self.ahead.extend_from_slice(&piece[..read]);

@@ -73,7 +73,7 @@ pub(super) async fn at_creation(
     };
     let answer = match *request.method() {
         Method::POST | Method::PUT => desk.create(payload).await,
-        _ => Ok(desk.wrong_method("OPTIONS, POST, PUT")),
+        _ => Ok(answers::wrong_method("OPTIONS, POST, PUT")),
     };
     desk.send(answer)
 }
@@ -110,7 +110,7 @@ pub(super) async fn at_upload(
             Method::HEAD | Method::GET => desk.tell(&caller, &id).await,
             Method::PATCH => desk.append(&caller, &id, payload).await,
             Method::DELETE if door.settings.termination => desk.cancel(&caller, &id).await,
-            _ => Ok(desk.wrong_method(if door.settings.termination {
+            _ => Ok(answers::wrong_method(if door.settings.termination {
                 "DELETE, GET, HEAD, OPTIONS, PATCH"
             } else {
                 "GET, HEAD, OPTIONS, PATCH"

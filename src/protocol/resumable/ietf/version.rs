@@ -126,7 +126,7 @@ const SEVEN: Version = Version {
     ..EIGHT
 };
 
-/// -04 and -05: URLSession since iOS 18.1.
+/// -04 and -05: `URLSession` since iOS 18.1.
 const SIX: Version = Version {
     number: Some(6),
     needs_completeness: false,
@@ -136,7 +136,7 @@ const SIX: Version = Version {
     ..SEVEN
 };
 
-/// -03: URLSession of iOS 18.0.
+/// -03: `URLSession` of iOS 18.0.
 const FIVE: Version = Version {
     number: Some(5),
     needs_media_type: false,
@@ -153,7 +153,7 @@ const FOUR: Version = Version {
     ..FIVE
 };
 
-/// -01: URLSession of iOS 17.
+/// -01: `URLSession` of iOS 17.
 const THREE: Version = Version {
     number: Some(3),
     completeness: Completeness::Incomplete,
