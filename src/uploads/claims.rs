@@ -33,6 +33,13 @@ const LOOKS_TO_RENEWAL: u32 = 8;
 /// A holder that has received nothing for this long makes way for a newcomer.
 const IDLE: Duration = Duration::from_secs(1);
 
+/// Who is asked to make way takes for this long what has come already, for as long as it goes on coming without a pause
+/// such as this: bytes that have reached us are not thrown away because their client was quick to come back.
+const LAST_BYTES: Duration = Duration::from_millis(250);
+
+/// See [`LAST_BYTES`].
+const A_PAUSE: Duration = Duration::from_millis(20);
+
 /// A client that sends nothing for this long is gone.
 const SILENCE: Duration = Duration::from_mins(1);
 
@@ -324,6 +331,7 @@ impl Claim {
             wanted: self.slot.wanted.subscribe(),
             is_stopping: self.claims.0.is_stopping.subscribe(),
             clock: self.claims.0.clock.clone(),
+            leaving: None,
             has_ended: false,
         };
         stream::unfold(guarded, async |mut guarded| {
@@ -348,6 +356,8 @@ struct Guarded {
     wanted: watch::Receiver<Option<Urgency>>,
     is_stopping: watch::Receiver<bool>,
     clock: Clock,
+    /// Why it makes way, and since when.
+    leaving: Option<(BodyError, Instant)>,
     has_ended: bool,
 }
 
@@ -355,25 +365,33 @@ impl Guarded {
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
         let began = Instant::now();
         let ends_on_stop = self.slot.ends_on_stop;
-        loop {
-            tokio::select! {
+        while self.leaving.is_none() {
+            let reason = tokio::select! {
                 biased;
                 _ = self.wanted.wait_for(|wanted| *wanted == Some(Urgency::AtOnce)) => {
-                    return Some(Err(BodyError::Superseded));
+                    Some(BodyError::Superseded)
                 }
                 _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => {
-                    return Some(Err(BodyError::Stopped));
+                    Some(BodyError::Stopped)
                 }
                 piece = self.pieces.next() => return piece,
-                () = tokio::time::sleep(IDLE) => {}
-            }
-            if self.wanted.borrow().is_some() {
+                () = tokio::time::sleep(IDLE) => None,
+            };
+            self.leaving = reason.map(|reason| (reason, Instant::now()));
+            if self.leaving.is_none() && self.wanted.borrow().is_some() {
                 return Some(Err(BodyError::Superseded));
             }
             if began.elapsed() > SILENCE {
                 return Some(Err(BodyError::Cut));
             }
         }
+        let (reason, since) = self.leaving.clone()?;
+        if since.elapsed() < LAST_BYTES
+            && let Ok(piece) = tokio::time::timeout(A_PAUSE, self.pieces.next()).await
+        {
+            return piece;
+        }
+        Some(Err(reason))
     }
 }
 

@@ -143,6 +143,16 @@ impl Connection {
         sent
     }
 
+    /// Sends bytes until the other side says something or hangs up, in which case the rest is of no use.
+    pub async fn send_until_answered(&mut self, bytes: &[u8]) {
+        let (mut reading, mut writing) = self.stream.split();
+        let mut byte = [0];
+        tokio::select! {
+            _ = reading.peek(&mut byte) => {}
+            _ = writing.write_all(bytes) => {}
+        }
+    }
+
     /// Resets the connection (RST), as a client does whose machine dies.
     pub fn reset(self) {
         self.stream.set_zero_linger().expect("an option");

@@ -61,7 +61,7 @@ impl Client {
         }
         let mut connection = self.connect().await;
         connection.send(self.head_of(method, path, &fields)).await;
-        connection.send_while_taken(body).await;
+        connection.send_until_answered(body).await;
         let answer = if method == "HEAD" {
             connection.answer_to_head().await
         } else {

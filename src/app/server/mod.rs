@@ -4,6 +4,7 @@
 //! before the final one ([`Interim`](crate::web::interim::Interim)), and a `100 Continue` that is sent when a body is
 //! wanted and not before. `docs/decisions/0009-interim-answers.md` says why it is done so.
 
+mod ends;
 mod expect;
 #[cfg(test)]
 mod tests;
@@ -26,6 +27,7 @@ use actix_web::dev::{
 use actix_web::http::Version;
 use actix_web::rt::net::TcpStream;
 
+use self::ends::Ends;
 use self::expect::Expected;
 use self::wire::Wire;
 use crate::config::ServerConfig;
@@ -113,6 +115,7 @@ where
         })
         .on_connect_ext(|wire: &Wire, connection| {
             connection.insert(wire.outgoing());
+            connection.insert(wire.ends());
         })
         // actix asks this service first about a request that expects a 100, and sends one as soon as it agrees. So it
         // never does: it has the application answer the request, and what actix takes for a refusal is the answer.
@@ -134,9 +137,10 @@ where
 /// Answers one request.
 async fn answer<B: MessageBody>(
     app: &impl Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
-    request: Request,
+    mut request: Request,
 ) -> Result<Response<B>, actix_web::Error> {
     let turn = begin_turn(&request);
+    watch_body(&mut request);
     let outcome = app.call(request).await;
     // From here on it would land in the answer.
     drop(turn);
@@ -149,6 +153,7 @@ async fn answer_expecting<B: MessageBody + 'static>(
     mut request: Request,
 ) -> Response<actix_web::body::BoxBody> {
     let turn = begin_turn(&request);
+    watch_body(&mut request);
     let interim = turn.as_ref().map(Turn::interim);
     let body = Expected::within(&mut request, interim);
     let outcome = app.call(request).await;
@@ -167,4 +172,11 @@ fn begin_turn(request: &Request) -> Option<Turn> {
         request.extensions_mut().insert(turn.interim());
     }
     Some(turn)
+}
+
+/// Lets the connection's end wait until the request's body has been read up to it.
+fn watch_body(request: &mut Request) {
+    if let Some(ends) = request.conn_data::<Rc<Ends>>().cloned() {
+        ends.watch(request);
+    }
 }

@@ -1,21 +1,27 @@
-//! A connection on which interim answers come between others at the right places.
+//! A connection on which interim answers come between others at the right places, and which ends for those above when
+//! they have read what came before.
 //!
 //! Separate, because it knows nothing of HTTP: bytes from above pass through, what is due goes first.
 
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::rt::net::TcpStream;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::ends::Ends;
 use crate::web::interim::Outgoing;
 
 /// The socket of one client.
 pub(super) struct Wire {
     socket: TcpStream,
     outgoing: Arc<Outgoing>,
+    ends: Rc<Ends>,
+    /// How the client's side has ended, while that may not be told yet.
+    end: Option<io::Result<()>>,
 }
 
 impl Wire {
@@ -27,7 +33,14 @@ impl Wire {
         Self {
             socket,
             outgoing: Arc::default(),
+            ends: Rc::default(),
+            end: None,
         }
+    }
+
+    /// What tells of its end and of the bodies before it.
+    pub(super) fn ends(&self) -> Rc<Ends> {
+        Rc::clone(&self.ends)
     }
 
     /// Where the requests of this connection leave their interim answers.
@@ -42,7 +55,18 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.socket).poll_read(cx, buffer)
+        if self.end.is_none() {
+            let before = buffer.filled().len();
+            let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
+            if read.is_ok() && buffer.filled().len() > before {
+                return Poll::Ready(read);
+            }
+            self.end = Some(read);
+        }
+        if !self.ends.may_be_told(cx) {
+            return Poll::Pending;
+        }
+        Poll::Ready(self.end.take().unwrap_or(Ok(())))
     }
 }
 
