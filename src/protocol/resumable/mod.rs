@@ -6,6 +6,7 @@
 //! was begun in one can go on in the other. What they share is here and in [`shared`]; all else is theirs.
 
 mod ietf;
+mod metadata;
 mod shared;
 mod tus;
 

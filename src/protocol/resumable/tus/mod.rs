@@ -8,7 +8,6 @@ mod answers;
 mod concat;
 mod download;
 mod fields;
-mod metadata;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +22,7 @@ use uuid::Uuid;
 use self::answers::{Refusal, set, tell_expiry};
 use self::concat::Concat;
 use self::fields::{Fields, Told, VERSION};
-use self::metadata::Metadata;
+use super::metadata::{self, Metadata};
 use super::shared::{self, Door};
 use crate::domain::{NewAppending, NewUpload, Principal, Role, State, Transfer, Upload, UploadId, Wishes};
 use crate::error::Error;
