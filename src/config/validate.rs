@@ -10,6 +10,8 @@ use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
 
+const ORIGIN: &str = "must be http:// or https:// with a host and no path";
+
 impl Config {
     /// One sentence for each impossible value, each beginning with the key.
     pub fn validate(&self) -> Vec<String> {
@@ -19,6 +21,7 @@ impl Config {
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
         self.check_doors(&mut complaints);
+        self.check_cors(&mut complaints);
         self.check_hooks(&mut complaints);
         complaints.0
     }
@@ -202,75 +205,10 @@ impl Config {
             self.s3.min_part_size
         }
     }
+}
 
-    fn check_doors(&self, complaints: &mut Complaints) {
-        let path = |text: &str| {
-            let first = text.split('/').nth(1).unwrap_or("");
-            text.len() > 1
-                && text.starts_with('/')
-                && !text.ends_with('/')
-                && !text.contains("//")
-                && !TAKEN.contains(&first)
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
-        };
-        complaints.unless(path(&self.protocols.native.path), "protocols.native.path", PATH);
-        complaints.unless(path(&self.protocols.chunks.path), "protocols.chunks.path", PATH);
-        complaints.unless(
-            (1..=5120).contains(&self.protocols.chunks.chunk_size_mb),
-            "protocols.chunks.chunk_size_mb",
-            "must be 1 to 5120",
-        );
-        complaints.unless(
-            (1..=8760).contains(&self.protocols.chunks.ttl_hours),
-            "protocols.chunks.ttl_hours",
-            "must be 1 to 8760 (a year)",
-        );
-        complaints.unless(path(&self.protocols.tus.path), "protocols.tus.path", PATH);
-        complaints.unless(
-            (1..=8760).contains(&self.protocols.tus.ttl_hours),
-            "protocols.tus.ttl_hours",
-            "must be 1 to 8760 (a year)",
-        );
-        let offset = &self.protocols.offset;
-        complaints.unless(path(&offset.path), "protocols.offset.path", PATH);
-        complaints.unless(
-            (1..=50 << 20).contains(&offset.file_max),
-            "protocols.offset.file_max",
-            "must be 1 to 52428800 (MiB)",
-        );
-        complaints.unless(
-            offset.chunk_max == -1
-                || u64::try_from(offset.chunk_max).is_ok_and(|size| (1..=offset.file_max).contains(&size)),
-            "protocols.offset.chunk_max",
-            "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
-        );
-        complaints.unless(
-            (1..=31_536_000).contains(&offset.expires),
-            "protocols.offset.expires",
-            "must be 1 to 31536000 (seconds; a year)",
-        );
-        for mount in &self.protocols.mule.paths {
-            complaints.unless(path(mount), "protocols.mule.paths", PATH);
-        }
-        let mule = &self.protocols.mule;
-        complaints.unless(
-            mule.chunk_size >= 1,
-            "protocols.mule.chunk_size",
-            "must be at least 1",
-        );
-        complaints.unless(
-            mule.access_key_id.is_empty() == mule.secret_access_key.is_empty(),
-            "protocols.mule.access_key_id",
-            "must be given together with protocols.mule.secret_access_key",
-        );
-        // A charset parameter is rewritten by browsers on the completing POST alone, which breaks SigV2.
-        complaints.unless(
-            MediaType::new(&mule.mime_type).is_ok() && !mule.mime_type.contains(';'),
-            "protocols.mule.mime_type",
-            "must be a media type without parameters",
-        );
+impl Config {
+    fn check_cors(&self, complaints: &mut Complaints) {
         for origin in &self.cors.allowed_origins {
             complaints.unless(
                 origin == "*" || is_origin(origin),
@@ -279,9 +217,7 @@ impl Config {
             );
         }
     }
-}
 
-impl Config {
     fn check_hooks(&self, complaints: &mut Complaints) {
         let hooks = &self.hooks;
         if let Some(reason) = signing_key(hooks.secret.expose())
@@ -306,12 +242,6 @@ impl Config {
     }
 }
 
-const ORIGIN: &str = "must be http:// or https:// with a host and no path";
-const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
-
-/// First pieces of addresses that are never a protocol's.
-const TAKEN: [&str; 4] = ["static", "docs", "health", "problems"];
-
 fn is_loopback(address: &str) -> bool {
     address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
@@ -329,10 +259,10 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-struct Complaints(Vec<String>);
+pub(super) struct Complaints(Vec<String>);
 
 impl Complaints {
-    fn unless(&mut self, fine: bool, key: &str, sentence: &str) {
+    pub(super) fn unless(&mut self, fine: bool, key: &str, sentence: &str) {
         if !fine {
             self.0.push(format!("{key}: {sentence}"));
         }

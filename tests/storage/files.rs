@@ -97,6 +97,16 @@ pub fn declared(upload: &Upload, size: u64) -> Upload {
     upload
 }
 
+/// The same upload as somebody sees it who has begun to append after `fence - 1` others.
+pub fn fenced(upload: &Upload, fence: u64) -> Upload {
+    let mut upload = upload.clone();
+    let appending = upload
+        .appending
+        .get_or_insert_with(|| Appending::new(NewAppending::default()));
+    appending.fence = fence;
+    upload
+}
+
 /// A partial upload of these bytes.
 pub async fn partial(store: &dyn Storage, bytes: &Bytes) -> Upload {
     let upload = begin(store, partial_of(bytes.len() as u64)).await;

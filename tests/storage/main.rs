@@ -11,6 +11,7 @@ mod s3;
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests ask for more")]
 mod s3_client;
+mod s3_traffic;
 #[cfg(feature = "smb")]
 mod smb;
 

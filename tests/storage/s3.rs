@@ -13,6 +13,7 @@ use muleteer::storage::{CredentialSource, S3Relay, S3Store, Storage, StoreSettin
 use crate::Place;
 use crate::files::MIB;
 use crate::s3_client::{S3Client, Signer};
+use crate::s3_traffic::Wire;
 
 const REGION: &str = "us-east-1";
 
@@ -22,6 +23,7 @@ pub struct Bucket {
     name: String,
     credentials: Credentials,
     least_part: u64,
+    wire: Option<Wire>,
     embedded: Option<(DevS3, tempfile::TempDir)>,
 }
 
@@ -59,8 +61,22 @@ impl Bucket {
             name: "uploads".into(),
             credentials: Credentials::long_term(id, secret),
             least_part,
+            wire: None,
             embedded: Some((running, folder)),
         })
+    }
+
+    /// The same, reached over a wire that counts.
+    pub async fn counted(mut self) -> Self {
+        let wire = Wire::to(&self.endpoint).await;
+        self.endpoint.clone_from(&wire.endpoint);
+        self.wire = Some(wire);
+        self
+    }
+
+    /// The wire, if it is reached over one.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 
     /// In a store that is not ours; `None` where there is none.
@@ -89,6 +105,7 @@ impl Bucket {
             name,
             credentials: Credentials::long_term(id, secret),
             least_part: MIN_PART_SIZE,
+            wire: None,
             embedded: None,
         })
     }

@@ -43,13 +43,24 @@ pub fn in_chunks(bytes: &[u8], each: usize) -> Vec<u8> {
 }
 
 /// An answer as it came; one with a status below 200 is an answer too.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub struct Answer {
     pub status: u16,
     pub reason: String,
     /// The fields in their order, names in lower case.
     pub fields: Vec<(String, String)>,
     pub body: Vec<u8>,
+}
+
+impl std::fmt::Debug for Answer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        writeln!(f, "{} {}", self.status, self.reason)?;
+        for (name, value) in &self.fields {
+            writeln!(f, "{name}: {value}")?;
+        }
+        let shown = &self.body[..self.body.len().min(1000)];
+        write!(f, "{}", String::from_utf8_lossy(shown))
+    }
 }
 
 impl Answer {
@@ -90,7 +101,7 @@ impl Answer {
     /// The answer, which must have this status.
     #[track_caller]
     pub fn expect(self, status: u16) -> Self {
-        assert_eq!(self.status, status, "{self:?} {}", self.text());
+        assert_eq!(self.status, status, "{self:?}");
         self
     }
 }

@@ -98,6 +98,13 @@ impl Place {
 
     /// A second server on the same database and storage.
     pub fn twin(&self) -> TestServer {
+        let config = self.beside();
+        let started = TestServer::start(Kind::Sqlite, |own| *own = config);
+        started.expect("SQLite is never skipped, and the address is the first server's")
+    }
+
+    /// Settings of a process beside the server.
+    fn beside(&self) -> Config {
         let first = &self.server;
         let mut config = first.config.clone();
         config.database.url = Secret::new(first.config.database_url());
@@ -109,8 +116,7 @@ impl Place {
             .clone_from(&first.config.dev_s3.access_key_id);
         config.s3.secret_access_key = Secret::new(STORE_SECRET);
         config.s3.min_part_size = first.config.dev_s3.min_part_size;
-        let started = TestServer::start(Kind::Sqlite, |own| *own = config);
-        started.expect("SQLite is never skipped, and the address is the first server's")
+        config
     }
 
     /// The finished object of an upload.
@@ -190,9 +196,9 @@ impl Place {
     /// Sweeps beside the server, as often as it takes until it is this sweep's turn.
     pub async fn sweep(&self) -> Swept {
         for _ in 0..1000 {
-            let mut config = self.config.clone();
-            config.database.url = Secret::new(self.config.database_url());
-            let swept = app::sweep(&config, self.clock.clone()).await.expect("a sweep");
+            let swept = app::sweep(&self.beside(), self.clock.clone())
+                .await
+                .expect("a sweep");
             if let Some(swept) = swept {
                 return swept;
             }

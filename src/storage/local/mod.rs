@@ -6,6 +6,7 @@
 //! exactly that name.
 
 mod append;
+mod fence;
 mod join;
 mod parts;
 mod publish;

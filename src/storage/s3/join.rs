@@ -170,19 +170,10 @@ impl S3Relay {
                 async move { this.stretch(&key, stretch).await }
             })
             .flatten();
-        let expected = Expectation {
-            length: Some(length),
-            ..Expectation::at_most(length)
-        };
+        let body = Body::new(bytes, Expectation::unhashed(length));
         let multipart_id = Self::multipart_id(upload)?;
         self.store
-            .send_part(
-                &upload.key,
-                multipart_id,
-                number,
-                Body::new(bytes, expected),
-                self.now(),
-            )
+            .send_part(&upload.key, multipart_id, number, body, self.now())
             .await
             .map_err(unread)
     }

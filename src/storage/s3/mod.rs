@@ -1,12 +1,15 @@
 //! The store's requests: each verb is one signed request, asked again where that may help.
 //!
-//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ. Of the
-//! clients' own requests this module only makes the signer: their bytes never pass through here.
+//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ.
 
 mod answers;
 mod append;
+mod appended;
+mod browsers;
 mod bytes_through;
 mod gather;
+mod held;
+mod intake;
 mod join;
 mod join_plan;
 mod listings;
@@ -26,8 +29,7 @@ use super::credentials::CredentialSource;
 use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
 use crate::error::Error;
 use crate::signing::{
-    BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload,
-    SignedRequest, SigningError, SigningKeys, v2, v4,
+    BucketLocation, Credentials, ObjectHeaders, Operation, Payload, SigningError, SigningKeys, v4,
 };
 
 /// How often a request is sent at most, with these pauses between.
@@ -215,62 +217,6 @@ impl S3Store {
             .await?
             .success()?
             .etag)
-    }
-
-    /// A signer for the parts of one upload, as browsers will send them.
-    pub async fn part_signer(
-        &self,
-        key: &ObjectKey,
-        upload_id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<PartSigner, Error> {
-        let credentials = self.credentials.current(now).await?;
-        let upload = MultipartUpload {
-            key: key.as_str(),
-            upload_id,
-        };
-        let location = &self.settings.public_location;
-        PartSigner::new(
-            &self.keys,
-            location,
-            &credentials,
-            upload,
-            now,
-            self.settings.url_lifetime,
-        )
-        .map_err(unsigned)
-    }
-
-    /// A presigned URL for one request of the browser, and when it dies.
-    pub async fn presign(
-        &self,
-        operation: Operation<'_>,
-        key: &ObjectKey,
-        now: DateTime<Utc>,
-    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
-        let credentials = self.credentials.current(now).await?;
-        let lifetime = crate::signing::lifetime(self.settings.url_lifetime, &credentials, now);
-        let location = &self.settings.public_location;
-        let signed =
-            v4::presign(operation, key.as_str(), location, &credentials, now, lifetime).map_err(unsigned)?;
-        Ok((signed, now + lifetime))
-    }
-
-    /// The SigV2 signature of one request of the browser; `None` where SigV2 is not offered.
-    pub fn sign_v2(
-        &self,
-        operation: Operation<'_>,
-        content_type: &str,
-        key: &ObjectKey,
-        now: DateTime<Utc>,
-    ) -> Result<Option<v2::HeaderSignature>, Error> {
-        let Some(credentials) = &self.settings.signature_v2 else {
-            return Ok(None);
-        };
-        let location = &self.settings.public_location;
-        v2::sign(operation, key.as_str(), location, credentials, now, content_type)
-            .map(Some)
-            .map_err(unsigned)
     }
 
     /// Sends one request of our own, up to four times.

@@ -14,6 +14,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::S3Store;
 use super::answers::ListedObject;
+use super::held::Rooms;
 use crate::clock::Clock;
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
 use crate::error::{Error, FieldError};
@@ -32,6 +33,8 @@ pub struct S3Relay {
     pub(super) clock: Clock,
     /// Least bytes of every part but the last that the store takes.
     pub(super) least_part: u64,
+    /// Memory for what is appended fast.
+    pub(super) rooms: Rooms,
     limits: PartLimits,
 }
 
@@ -42,6 +45,7 @@ impl S3Relay {
             store,
             clock,
             least_part,
+            rooms: Rooms::default(),
             limits,
         }
     }

@@ -8,12 +8,14 @@
 mod appending;
 mod deferred;
 mod ending;
+mod fences;
 mod joining;
 mod parts;
 
 pub use appending::*;
 pub use deferred::*;
 pub use ending::*;
+pub use fences::*;
 pub use joining::*;
 pub use parts::*;
 
@@ -33,6 +35,9 @@ macro_rules! conformance {
             a_cut_body_keeps_what_came_where_every_byte_counts,
             a_body_that_counts_as_a_whole_keeps_nothing_when_it_fails,
             a_new_instance_sees_parts_and_offset,
+            what_comes_late_under_a_lower_fence_changes_nothing,
+            each_append_has_a_higher_fence,
+            what_is_safe_is_told_on_the_way,
             a_length_may_be_told_at_the_end,
             a_length_may_be_told_on_the_way,
             a_file_of_unknown_length_may_turn_out_empty,

@@ -28,7 +28,6 @@ const ALGORITHMS: [(&str, Algorithm); 4] = [
 pub(super) const BYTES: &str = "application/offset+octet-stream";
 
 /// The fields of one request.
-#[derive(Clone, Copy)]
 pub(super) struct Fields<'a>(&'a HeaderMap);
 
 /// What a request says of the length of its file.
