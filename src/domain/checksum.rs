@@ -62,8 +62,8 @@ impl Checksum {
     /// [`FieldError`] on `field` for a member that is no base64 of as many bytes as it must have.
     pub fn from_digest_header(value: &str, field: &str) -> Result<Option<Self>, FieldError> {
         for (algorithm, name) in [(Algorithm::Sha512, "sha-512"), (Algorithm::Sha256, "sha-256")] {
-            if let Some(digest) = digest_member(value, name) {
-                let sum = digest.and_then(|bytes| Self::new(algorithm, bytes));
+            if let Some(text) = digest_member(value, name) {
+                let sum = bytes_of(text).and_then(|bytes| Self::new(algorithm, bytes));
                 return sum
                     .map(Some)
                     .ok_or_else(|| unreadable(field, name, algorithm.length()));
@@ -173,26 +173,30 @@ impl Sha256Sum {
     /// # Errors
     /// [`FieldError`] on `field` for a member that is no base64 of 32 bytes.
     pub fn from_digest_header(value: &str, field: &str) -> Result<Option<Self>, FieldError> {
-        let Some(digest) = digest_member(value, "sha-256") else {
+        let Some(text) = digest_member(value, "sha-256") else {
             return Ok(None);
         };
-        let bytes = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        let bytes = bytes_of(text).and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
         bytes
             .map(|bytes| Some(Self(bytes)))
             .ok_or_else(|| unreadable(field, "sha-256", 32))
     }
 }
 
-/// The bytes of one member of a digest header; `Some(None)` for one that is no byte sequence.
-fn digest_member(value: &str, name: &str) -> Option<Option<Vec<u8>>> {
-    let members = value
+/// The text of one member of a digest header.
+fn digest_member<'a>(value: &'a str, name: &str) -> Option<&'a str> {
+    let mut members = value
         .split(',')
         .filter_map(|member| member.trim().split_once('='));
-    let (_, digest) = members
-        .into_iter()
-        .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
-    let text = digest.strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
-    Some(text.and_then(|text| STANDARD.decode(text).ok()))
+    members
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))
+        .map(|(_, text)| text)
+}
+
+/// The bytes that stand between colons: <https://www.rfc-editor.org/rfc/rfc9651#section-3.3.5>.
+fn bytes_of(text: &str) -> Option<Vec<u8>> {
+    let inner = text.strip_prefix(':')?.strip_suffix(':')?;
+    STANDARD.decode(inner).ok()
 }
 
 fn unreadable(field: &str, name: &str, length: usize) -> FieldError {
@@ -266,6 +270,23 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn of_several_digests_the_strongest_is_taken() {
+        let (short, long) = (STANDARD.encode([1; 32]), STANDARD.encode([2; 64]));
+        let both = format!("md5=:AA==:, sha-256=:{short}:, sha-512=:{long}:");
+
+        let sum = Checksum::from_digest_header(&both, "x").unwrap().unwrap();
+
+        assert_eq!(sum.algorithm(), Algorithm::Sha512);
+        assert_eq!(sum.as_bytes(), [2; 64]);
+        let one = format!("sha-256=:{short}:");
+        let sum = Checksum::from_digest_header(&one, "x").unwrap().unwrap();
+        assert_eq!(sum.algorithm(), Algorithm::Sha256);
+        assert_eq!(Checksum::from_digest_header("md5=:AA==:", "x").unwrap(), None);
+        let swapped = format!("sha-512=:{short}:");
+        assert!(Checksum::from_digest_header(&swapped, "x").is_err());
     }
 
     #[test]

@@ -156,12 +156,6 @@ pub const KINDS: &[Kind] = &[
         advice: "It takes no more bytes. Begin a new upload for another file.",
     },
     Kind {
-        slug: "wrong-media-type",
-        status: 415,
-        title: "Content of this type cannot be appended",
-        advice: "\"detail\" names the Content-Type that a piece of an upload must have.",
-    },
-    Kind {
         slug: "interrupted",
         status: 400,
         title: "The request's body did not arrive whole",

@@ -2,7 +2,54 @@
 //!
 //! Separate from the tests, so that they read as what somebody does and what comes back.
 
+use muleteer::db::UploadQuery;
+use muleteer::domain::{Upload, UploadId};
+
+use super::place::Place;
 use super::raw_http::{Answer, Connection, head, in_chunks};
+use super::server::API_KEY;
+
+impl Place {
+    /// The holder of the key that the settings name, who names no interop version.
+    pub fn client(&self) -> Client {
+        Client::new(&self.base).with("X-API-Key", API_KEY)
+    }
+
+    /// The same in an interop version.
+    pub fn speaking(&self, version: u64) -> Client {
+        self.client().speaking(version)
+    }
+
+    /// Somebody else, with a key of their own.
+    pub async fn stranger(&self) -> Client {
+        let key = self.new_key("somebody.else", "upload").await;
+        Client::new(&self.base).with("X-API-Key", &key)
+    }
+
+    /// What is on record of the upload at an address.
+    pub async fn at(&self, path: &str) -> Upload {
+        let id = path.rsplit('/').next().expect("an id");
+        let id = UploadId::parse(id).expect("an id of ours");
+        self.record(&id).await.expect("an upload")
+    }
+
+    /// The finished object of the upload at an address.
+    pub async fn object(&self, path: &str) -> Option<Vec<u8>> {
+        self.object_of(&self.at(path).await.id).await
+    }
+
+    /// How many uploads there ever were.
+    pub async fn uploads(&self) -> usize {
+        let db = self.database().await;
+        let all = db.list_uploads(UploadQuery {
+            limit: 1000,
+            ..UploadQuery::default()
+        });
+        let all = all.await.expect("the database");
+        db.close().await.expect("closed");
+        all.len()
+    }
+}
 
 /// One who asks.
 #[derive(Debug, Clone)]

@@ -10,6 +10,10 @@
 #[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
+#[path = "../support/place.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod place;
+
 #[path = "../support/raw_http.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod raw_http;
@@ -28,7 +32,6 @@ mod samba;
 mod process;
 
 mod client;
-mod place;
 
 mod append;
 mod append_refused;
@@ -77,19 +80,6 @@ async fn here(test: impl AsyncFn(Place)) {
 /// The same with other settings.
 async fn here_with(adjust: impl FnOnce(&mut Config), test: impl AsyncFn(Place)) {
     on(Kind::Sqlite, Backend::Local, adjust, test).await;
-}
-
-/// A folder of the share of one Samba that all these tests use, and where it lies on this machine. `None` where SMB is
-/// skipped on purpose.
-#[cfg(feature = "smb")]
-fn samba_share() -> Option<(muleteer::storage::SmbSettings, std::path::PathBuf)> {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static SAMBA: OnceLock<Option<samba::Samba>> = OnceLock::new();
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let samba = SAMBA.get_or_init(|| samba::Samba::start("")).as_ref()?;
-    let path = format!("ietf {}", COUNTER.fetch_add(1, Ordering::Relaxed));
-    Some((samba.settings(&path), samba.share().join(&path)))
 }
 
 async fn on(database: Kind, backend: Backend, adjust: impl FnOnce(&mut Config), test: impl AsyncFn(Place)) {

@@ -22,7 +22,7 @@ async fn name_and_type_are_those_of_the_request_that_made_the_upload() {
             .await
             .expect(200);
 
-        let record = place.record(&path).await;
+        let record = place.at(&path).await;
         assert_eq!(record.filename.as_str(), "naïve name.mp4");
         assert_eq!(record.content_type.as_str(), "video/mp4");
         assert_eq!(done.json()["filename"], "naïve name.mp4");
@@ -61,11 +61,14 @@ async fn encoded_content_is_stored_as_it_came_with_its_encoding() {
         let done = client.create_with(true, &fields, &body).await;
         let path = location(done.early()[0]);
         assert_eq!(done.expect(201).json()["size"], 5000);
-        let record = place.record(&path).await;
+        let record = place.at(&path).await;
         assert_eq!(record.content_encoding(), Some("gzip"));
         assert!(place.object(&path).await.as_ref() == Some(&body));
         if place.is_s3() {
-            let object = place.store().ask("HEAD", record.key.as_str()).send().await;
+            let object = super::place::store_of(&place)
+                .ask("HEAD", record.key.as_str())
+                .send()
+                .await;
             assert_eq!(object.header("content-encoding"), Some("gzip"), "{object:?}");
         }
     })

@@ -1,4 +1,4 @@
-//! What a phone does: URLSession of iOS 17, 18.0 and 18.1, field by field as its requests were seen.
+//! What a phone does: `URLSession` of iOS 17, 18.0 and 18.1, field by field as its requests were seen.
 
 use std::time::Duration;
 
@@ -61,7 +61,7 @@ async fn upload(place: &super::place::Place, version: u64) {
         let done = super::client::finish(&mut connection).await.expect(200);
         assert_eq!(client.is_complete(&done), Some(true));
     }
-    assert_eq!(place.record(&path).await.content_type.as_str(), "video/mp4");
+    assert_eq!(place.at(&path).await.content_type.as_str(), "video/mp4");
     assert!(place.object(&path).await.as_ref() == Some(&body), "{version}");
 }
 

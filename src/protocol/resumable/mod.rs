@@ -5,7 +5,9 @@
 //! They stand together because a request says which one it speaks by a header field alone, and because an upload that
 //! was begun in one can go on in the other. What they share is here and in [`shared`]; all else is theirs.
 
+mod download;
 mod ietf;
+mod metadata;
 mod shared;
 mod tus;
 
@@ -119,7 +121,12 @@ async fn at_upload(
     let tongue = match Tongue::of(&request) {
         Some(tongue) => tongue,
         // A request that does not say goes by the protocol that began the upload.
-        None => shared::tongue_of(&uploads, &request, &id).await,
+        None => match shared::tongue_of(&uploads, &request, &id).await {
+            Some(tongue) => tongue,
+            // One that adds nothing learns that there is none, which only one of the two can say without its version.
+            None if matches!(*request.method(), Method::HEAD | Method::GET | Method::DELETE) => Tongue::Ietf,
+            None => Tongue::Tus,
+        },
     };
     match tongue {
         Tongue::Ietf if door.speaks_ietf() => ietf::at_upload(request, &id, payload, &door, &uploads).await,

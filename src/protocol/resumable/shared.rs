@@ -60,16 +60,18 @@ pub(super) async fn caller(request: &HttpRequest) -> Result<Principal, Error> {
     auth::caller_without_cookies(request).await
 }
 
-/// The protocol that began an upload; tus where there is none.
-pub(super) async fn tongue_of(uploads: &Uploads, request: &HttpRequest, id: &str) -> Tongue {
+/// The protocol that began an upload; `None` where there is none of this caller's.
+pub(super) async fn tongue_of(uploads: &Uploads, request: &HttpRequest, id: &str) -> Option<Tongue> {
     let found = async {
         let caller = caller(request).await?;
         uploads.detail(&caller, &UploadId::parse(id)?).await
     };
-    match found.await {
-        Ok(detail) if detail.upload.protocol == ietf::NAME => Tongue::Ietf,
-        _ => Tongue::Tus,
-    }
+    let upload = found.await.ok()?.upload;
+    Some(if upload.protocol == ietf::NAME {
+        Tongue::Ietf
+    } else {
+        Tongue::Tus
+    })
 }
 
 /// What can be done here, for both protocols in one answer.

@@ -41,7 +41,7 @@ impl Desk<'_> {
             None => i64::try_from(self.door.settings.ttl_hours.saturating_mul(3600)).ok(),
         };
         if let Some(seconds) = seconds {
-            text.push_str(&format!(", {age}={seconds}"));
+            text = format!("{text}, {age}={seconds}");
         }
         HeaderValue::try_from(text).ok()
     }
@@ -117,27 +117,6 @@ impl Desk<'_> {
         }
     }
 
-    /// This address does not take that method.
-    pub(super) fn wrong_method(&self, allowed: &'static str) -> HttpResponse {
-        let detail = format!("this address takes {allowed}");
-        let mut answer = Kind::named("method-not-allowed").document(&detail, Map::new());
-        answer
-            .headers_mut()
-            .insert(ALLOW, HeaderValue::from_static(allowed));
-        answer
-    }
-
-    /// A PATCH that is no piece of an upload by its type: <https://www.rfc-editor.org/rfc/rfc5789#section-2.2>.
-    pub(super) fn wrong_media_type(&self) -> HttpResponse {
-        let detail = format!("the content of a PATCH must be of type {PARTIAL}");
-        let mut answer = Kind::named("wrong-media-type").document(&detail, Map::new());
-        answer.headers_mut().insert(
-            HeaderName::from_static("accept-patch"),
-            HeaderValue::from_static(PARTIAL),
-        );
-        answer
-    }
-
     /// Sends an answer on its way, with what each carries.
     pub(super) fn send(&self, answer: Result<HttpResponse, Error>) -> HttpResponse {
         let mut answer = answer.unwrap_or_else(|error| self.refuse(error));
@@ -184,9 +163,7 @@ impl Desk<'_> {
                 state: State::Failed, ..
             } => plain(Error::Vanished),
             Error::ChecksumMismatch { .. } => {
-                let mut answer = Kind::named("checksum-mismatch")
-                    .document(&error.to_string(), members(json!({ "status": 400 })));
-                *answer.status_mut() = StatusCode::BAD_REQUEST;
+                let mut answer = ProblemDocument::with_status(&error, 400);
                 self.say_incomplete(answer.headers_mut());
                 answer
             }
@@ -208,6 +185,27 @@ impl Desk<'_> {
             HeaderValue::from_static(completeness.text(false)),
         );
     }
+}
+
+/// This address does not take that method.
+pub(super) fn wrong_method(allowed: &'static str) -> HttpResponse {
+    let detail = format!("this address takes {allowed}");
+    let mut answer = Kind::named("method-not-allowed").document(&detail, Map::new());
+    answer
+        .headers_mut()
+        .insert(ALLOW, HeaderValue::from_static(allowed));
+    answer
+}
+
+/// A PATCH that is no piece of an upload by its type: <https://www.rfc-editor.org/rfc/rfc5789#section-2.2>.
+pub(super) fn wrong_media_type() -> HttpResponse {
+    let detail = format!("the content of a PATCH must be of type {PARTIAL}");
+    let mut answer = Kind::named("unsupported-content-type").document(&detail, Map::new());
+    answer.headers_mut().insert(
+        HeaderName::from_static("accept-patch"),
+        HeaderValue::from_static(PARTIAL),
+    );
+    answer
 }
 
 /// An error as any door tells it.

@@ -6,6 +6,7 @@ use actix_web::http::header::HeaderValue;
 use actix_web::web::Payload;
 
 use super::announce::Herald;
+use super::answers::wrong_media_type;
 use super::request::{Content, is_last, is_partial_upload};
 use super::{Desk, fields};
 use crate::domain::{Principal, State, UploadId};
@@ -25,7 +26,7 @@ impl Desk<'_> {
         payload: Payload,
     ) -> Result<HttpResponse, Error> {
         if self.version.needs_media_type && !is_partial_upload(self.request) {
-            return Ok(self.wrong_media_type());
+            return Ok(wrong_media_type());
         }
         let missing = |field: &str, detail: &str| Error::invalid(field, detail);
         let offset = fields::integer(self.request.headers(), "upload-offset")
@@ -85,20 +86,7 @@ impl Desk<'_> {
                 if self.version.voids_overrun {
                     self.uploads.terminate(caller, &upload.id).await?;
                 }
-                Err(match upload.known_size() {
-                    Some(size) => Error::WrongSize {
-                        what: "the upload",
-                        expected: size,
-                        actual: size.saturating_add(1),
-                    },
-                    None => {
-                        let limit = self.door.max_size(self.uploads);
-                        Error::TooLarge {
-                            limit,
-                            size: limit.saturating_add(1),
-                        }
-                    }
-                })
+                Err(self.passed(upload.known_size()))
             }
             (Some(failure), _) => Err(failure.into()),
             (None, made_at) if upload.state == State::Complete => Ok(self.whole(&upload, made_at).await),
@@ -109,21 +97,29 @@ impl Desk<'_> {
 
     /// Content that does not fit by its length: it passes the file's own, or what any file may have.
     fn limit_meant(&self, error: Error, offset: u64) -> Error {
-        let limit = self.door.max_size(self.uploads);
         match error {
-            Error::BodyTooLarge { limit: room } if offset.saturating_add(room) >= limit => Error::TooLarge {
-                limit,
-                size: limit.saturating_add(1),
-            },
             Error::BodyTooLarge { limit: room } => {
-                let known = offset.saturating_add(room);
-                Error::WrongSize {
-                    what: "the upload",
-                    expected: known,
-                    actual: known.saturating_add(1),
-                }
+                let end = offset.saturating_add(room);
+                self.passed(Some(end).filter(|end| *end < self.door.max_size(self.uploads)))
             }
             other => other,
+        }
+    }
+
+    /// Content that passes the file's length, or what any file may have where that is not known.
+    fn passed(&self, size: Option<u64>) -> Error {
+        if let Some(expected) = size {
+            let actual = expected.saturating_add(1);
+            return Error::WrongSize {
+                what: "the upload",
+                expected,
+                actual,
+            };
+        }
+        let limit = self.door.max_size(self.uploads);
+        Error::TooLarge {
+            limit,
+            size: limit.saturating_add(1),
         }
     }
 }

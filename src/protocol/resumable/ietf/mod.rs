@@ -21,6 +21,7 @@ use actix_web::web::Payload;
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::version::{NUMBER, Version};
+use super::download;
 use super::shared::{self, Door};
 use crate::domain::{Principal, UploadId};
 use crate::error::Error;
@@ -72,7 +73,7 @@ pub(super) async fn at_creation(
     };
     let answer = match *request.method() {
         Method::POST | Method::PUT => desk.create(payload).await,
-        _ => Ok(desk.wrong_method("OPTIONS, POST, PUT")),
+        _ => Ok(answers::wrong_method("OPTIONS, POST, PUT")),
     };
     desk.send(answer)
 }
@@ -99,10 +100,17 @@ pub(super) async fn at_upload(
             desk.version = version_of(uploads, &caller, &id).await?;
         }
         match *request.method() {
+            Method::GET if told.is_none() && door.settings.downloads => {
+                match download::download(&request, uploads, &caller, &id).await {
+                    // It is not finished yet.
+                    Err(Error::NotFound(_)) => desk.tell(&caller, &id).await,
+                    answer => answer,
+                }
+            }
             Method::HEAD | Method::GET => desk.tell(&caller, &id).await,
             Method::PATCH => desk.append(&caller, &id, payload).await,
             Method::DELETE if door.settings.termination => desk.cancel(&caller, &id).await,
-            _ => Ok(desk.wrong_method(if door.settings.termination {
+            _ => Ok(answers::wrong_method(if door.settings.termination {
                 "DELETE, GET, HEAD, OPTIONS, PATCH"
             } else {
                 "GET, HEAD, OPTIONS, PATCH"

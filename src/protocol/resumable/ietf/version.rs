@@ -126,23 +126,24 @@ const SEVEN: Version = Version {
     ..EIGHT
 };
 
-/// -04 and -05: URLSession since iOS 18.1.
+/// -04 and -05: `URLSession` since iOS 18.1.
 const SIX: Version = Version {
     number: Some(6),
     needs_completeness: false,
     age: Some("expires"),
     not_when_looking: &["upload-offset", "upload-complete", "upload-length"],
     made_whole: StatusCode::CREATED,
+    // tus-js-client gives up without it.
+    locates_whole: true,
     ..SEVEN
 };
 
-/// -03: URLSession of iOS 18.0.
+/// -03: `URLSession` of iOS 18.0.
 const FIVE: Version = Version {
     number: Some(5),
     needs_media_type: false,
     age: None,
     not_when_looking: &["upload-offset", "upload-complete"],
-    locates_whole: true,
     appended: StatusCode::CREATED,
     ..SIX
 };
@@ -153,7 +154,7 @@ const FOUR: Version = Version {
     ..FIVE
 };
 
-/// -01: URLSession of iOS 17.
+/// -01: `URLSession` of iOS 17.
 const THREE: Version = Version {
     number: Some(3),
     completeness: Completeness::Incomplete,

@@ -6,9 +6,7 @@
 
 mod answers;
 mod concat;
-mod download;
 mod fields;
-mod metadata;
 
 use std::collections::BTreeMap;
 
@@ -23,7 +21,8 @@ use uuid::Uuid;
 use self::answers::{Refusal, set, tell_expiry};
 use self::concat::Concat;
 use self::fields::{Fields, Told, VERSION};
-use self::metadata::Metadata;
+use super::download;
+use super::metadata::{self, Metadata};
 use super::shared::{self, Door};
 use crate::domain::{NewAppending, NewUpload, Principal, Role, State, Transfer, Upload, UploadId, Wishes};
 use crate::error::Error;
@@ -92,7 +91,8 @@ pub(super) async fn at_upload(
             // No page that links to a file sends our field.
             Method::GET if settings.downloads => {
                 let caller = shared::caller(&request).await?;
-                download::download(&request, uploads, &caller, &UploadId::parse(id)?).await
+                let id = UploadId::parse(id)?;
+                Ok(download::download(&request, uploads, &caller, &id).await?)
             }
             _ => Err(Refusal::Method(
                 match (settings.termination, settings.downloads) {

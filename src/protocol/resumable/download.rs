@@ -1,4 +1,4 @@
-//! `GET`: the bytes of a finished upload, whole or in part. It is not part of the protocol, and off by default.
+//! `GET`: the bytes of a finished upload, whole or in part. It is part of neither protocol, and off by default.
 //!
 //! Separate, because everything about it is plain HTTP: ranges (<https://www.rfc-editor.org/rfc/rfc9110#section-14>), a
 //! name to save under, and no way to have a browser run what somebody uploaded.
@@ -14,7 +14,6 @@ use actix_web::http::header::{
 use actix_web::{HttpRequest, HttpResponse};
 use futures_util::TryStreamExt as _;
 
-use super::answers::Refusal;
 use crate::domain::{Principal, UploadId};
 use crate::error::Error;
 use crate::uploads::Uploads;
@@ -31,15 +30,18 @@ enum Wanted {
 }
 
 /// Answers with the bytes of a finished upload.
+///
+/// # Errors
+/// [`Error::NotFound`] for one that is not finished, and what the storage says.
 pub(super) async fn download(
     request: &HttpRequest,
     uploads: &Uploads,
     caller: &Principal,
     id: &UploadId,
-) -> Result<HttpResponse, Refusal> {
+) -> Result<HttpResponse, Error> {
     let upload = uploads.finished(caller, id).await?;
     if upload.appending.is_none() {
-        return Err(Error::NotFound("file").into());
+        return Err(Error::NotFound("file"));
     }
     // The bytes behind an id never change.
     let tag = format!("\"{id}\"");
@@ -71,7 +73,7 @@ pub(super) async fn download(
         .insert_header((ACCEPT_RANGES, "bytes"))
         .insert_header((ETAG, tag))
         // Ranges are of these very bytes: nothing may compress them on the way.
-        .insert_header((CONTENT_ENCODING, "identity"));
+        .insert_header((CONTENT_ENCODING, upload.content_encoding().unwrap_or("identity")));
     let (size, range) = match wanted {
         Wanted::Piece(range) => {
             let told = format!("bytes {}-{}/{}", range.start, range.end - 1, upload.size);
