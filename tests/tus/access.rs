@@ -7,8 +7,8 @@ use super::{here, here_with};
 async fn auth_01_another_owners_upload_does_not_exist_for_any_request() {
     here(async |place| {
         let nobody = place.client();
-        let anna = nobody.with("X-API-Key", &place.key("anna", "upload").await);
-        let bert = nobody.with("X-API-Key", &place.key("bert", "upload").await);
+        let anna = nobody.with("X-API-Key", &place.new_key("anna", "upload").await);
+        let bert = nobody.with("X-API-Key", &place.new_key("bert", "upload").await);
         let upload = anna.create(5).await;
 
         for stranger in [&bert, &nobody] {
@@ -18,7 +18,7 @@ async fn auth_01_another_owners_upload_does_not_exist_for_any_request() {
         }
 
         anna.send(&upload, 0, b"hello").await;
-        let admin = nobody.with("X-API-Key", &place.key("chef", "admin").await);
+        let admin = nobody.with("X-API-Key", &place.new_key("chef", "admin").await);
         admin.look(&upload).await.expect(200);
         admin.post(&[("Upload-Length", "5")]).await.expect(403);
         admin.delete(&upload).await.expect(204);
@@ -33,7 +33,7 @@ async fn auth_02_a_key_may_come_as_a_bearer_too() {
         async |place| {
             let nobody = place.client();
             nobody.post(&[("Upload-Length", "5")]).await.expect(401);
-            let key = place.key("anna", "upload").await;
+            let key = place.new_key("anna", "upload").await;
             let bearing = nobody.with("Authorization", &format!("Bearer {key}"));
             let upload = bearing.create(5).await;
             nobody.with("X-API-Key", &key).look(&upload).await.expect(200);

@@ -8,6 +8,9 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha2::{Digest as _, Sha256};
 
+use muleteer::domain::UploadId;
+
+use super::place::Place;
 use super::raw_http::{Answer, Connection, head};
 
 /// The type of a body that is a piece of a file.
@@ -160,6 +163,19 @@ impl Client {
         let mut connection = self.connect().await;
         connection.send(self.head_of("PATCH", path, &all)).await;
         connection
+    }
+}
+
+impl Place {
+    /// Somebody without any credential.
+    pub fn client(&self) -> Client {
+        Client::new(&self.base)
+    }
+
+    /// The finished object of the upload at this address.
+    pub async fn object(&self, path: &str) -> Option<Vec<u8>> {
+        let id = path.rsplit('/').next().expect("an id");
+        self.object_of(&UploadId::parse(id).expect("an id of ours")).await
     }
 }
 

@@ -25,26 +25,16 @@ async fn join(client: &Client, addresses: &[String]) -> Answer {
 }
 
 /// An upload of these, which must be made and hold exactly these bytes.
-#[track_caller]
-fn joined<'a>(
-    place: &'a Place,
-    client: &'a Client,
-    addresses: &'a [String],
-    expected: &'a [u8],
-) -> impl Future<Output = String> + 'a {
-    async move {
-        let made = join(client, addresses).await.expect(201);
-        let upload = location(&made);
-        let looked = client.look(&upload).await.expect(200);
-        assert_eq!(looked.number("Upload-Offset"), expected.len() as u64);
-        assert_eq!(looked.number("Upload-Length"), expected.len() as u64);
-        assert_eq!(looked.field("Upload-Expires"), None, "it does not expire");
-        assert!(
-            place.object(&upload).await.as_deref() == Some(expected),
-            "its bytes are theirs"
-        );
-        upload
-    }
+async fn joined(place: &Place, client: &Client, addresses: &[String], expected: &[u8]) -> String {
+    let made = join(client, addresses).await.expect(201);
+    let upload = location(&made);
+    let looked = client.look(&upload).await.expect(200);
+    assert_eq!(looked.number("Upload-Offset"), expected.len() as u64);
+    assert_eq!(looked.number("Upload-Length"), expected.len() as u64);
+    assert_eq!(looked.field("Upload-Expires"), None, "it does not expire");
+    let object = place.object(&upload).await;
+    assert!(object.as_deref() == Some(expected), "its bytes are theirs");
+    upload
 }
 
 #[tokio::test]
@@ -240,7 +230,7 @@ async fn cat_11_and_cat_13_what_is_no_piece_of_the_same_owner_is_refused() {
             let refused = join(&client, &[part.clone(), other]).await.expect(400);
             assert_eq!(refused.field("Location"), None);
         }
-        let stranger = client.with("X-API-Key", &place.key("anna", "upload").await);
+        let stranger = client.with("X-API-Key", &place.new_key("anna", "upload").await);
         join(&stranger, std::slice::from_ref(&part)).await.expect(400);
         assert_eq!(place.finished().await, Vec::<String>::new());
 

@@ -131,7 +131,7 @@ async fn get_04_head_stays_what_it_is_and_strangers_get_nothing() {
         |config| config.protocols.tus.downloads = true,
         async |place| {
             let client = place.client();
-            let anna = client.with("X-API-Key", &place.key("anna", "upload").await);
+            let anna = client.with("X-API-Key", &place.new_key("anna", "upload").await);
             let upload = anna.create(5).await;
             anna.send(&upload, 0, b"hello").await;
 

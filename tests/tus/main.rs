@@ -26,8 +26,11 @@ mod samba;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
 
-mod client;
+#[path = "../support/place.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
 mod place;
+
+mod client;
 
 mod access;
 mod checksum;
@@ -80,23 +83,7 @@ async fn here_with(adjust: impl FnOnce(&mut Config), test: impl AsyncFn(Place)) 
     on(Kind::Sqlite, Backend::Local, adjust, test).await;
 }
 
-/// A folder of the share of one Samba that all these tests use, and where it lies on this machine. `None` where SMB is
-/// skipped on purpose.
-#[cfg(feature = "smb")]
-fn samba_share() -> Option<(muleteer::storage::SmbSettings, std::path::PathBuf)> {
-    use std::sync::OnceLock;
-    use std::sync::atomic::{AtomicU32, Ordering};
-    static SAMBA: OnceLock<Option<samba::Samba>> = OnceLock::new();
-    static COUNTER: AtomicU32 = AtomicU32::new(0);
-    let samba = SAMBA.get_or_init(|| samba::Samba::start("")).as_ref()?;
-    let path = format!("tus {}", COUNTER.fetch_add(1, Ordering::Relaxed));
-    Some((samba.settings(&path), samba.share().join(&path)))
-}
-
 async fn on(database: Kind, backend: Backend, adjust: impl FnOnce(&mut Config), test: impl AsyncFn(Place)) {
-    if std::env::var("TUS_ONLY").is_ok_and(|only| only != format!("{backend:?}")) {
-        return;
-    }
     eprintln!("on {database:?} and {backend:?}");
     match Place::start(database, backend, adjust) {
         Some(place) => Box::pin(test(place)).await,

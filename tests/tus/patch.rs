@@ -362,3 +362,26 @@ async fn a_client_that_sends_nothing_does_not_hold_the_server_up() {
     )
     .await;
 }
+
+#[tokio::test]
+async fn patch_21_a_store_that_fails_at_the_end_is_asked_again_by_an_empty_patch() {
+    here(async |place| {
+        let client = place.client();
+        let upload = client.create(5).await;
+        // Where the object's folder would be lies a file.
+        let in_the_way = std::path::Path::new(&place.config.storage.local.path).join("uploads");
+        std::fs::write(&in_the_way, b"x").expect("a file");
+        let mut connection = client.begin_patch(&upload, 0, 5, b"hello").await;
+        let failed = connection.answer().await;
+        assert!(failed.status >= 500, "{failed:?}");
+        assert_eq!(failed.header("Tus-Resumable"), "1.0.0");
+        assert_eq!(client.offset(&upload).await, 5, "the last bytes stay");
+        assert_eq!(place.object(&upload).await, None);
+
+        std::fs::remove_file(in_the_way).expect("removed");
+        client.send(&upload, 5, b"").await;
+
+        assert_eq!(place.object(&upload).await.as_deref(), Some(&b"hello"[..]));
+    })
+    .await;
+}

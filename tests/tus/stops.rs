@@ -72,7 +72,7 @@ async fn stop_01_a_server_that_is_stopped_keeps_what_came() {
         let mut sending = client
             .begin_patch(&upload, MIB, file.len() - MIB, &file[MIB..6 * MIB + 77])
             .await;
-        tokio::time::sleep(Duration::from_millis(1000)).await;
+        tokio::time::sleep(Duration::from_secs(1)).await;
 
         running.signal("TERM");
 

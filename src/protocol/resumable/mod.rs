@@ -72,7 +72,10 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
         .guard(fn_guard(move |context| {
             let head = context.head();
             // What lies deeper is the other protocol's alone.
-            let is_deep = || head.uri.path()[own.len()..].trim_matches('/').contains('/');
+            let is_deep = || {
+                let rest = head.uri.path().get(own.len()..).unwrap_or("");
+                rest.trim_matches('/').contains('/')
+            };
             !is_shared
                 || head.headers.contains_key("tus-resumable")
                 || (head.method == Method::OPTIONS && !is_deep())

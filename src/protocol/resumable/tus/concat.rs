@@ -89,7 +89,7 @@ mod tests {
     #[test]
     fn everything_else_is_refused() {
         for field in [
-            "".to_owned(),
+            String::new(),
             "final".to_owned(),
             "final;".to_owned(),
             "final; ".to_owned(),
