@@ -393,6 +393,14 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn what_counts_byte_by_byte_is_not_held_back() {
+        let pending = pieces(&["ab"]).chain(futures_util::stream::pending());
+        let mut body = Body::new(pending, Expectation::at_most(9));
+
+        assert_eq!(body.next().await, Some(Ok(Bytes::from_static(b"ab"))));
+    }
+
+    #[tokio::test]
     async fn what_came_before_a_cut_counts_where_no_length_was_announced() {
         let cut = || pieces(&["ab", "c"]).chain(futures_util::stream::iter([Err(BodyError::Cut)]));
 

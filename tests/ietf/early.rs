@@ -57,6 +57,25 @@ async fn rufh_14_no_104_goes_to_who_names_no_version() {
 }
 
 #[tokio::test]
+async fn rufh_14_a_device_whose_version_was_taken_away_by_a_proxy_uploads_without_104s() {
+    here(async |place| {
+        for version in [3, 5, 6] {
+            let client = place.speaking(version).quietly();
+            let done = client.create(true, b"abc").await;
+            assert!(done.interim.is_empty(), "{done:?}");
+            let done = done.last;
+            assert!((200..300).contains(&done.status), "{done:?}");
+            assert_eq!(client.is_complete(&done), Some(true), "{done:?}");
+        }
+        let client = place.speaking(3).quietly();
+        let path = client.begin(b"abc").await;
+        client.append(&path, 3, true, b"d").await.expect(200);
+        assert_eq!(place.object(&path).await, Some(b"abcd".to_vec()));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn rufh_15_no_104_goes_to_an_unknown_version_and_it_is_served_all_the_same() {
     here(async |place| {
         for version in [0, 1, 2, 11, 99, 999_999_999_999_999] {

@@ -1,7 +1,8 @@
 //! Section "Offset Retrieval": RUFH-30 to 39.
 
+use super::client::location;
 use super::discovery::limits;
-use super::{VERSIONS, here};
+use super::{VERSIONS, here, here_with};
 
 #[tokio::test]
 async fn rufh_30_head_tells_the_offset() {
@@ -47,7 +48,7 @@ async fn rufh_32_head_tells_the_length_once_it_was_told() {
             let client = place.speaking(version);
             let length = [("Upload-Length", "10")];
             let made = client.create_with(false, &length, b"abc").await.expect(201);
-            let told = client.look(&super::client::location(&made)).await;
+            let told = client.look(&location(&made)).await;
             assert_eq!(told.number("upload-length"), 10);
 
             let path = client.begin(b"abc").await;
@@ -68,7 +69,7 @@ async fn rufh_33_completeness_and_length_are_told_to_the_newest_as_well() {
         for client in [place.speaking(10), place.client(), place.speaking(11)] {
             let length = [("Upload-Length", "10")];
             let made = client.create_with(false, &length, b"abc").await.expect(201);
-            let told = client.look(&super::client::location(&made)).await.expect(204);
+            let told = client.look(&location(&made)).await.expect(204);
             assert_eq!(told.number("upload-length"), 10);
             assert_eq!(client.is_complete(&told), Some(false));
         }
@@ -121,6 +122,63 @@ async fn rufh_36_get_tells_the_offset_like_head() {
             assert_eq!(client.is_complete(&told), Some(false));
             assert!(told.body.is_empty());
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn rufh_36_downloads_are_of_finished_uploads_and_for_who_names_no_version() {
+    here_with(
+        |config| config.protocols.tus.downloads = true,
+        async |place| {
+            let client = place.speaking(6);
+            let encoded = [("Content-Encoding", "gzip"), ("Content-Type", "video/mp4")];
+            let path = location(&client.create_with(false, &encoded, b"abc").await.expect(201));
+            let quiet = client.quietly();
+            let told = quiet.ask("GET", &path, &[], b"").await.expect(204);
+            assert_eq!(told.number("upload-offset"), 3);
+            let done = client.append(&path, 3, true, b"def").await.expect(200);
+            assert_eq!(done.header("location"), path);
+
+            let file = quiet.ask("GET", &path, &[], b"").await.expect(200);
+
+            assert_eq!(file.body, b"abcdef");
+            assert_eq!(file.header("content-type"), "video/mp4");
+            assert_eq!(file.header("content-encoding"), "gzip");
+            let told = client.ask("GET", &path, &[], b"").await.expect(204);
+            assert_eq!(told.number("upload-offset"), 6);
+            let stranger = place.stranger().await;
+            stranger.ask("GET", &path, &[], b"").await.expect(404);
+        },
+    )
+    .await;
+    here(async |place| {
+        let path = place.speaking(6).begin(b"abc").await;
+        let done = place.speaking(6).append(&path, 3, true, b"").await.expect(200);
+        assert_eq!(done.field("location"), None);
+        let told = place.client().ask("GET", &path, &[], b"").await.expect(204);
+        assert_eq!(told.number("upload-offset"), 3);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_upload_whose_bytes_were_lost_is_gone_and_its_offset_never_goes_back() {
+    here(async |place| {
+        let client = place.speaking(6);
+        let path = client.begin(b"abc").await;
+        let root = &place.config.storage.local.path;
+        let id = place.at(&path).await.id;
+        std::fs::remove_dir_all(format!("{root}/.muleteer/{id}")).expect("removed");
+
+        let lost = client.append(&path, 3, true, b"def").await.last;
+
+        assert_eq!(lost.status, 410, "{lost:?}");
+        assert_eq!(lost.field("upload-offset"), None);
+        let told = client.look(&path).await;
+        assert_eq!(told.status, 410, "{told:?}");
+        assert_eq!(told.field("upload-offset"), None);
+        assert_eq!(place.finished().await, Vec::<String>::new());
     })
     .await;
 }

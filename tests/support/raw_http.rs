@@ -177,12 +177,7 @@ impl Connection {
     /// Waits until the other side has closed or reset the connection; what it still said.
     pub async fn rest(&mut self) -> Vec<u8> {
         let mut rest = std::mem::take(&mut self.ahead);
-        let mut piece = vec![0; 4096];
-        let drained = async {
-            while let Ok(read @ 1..) = self.stream.read(&mut piece).await {
-                rest.extend_from_slice(&piece[..read]);
-            }
-        };
+        let drained = async { while let Ok(1..) = self.stream.read_buf(&mut rest).await {} };
         tokio::time::timeout(PATIENCE, drained)
             .await
             .expect("an end in time");
@@ -194,11 +189,9 @@ impl Connection {
     pub fn answer(&mut self) -> impl Future<Output = Answer> {
         let place = std::panic::Location::caller();
         async move {
-            match tokio::time::timeout(PATIENCE, self.read(true)).await {
-                Ok(Some(answer)) => answer,
-                Ok(None) => panic!("the connection ended without an answer, at {place}"),
-                Err(late) => panic!("{late}: no answer in time, at {place}"),
-            }
+            let answer = tokio::time::timeout(PATIENCE, self.read(true)).await;
+            let answer = answer.unwrap_or_else(|_| panic!("no answer in time, at {place}"));
+            answer.unwrap_or_else(|| panic!("the connection ended without an answer, at {place}"))
         }
     }
 
@@ -275,13 +268,7 @@ impl Connection {
     }
 
     async fn read_some(&mut self) -> Option<()> {
-        let mut piece = vec![0; 16 << 10];
-        match self.stream.read(&mut piece).await {
-            Ok(read @ 1..) => {
-                self.ahead.extend_from_slice(&piece[..read]);
-                Some(())
-            }
-            _ => None,
-        }
+        self.ahead.reserve(16 << 10);
+        matches!(self.stream.read_buf(&mut self.ahead).await, Ok(1..)).then_some(())
     }
 }

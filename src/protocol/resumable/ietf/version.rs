@@ -164,6 +164,14 @@ const THREE: Version = Version {
 
 static NEWEST: Version = UNNUMBERED;
 
+/// The old spelling without a number: what is left of a version 3 request by a proxy that takes its number away so that
+/// no 104 is sent.
+static OLDEST: Version = Version {
+    number: None,
+    is_announced: false,
+    ..THREE
+};
+
 static NUMBERED: [Version; 8] = [TEN, NINE, EIGHT, SEVEN, SIX, FIVE, FOUR, THREE];
 
 impl Version {
@@ -178,9 +186,13 @@ impl Version {
         known.unwrap_or(&NEWEST)
     }
 
-    /// The one that a request names.
+    /// The one that a request names, if only by its spelling.
     pub(super) fn told(headers: &HeaderMap) -> Option<&'static Self> {
-        fields::integer(headers, NUMBER).map(Self::numbered)
+        let has = |spelling: Completeness| headers.contains_key(spelling.field());
+        let is_old = || has(Completeness::Incomplete) && !has(Completeness::Complete);
+        fields::integer(headers, NUMBER)
+            .map(Self::numbered)
+            .or_else(|| is_old().then_some(&OLDEST))
     }
 }
 
@@ -206,6 +218,16 @@ mod tests {
             assert_eq!(version, Version::newest());
             assert!(!version.is_announced);
         }
+    }
+
+    #[test]
+    fn the_old_spelling_says_enough_without_a_number() {
+        let old = Version::told(&headers("upload-incomplete", "?0")).unwrap();
+
+        assert_eq!(old.completeness, Completeness::Incomplete);
+        assert!(!old.is_announced && !old.needs_media_type);
+        assert_eq!(Version::told(&headers("upload-complete", "?1")), None);
+        assert_eq!(Version::told(&headers(NUMBER, "3")).unwrap().number, Some(3));
     }
 
     #[test]
