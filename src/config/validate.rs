@@ -4,7 +4,7 @@
 
 use std::net::IpAddr;
 
-use super::{Anonymous, BackendName, Config};
+use super::{Anonymous, BackendName, Config, GalileoConfig, OffsetConfig};
 use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing_key};
 
 /// Longest life of a presigned URL: seven days.
@@ -233,24 +233,8 @@ impl Config {
             "protocols.tus.ttl_hours",
             "must be 1 to 8760 (a year)",
         );
-        let offset = &self.protocols.offset;
-        complaints.unless(path(&offset.path), "protocols.offset.path", PATH);
-        complaints.unless(
-            (1..=50 << 20).contains(&offset.file_max),
-            "protocols.offset.file_max",
-            "must be 1 to 52428800 (MiB)",
-        );
-        complaints.unless(
-            offset.chunk_max == -1
-                || u64::try_from(offset.chunk_max).is_ok_and(|size| (1..=offset.file_max).contains(&size)),
-            "protocols.offset.chunk_max",
-            "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
-        );
-        complaints.unless(
-            (1..=31_536_000).contains(&offset.expires),
-            "protocols.offset.expires",
-            "must be 1 to 31536000 (seconds; a year)",
-        );
+        check_offset(&self.protocols.offset, path, complaints);
+        check_galileo(&self.protocols.galileo, path, complaints);
         for mount in &self.protocols.mule.paths {
             complaints.unless(path(mount), "protocols.mule.paths", PATH);
         }
@@ -278,6 +262,55 @@ impl Config {
                 &format!("\"{origin}\" is no origin such as https://app.example.org"),
             );
         }
+    }
+}
+
+fn check_offset(offset: &OffsetConfig, path: impl Fn(&str) -> bool, complaints: &mut Complaints) {
+    complaints.unless(path(&offset.path), "protocols.offset.path", PATH);
+    complaints.unless(
+        (1..=50 << 20).contains(&offset.file_max),
+        "protocols.offset.file_max",
+        "must be 1 to 52428800 (MiB)",
+    );
+    complaints.unless(
+        offset.chunk_max == -1
+            || u64::try_from(offset.chunk_max).is_ok_and(|size| (1..=offset.file_max).contains(&size)),
+        "protocols.offset.chunk_max",
+        "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
+    );
+    complaints.unless(
+        (1..=31_536_000).contains(&offset.expires),
+        "protocols.offset.expires",
+        "must be 1 to 31536000 (seconds; a year)",
+    );
+}
+
+fn check_galileo(galileo: &GalileoConfig, path: impl Fn(&str) -> bool, complaints: &mut Complaints) {
+    complaints.unless(path(&galileo.path), "protocols.galileo.path", PATH);
+    for other in &galileo.also_at {
+        complaints.unless(path(other), "protocols.galileo.also_at", PATH);
+    }
+    complaints.unless(
+        (1024..=8 << 20).contains(&galileo.chunk_size),
+        "protocols.galileo.chunk_size",
+        "must be 1024 to 8388608 (8 MiB)",
+    );
+    complaints.unless(
+        (galileo.chunk_size..=8 << 20).contains(&galileo.largest_chunk_size),
+        "protocols.galileo.largest_chunk_size",
+        "must be chunk_size to 8388608 (8 MiB)",
+    );
+    complaints.unless(
+        (1..=8760).contains(&galileo.ttl_hours),
+        "protocols.galileo.ttl_hours",
+        "must be 1 to 8760 (a year)",
+    );
+    for (name, seconds) in [
+        ("protocols.galileo.metadata_s", galileo.metadata_s),
+        ("protocols.galileo.idle_s", galileo.idle_s),
+        ("protocols.galileo.ping_s", galileo.ping_s),
+    ] {
+        complaints.unless((1..=3600).contains(&seconds), name, "must be 1 to 3600 seconds");
     }
 }
 

@@ -6,6 +6,8 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
+use actix_web::http::header::HOST;
+use url::Url;
 
 use crate::config::ServerConfig;
 
@@ -14,6 +16,8 @@ use crate::config::ServerConfig;
 pub struct TrustedProxies {
     addresses: Arc<[IpAddr]>,
     public_is_https: bool,
+    /// Our own origin, where the settings say it.
+    public_origin: Option<String>,
 }
 
 impl TrustedProxies {
@@ -26,6 +30,7 @@ impl TrustedProxies {
                 .filter_map(|text| text.parse().ok())
                 .collect(),
             public_is_https: server.public_url.starts_with("https://"),
+            public_origin: origin_of(&server.public_url),
         }
     }
 
@@ -52,4 +57,26 @@ pub fn is_https(request: &HttpRequest) -> bool {
     request.app_data::<TrustedProxies>().is_some_and(|proxies| {
         proxies.public_is_https || (proxies.trusts(request) && request.connection_info().scheme() == "https")
     })
+}
+
+/// Our own origin as the browser that asks sees it, in the [usual form](origin_of): what the settings say, else what a
+/// trusted proxy says, else the host that was asked.
+pub fn own_origin(request: &HttpRequest) -> Option<String> {
+    let proxies = request.app_data::<TrustedProxies>();
+    if let Some(origin) = proxies.and_then(|proxies| proxies.public_origin.clone()) {
+        return Some(origin);
+    }
+    let scheme = if is_https(request) { "https" } else { "http" };
+    if proxies.is_some_and(|proxies| proxies.trusts(request)) {
+        return origin_of(&format!("{scheme}://{}", request.connection_info().host()));
+    }
+    let host = request.headers().get(HOST)?.to_str().ok()?;
+    origin_of(&format!("{scheme}://{host}"))
+}
+
+/// The origin of an address: scheme, host in lower case, and the port where it is not the scheme's own
+/// (<https://www.rfc-editor.org/rfc/rfc6454#section-6.2>). `None` for what has none.
+pub fn origin_of(address: &str) -> Option<String> {
+    let origin = Url::parse(address).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
