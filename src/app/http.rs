@@ -21,7 +21,7 @@ use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
 use crate::web::headers::{Policies, protect};
-use crate::web::peer::TrustedProxies;
+use crate::web::peer::{ListedOrigins, TrustedProxies};
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::{assets, health};
@@ -49,6 +49,7 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
     let origins = config.cors.allowed_origins.clone();
+    let listed = ListedOrigins::new(&config.cors);
     let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())
@@ -56,6 +57,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.pages.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
+            .app_data(listed.clone())
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
             .wrap(from_fn(send_cookie))

@@ -9,7 +9,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::HOST;
 use url::Url;
 
-use crate::config::ServerConfig;
+use crate::config::{CorsConfig, ServerConfig};
 
 /// The proxies whose word is taken, and our address as browsers see it.
 #[derive(Debug, Clone)]
@@ -38,6 +38,29 @@ impl TrustedProxies {
         request
             .peer_addr()
             .is_some_and(|peer| self.addresses.contains(&peer.ip()))
+    }
+}
+
+/// Other sites whose pages may call us.
+#[derive(Debug, Clone)]
+pub struct ListedOrigins(Arc<[String]>);
+
+impl ListedOrigins {
+    /// From checked settings.
+    pub fn new(cors: &CorsConfig) -> Self {
+        let known = |text: &String| {
+            if text == "*" {
+                Some(text.clone())
+            } else {
+                origin_of(text)
+            }
+        };
+        Self(cors.allowed_origins.iter().filter_map(known).collect())
+    }
+
+    /// Whether an origin, in the [usual form](origin_of), is listed.
+    pub fn holds(&self, origin: &str) -> bool {
+        self.0.iter().any(|listed| listed == "*" || listed == origin)
     }
 }
 

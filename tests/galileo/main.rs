@@ -75,6 +75,11 @@ fn here(adjust: impl FnOnce(&mut Config)) -> Place {
 
 async fn on(database: Kind, backend: Backend, adjust: impl Fn(&mut Config), test: impl AsyncFn(Place)) {
     eprintln!("on {database:?} and {backend:?}");
+    let adjust = |config: &mut Config| {
+        // Appended bytes become parts of this size on S3.
+        config.uploads.part_size = 256 << 10;
+        adjust(config);
+    };
     match Place::start(database, backend, adjust) {
         Some(place) => Box::pin(test(place)).await,
         None => eprintln!("without {database:?} or {backend:?}, which the environment skips"),

@@ -14,12 +14,11 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use crate::config::Config;
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::web::auth;
-use crate::web::peer::{client_address, origin_of, own_origin};
+use crate::web::peer::{ListedOrigins, client_address, origin_of, own_origin};
 
 /// The subprotocol of clients that know of protocol 2.
 pub const SUBPROTOCOL: &str = "galileo.v2";
@@ -213,11 +212,8 @@ impl Page {
         };
         let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
         let is_own = own_origin(request).is_some_and(|own| own == origin);
-        let listed = request.app_data::<Data<Config>>();
-        let is_listed = listed.is_some_and(|config| {
-            let mut listed = config.cors.allowed_origins.iter();
-            listed.any(|one| one == "*" || origin_of(one).as_ref() == Some(&origin))
-        });
+        let listed = request.app_data::<ListedOrigins>();
+        let is_listed = listed.is_some_and(|listed| listed.holds(&origin));
         if is_own || is_listed {
             Ok(Self {
                 origin: Some(origin),
