@@ -374,11 +374,11 @@ pub struct GalileoConfig {
     pub max_size: u64,
     /// Hours without any activity after which an unfinished upload is given up.
     pub ttl_hours: u64,
-    /// Seconds from the handshake within which a client says what it will send.
+    /// Seconds from the handshake within which a client says what it will send, 1 to 60.
     pub metadata_s: u64,
-    /// Seconds for which a client may send nothing while it is its turn.
+    /// Seconds for which a client may send nothing while it is its turn, 1 to 60.
     pub idle_s: u64,
-    /// Seconds between two pings.
+    /// Seconds between two pings, 1 to 60.
     pub ping_s: u64,
     /// Most connections from one address of clients that have not said yet who they are.
     pub strangers_per_address: u32,

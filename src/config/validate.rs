@@ -310,7 +310,8 @@ fn check_galileo(galileo: &GalileoConfig, path: impl Fn(&str) -> bool, complaint
         ("protocols.galileo.idle_s", galileo.idle_s),
         ("protocols.galileo.ping_s", galileo.ping_s),
     ] {
-        complaints.unless((1..=3600).contains(&seconds), name, "must be 1 to 3600 seconds");
+        // Whoever appends and is silent for a minute is taken for gone.
+        complaints.unless((1..=60).contains(&seconds), name, "must be 1 to 60 seconds");
     }
 }
 

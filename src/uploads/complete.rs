@@ -233,8 +233,12 @@ impl Uploads {
             .collect();
         while let Some(piece) = bytes.next().await {
             let piece = piece?;
-            hashers.iter_mut().for_each(|hasher| hasher.update(&piece));
+            for hasher in &mut hashers {
+                hasher.update(&piece);
+            }
         }
+        // A share does not let go of a file's name while somebody has it open.
+        drop(bytes);
         if hashers.into_iter().map(Hasher::finish).eq(expected) {
             return Ok(());
         }

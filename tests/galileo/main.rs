@@ -7,7 +7,6 @@
 #![cfg(feature = "embedded-s3")]
 
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
 #[path = "../support/s3_client.rs"]

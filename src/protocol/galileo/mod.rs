@@ -18,10 +18,10 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use actix_web::guard::fn_guard;
-use actix_web::http::StatusCode;
 use actix_web::http::header::{
     HeaderMap, SEC_WEBSOCKET_ACCEPT, SEC_WEBSOCKET_PROTOCOL, SEC_WEBSOCKET_VERSION,
 };
+use actix_web::http::{Method, StatusCode};
 use actix_web::web::{self, Data, Payload, ServiceConfig, resource};
 use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 use futures_util::stream;
@@ -94,7 +94,10 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
     let socket = resource([mount, slashed.as_str()]).app_data(door.clone());
     if mount != settings.galileo.path {
         // Another protocol's address: what asks for no WebSocket is its own.
-        let asks = fn_guard(|context| asks_for_a_socket(&context.head().headers));
+        let asks = fn_guard(|context| {
+            let head = context.head();
+            head.method == Method::GET && asks_for_a_socket(&head.headers)
+        });
         services.service(socket.guard(asks).route(web::to(connect)));
         return;
     }
