@@ -4,9 +4,8 @@
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
-use actix_cors::Cors;
 use actix_web::dev::Server;
-use actix_web::middleware::{Compress, Condition, from_fn};
+use actix_web::middleware::{Compress, from_fn};
 use actix_web::web::{Data, ServiceConfig, redirect, to};
 use actix_web::{App, HttpResponse};
 use anyhow::Context as _;
@@ -20,8 +19,9 @@ use crate::pages::{self, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
+use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
-use crate::web::peer::{ListedOrigins, TrustedProxies};
+use crate::web::peer::TrustedProxies;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::{assets, health};
@@ -48,8 +48,8 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 /// Starts the workers on `listener`.
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
-    let origins = config.cors.allowed_origins.clone();
-    let listed = ListedOrigins::new(&config.cors);
+    let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
+    let sites = Sites::new(&config.cors.allowed_origins, discoverable);
     let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())
@@ -57,12 +57,12 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.pages.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
-            .app_data(listed.clone())
+            .app_data(sites.clone())
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
             .wrap(from_fn(send_cookie))
             .wrap(Compress::default())
-            .wrap(Condition::new(!origins.is_empty(), cors(&origins)))
+            .wrap(from_fn(cors::share))
             .wrap(from_fn(protect))
             .wrap(from_fn(trace))
     })?;
@@ -85,21 +85,4 @@ fn routes(services: &mut ServiceConfig, config: &Config) {
 
 async fn nowhere() -> Result<HttpResponse, Failure<ProblemDocument>> {
     Err(Error::NotFound("address").into())
-}
-
-fn cors(origins: &[String]) -> Cors {
-    let exposed = ["Retry-After", "X-Request-Id", "Date"];
-    let mut cors = Cors::default()
-        .allow_any_method()
-        .allow_any_header()
-        .expose_headers(exposed)
-        .max_age(3600);
-    for origin in origins {
-        cors = if origin == "*" {
-            cors.allow_any_origin()
-        } else {
-            cors.allowed_origin(origin)
-        };
-    }
-    cors
 }

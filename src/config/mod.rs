@@ -5,6 +5,7 @@
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
 mod defaults;
+mod doors;
 mod load;
 mod secret;
 mod validate;

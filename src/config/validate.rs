@@ -4,11 +4,13 @@
 
 use std::net::IpAddr;
 
-use super::{Anonymous, BackendName, Config, GalileoConfig, OffsetConfig};
+use super::{Anonymous, BackendName, Config};
 use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing_key};
 
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
+
+const ORIGIN: &str = "must be http:// or https:// with a host and no path";
 
 impl Config {
     /// One sentence for each impossible value, each beginning with the key.
@@ -19,6 +21,7 @@ impl Config {
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
         self.check_doors(&mut complaints);
+        self.check_cors(&mut complaints);
         self.check_hooks(&mut complaints);
         complaints.0
     }
@@ -202,59 +205,10 @@ impl Config {
             self.s3.min_part_size
         }
     }
+}
 
-    fn check_doors(&self, complaints: &mut Complaints) {
-        let path = |text: &str| {
-            let first = text.split('/').nth(1).unwrap_or("");
-            text.len() > 1
-                && text.starts_with('/')
-                && !text.ends_with('/')
-                && !text.contains("//")
-                && !TAKEN.contains(&first)
-                && text
-                    .bytes()
-                    .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
-        };
-        complaints.unless(path(&self.protocols.native.path), "protocols.native.path", PATH);
-        complaints.unless(path(&self.protocols.chunks.path), "protocols.chunks.path", PATH);
-        complaints.unless(
-            (1..=5120).contains(&self.protocols.chunks.chunk_size_mb),
-            "protocols.chunks.chunk_size_mb",
-            "must be 1 to 5120",
-        );
-        complaints.unless(
-            (1..=8760).contains(&self.protocols.chunks.ttl_hours),
-            "protocols.chunks.ttl_hours",
-            "must be 1 to 8760 (a year)",
-        );
-        complaints.unless(path(&self.protocols.tus.path), "protocols.tus.path", PATH);
-        complaints.unless(
-            (1..=8760).contains(&self.protocols.tus.ttl_hours),
-            "protocols.tus.ttl_hours",
-            "must be 1 to 8760 (a year)",
-        );
-        check_offset(&self.protocols.offset, path, complaints);
-        check_galileo(&self.protocols.galileo, path, complaints);
-        for mount in &self.protocols.mule.paths {
-            complaints.unless(path(mount), "protocols.mule.paths", PATH);
-        }
-        let mule = &self.protocols.mule;
-        complaints.unless(
-            mule.chunk_size >= 1,
-            "protocols.mule.chunk_size",
-            "must be at least 1",
-        );
-        complaints.unless(
-            mule.access_key_id.is_empty() == mule.secret_access_key.is_empty(),
-            "protocols.mule.access_key_id",
-            "must be given together with protocols.mule.secret_access_key",
-        );
-        // A charset parameter is rewritten by browsers on the completing POST alone, which breaks SigV2.
-        complaints.unless(
-            MediaType::new(&mule.mime_type).is_ok() && !mule.mime_type.contains(';'),
-            "protocols.mule.mime_type",
-            "must be a media type without parameters",
-        );
+impl Config {
+    fn check_cors(&self, complaints: &mut Complaints) {
         for origin in &self.cors.allowed_origins {
             complaints.unless(
                 origin == "*" || is_origin(origin),
@@ -263,59 +217,7 @@ impl Config {
             );
         }
     }
-}
 
-fn check_offset(offset: &OffsetConfig, path: impl Fn(&str) -> bool, complaints: &mut Complaints) {
-    complaints.unless(path(&offset.path), "protocols.offset.path", PATH);
-    complaints.unless(
-        (1..=50 << 20).contains(&offset.file_max),
-        "protocols.offset.file_max",
-        "must be 1 to 52428800 (MiB)",
-    );
-    complaints.unless(
-        offset.chunk_max == -1
-            || u64::try_from(offset.chunk_max).is_ok_and(|size| (1..=offset.file_max).contains(&size)),
-        "protocols.offset.chunk_max",
-        "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
-    );
-    complaints.unless(
-        (1..=31_536_000).contains(&offset.expires),
-        "protocols.offset.expires",
-        "must be 1 to 31536000 (seconds; a year)",
-    );
-}
-
-fn check_galileo(galileo: &GalileoConfig, path: impl Fn(&str) -> bool, complaints: &mut Complaints) {
-    complaints.unless(path(&galileo.path), "protocols.galileo.path", PATH);
-    for other in &galileo.also_at {
-        complaints.unless(path(other), "protocols.galileo.also_at", PATH);
-    }
-    complaints.unless(
-        (1024..=8 << 20).contains(&galileo.chunk_size),
-        "protocols.galileo.chunk_size",
-        "must be 1024 to 8388608 (8 MiB)",
-    );
-    complaints.unless(
-        (galileo.chunk_size..=8 << 20).contains(&galileo.largest_chunk_size),
-        "protocols.galileo.largest_chunk_size",
-        "must be chunk_size to 8388608 (8 MiB)",
-    );
-    complaints.unless(
-        (1..=8760).contains(&galileo.ttl_hours),
-        "protocols.galileo.ttl_hours",
-        "must be 1 to 8760 (a year)",
-    );
-    for (name, seconds) in [
-        ("protocols.galileo.metadata_s", galileo.metadata_s),
-        ("protocols.galileo.idle_s", galileo.idle_s),
-        ("protocols.galileo.ping_s", galileo.ping_s),
-    ] {
-        // Whoever appends and is silent for a minute is taken for gone.
-        complaints.unless((1..=60).contains(&seconds), name, "must be 1 to 60 seconds");
-    }
-}
-
-impl Config {
     fn check_hooks(&self, complaints: &mut Complaints) {
         let hooks = &self.hooks;
         if let Some(reason) = signing_key(hooks.secret.expose())
@@ -340,12 +242,6 @@ impl Config {
     }
 }
 
-const ORIGIN: &str = "must be http:// or https:// with a host and no path";
-const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
-
-/// First pieces of addresses that are never a protocol's.
-const TAKEN: [&str; 4] = ["static", "docs", "health", "problems"];
-
 fn is_loopback(address: &str) -> bool {
     address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
@@ -363,10 +259,10 @@ fn is_origin(text: &str) -> bool {
     })
 }
 
-struct Complaints(Vec<String>);
+pub(super) struct Complaints(Vec<String>);
 
 impl Complaints {
-    fn unless(&mut self, fine: bool, key: &str, sentence: &str) {
+    pub(super) fn unless(&mut self, fine: bool, key: &str, sentence: &str) {
         if !fine {
             self.0.push(format!("{key}: {sentence}"));
         }

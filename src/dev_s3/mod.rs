@@ -19,6 +19,7 @@ mod auth;
 mod body;
 mod bucket_calls;
 mod complete;
+mod copy_calls;
 mod cors;
 mod front;
 mod layout;

@@ -24,7 +24,7 @@ use super::store::Store;
 use super::sums::{self, Algorithm, Sums};
 
 /// The most bytes of one part or one object sent in one piece: 5 GiB.
-const MAX_SIZE: u64 = 5 << 30;
+pub const MAX_SIZE: u64 = 5 << 30;
 /// Bytes gathered before a blocking thread is asked to work on them.
 const BATCH: usize = 1 << 20;
 
@@ -59,13 +59,26 @@ pub struct Received {
 /// # Errors
 /// `MissingContentLength`, `EntityTooLarge`, `IncompleteBody`, `BadDigest`, `InvalidDigest`,
 /// `XAmzContentSHA256Mismatch`. Nothing stays of a body that was refused or cut off.
-pub async fn receive(store: &Arc<Store>, mut body: StreamingBlob, claims: Claims) -> S3Result<Received> {
+pub async fn receive(store: &Arc<Store>, body: StreamingBlob, claims: Claims) -> S3Result<Received> {
     let length = body.remaining_length().exact().ok_or_else(|| {
         s3_error!(
             MissingContentLength,
             "You must provide the Content-Length HTTP header."
         )
     })? as u64;
+    receive_exactly(store, body, length, claims).await
+}
+
+/// Takes a body of this many bytes in.
+///
+/// # Errors
+/// As [`receive`].
+pub async fn receive_exactly(
+    store: &Arc<Store>,
+    mut body: StreamingBlob,
+    length: u64,
+    claims: Claims,
+) -> S3Result<Received> {
     if length > MAX_SIZE {
         return Err(s3_error!(
             EntityTooLarge,

@@ -14,12 +14,12 @@ use s3s::dto::{
     HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
     ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
     ListPartsInput, ListPartsOutput, PutBucketCorsInput, PutBucketCorsOutput, PutObjectInput,
-    PutObjectOutput, UploadPartInput, UploadPartOutput,
+    PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::store::Store;
-use super::{bucket_calls, object_calls, upload_calls};
+use super::{bucket_calls, copy_calls, object_calls, upload_calls};
 
 /// The server's operations over one store.
 #[derive(Debug)]
@@ -74,6 +74,7 @@ operations! {
         delete_objects: DeleteObjectsInput -> DeleteObjectsOutput = object_calls::delete_many;
         create_multipart_upload: CreateMultipartUploadInput -> CreateMultipartUploadOutput = upload_calls::create;
         upload_part: UploadPartInput -> UploadPartOutput = upload_calls::part;
+        upload_part_copy: UploadPartCopyInput -> UploadPartCopyOutput = copy_calls::part;
         complete_multipart_upload:
             CompleteMultipartUploadInput -> CompleteMultipartUploadOutput = upload_calls::complete;
         abort_multipart_upload: AbortMultipartUploadInput -> AbortMultipartUploadOutput = upload_calls::abort;

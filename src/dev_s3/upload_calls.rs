@@ -15,7 +15,7 @@ use super::address;
 use super::complete::{Completion, WantedPart};
 use super::listing::{self, Encoding, Filter, Start};
 use super::multipart::{Part, Upload};
-use super::receive::{Claims, receive};
+use super::receive::{Claims, Received, receive};
 use super::records::{Moment, PartRecord, UploadRecord};
 use super::service::Service;
 use super::store::{Conditions, run};
@@ -78,15 +78,7 @@ pub async fn part(
     mut request: S3Request<UploadPartInput>,
 ) -> S3Result<S3Response<UploadPartOutput>> {
     let input = &mut request.input;
-    let number = u16::try_from(input.part_number)
-        .ok()
-        .filter(|number| (1..=10_000).contains(number));
-    let number = number.ok_or_else(|| {
-        s3_error!(
-            InvalidArgument,
-            "Part number must be an integer between 1 and 10000, inclusive"
-        )
-    })?;
+    let number = number_of(input.part_number)?;
     let upload = service
         .store
         .upload(&input.bucket, &input.key, &input.upload_id)?;
@@ -108,6 +100,26 @@ pub async fn part(
         ..Default::default()
     };
     set_sums!(output, received.sums);
+    let part = part_of(number, received);
+    run(move || upload.add(part)).await?;
+    Ok(S3Response::new(output))
+}
+
+/// The number of a part, if it can be one.
+pub fn number_of(wanted: i32) -> S3Result<u16> {
+    let number = u16::try_from(wanted)
+        .ok()
+        .filter(|number| (1..=10_000).contains(number));
+    number.ok_or_else(|| {
+        s3_error!(
+            InvalidArgument,
+            "Part number must be an integer between 1 and 10000, inclusive"
+        )
+    })
+}
+
+/// The part that a body makes.
+pub fn part_of(number: u16, received: Received) -> Part {
     let record = PartRecord {
         number,
         size: received.size,
@@ -116,14 +128,10 @@ pub async fn part(
         segment: received.segment.id(),
         modified: Moment::now(),
     };
-    run(move || {
-        upload.add(Part {
-            record,
-            segment: received.segment,
-        })
-    })
-    .await?;
-    Ok(S3Response::new(output))
+    Part {
+        record,
+        segment: received.segment,
+    }
 }
 
 pub fn list_parts(

@@ -7,6 +7,10 @@ use std::collections::BTreeMap;
 
 use super::id::UploadId;
 
+/// The name among [`Appending::fields`] under which the encoding of the file's bytes is kept, where its client told one:
+/// <https://www.rfc-editor.org/rfc/rfc9110#section-8.4>.
+pub const CONTENT_ENCODING_FIELD: &str = "content-encoding";
+
 /// What is known of the length of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Length {

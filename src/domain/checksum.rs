@@ -55,6 +55,23 @@ impl Checksum {
         (value.len() == algorithm.length()).then_some(Self { algorithm, value })
     }
 
+    /// The digest in a `Content-Digest` header; of several the strongest that we make, SHA-512 before SHA-256. `None`
+    /// where it holds only others: <https://www.rfc-editor.org/rfc/rfc9530#section-2>.
+    ///
+    /// # Errors
+    /// [`FieldError`] on `field` for a member that is no base64 of as many bytes as it must have.
+    pub fn from_digest_header(value: &str, field: &str) -> Result<Option<Self>, FieldError> {
+        for (algorithm, name) in [(Algorithm::Sha512, "sha-512"), (Algorithm::Sha256, "sha-256")] {
+            if let Some(digest) = digest_member(value, name) {
+                let sum = digest.and_then(|bytes| Self::new(algorithm, bytes));
+                return sum
+                    .map(Some)
+                    .ok_or_else(|| unreadable(field, name, algorithm.length()));
+            }
+        }
+        Ok(None)
+    }
+
     /// How it was made.
     pub fn algorithm(&self) -> Algorithm {
         self.algorithm
@@ -156,25 +173,30 @@ impl Sha256Sum {
     /// # Errors
     /// [`FieldError`] on `field` for a member that is no base64 of 32 bytes.
     pub fn from_digest_header(value: &str, field: &str) -> Result<Option<Self>, FieldError> {
-        for member in value.split(',') {
-            let Some((name, digest)) = member.trim().split_once('=') else {
-                continue;
-            };
-            if !name.eq_ignore_ascii_case("sha-256") {
-                continue;
-            }
-            let bytes = digest
-                .strip_prefix(':')
-                .and_then(|rest| rest.strip_suffix(':'))
-                .and_then(|text| STANDARD.decode(text).ok())
-                .and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
-            return match bytes {
-                Some(bytes) => Ok(Some(Self(bytes))),
-                None => Err(FieldError::new(field, "looks like sha-256=:BASE64-OF-32-BYTES:")),
-            };
-        }
-        Ok(None)
+        let Some(digest) = digest_member(value, "sha-256") else {
+            return Ok(None);
+        };
+        let bytes = digest.and_then(|bytes| <[u8; 32]>::try_from(bytes).ok());
+        bytes
+            .map(|bytes| Some(Self(bytes)))
+            .ok_or_else(|| unreadable(field, "sha-256", 32))
     }
+}
+
+/// The bytes of one member of a digest header; `Some(None)` for one that is no byte sequence.
+fn digest_member(value: &str, name: &str) -> Option<Option<Vec<u8>>> {
+    let members = value
+        .split(',')
+        .filter_map(|member| member.trim().split_once('='));
+    let (_, digest) = members
+        .into_iter()
+        .find(|(key, _)| key.eq_ignore_ascii_case(name))?;
+    let text = digest.strip_prefix(':').and_then(|rest| rest.strip_suffix(':'));
+    Some(text.and_then(|text| STANDARD.decode(text).ok()))
+}
+
+fn unreadable(field: &str, name: &str, length: usize) -> FieldError {
+    FieldError::new(field, format!("looks like {name}=:BASE64-OF-{length}-BYTES:"))
 }
 
 /// 64 lower-case hexadecimal digits.

@@ -20,14 +20,14 @@ mod upload;
 mod webhook;
 
 pub use address::AllowedHosts;
-pub use appending::{Appending, Length, NewAppending, Role};
+pub use appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 pub use backend::Backend;
 pub use checksum::{Algorithm, Checksum, Hasher, Sha256Sum};
 pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use name::{FileName, KeyTemplate, ObjectKey};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_whole};
-pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan};
+pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan, PartSizes};
 pub use policy::{MediaType, Policy};
 pub use principal::{Grant, Principal};
 pub use upload::{Fingerprint, Naming, NewUpload, Owner, State, Transfer, Upload, Wishes};

@@ -23,6 +23,9 @@ const MAX_KEY_NAME: usize = 200;
 pub struct FileName(String);
 
 impl FileName {
+    /// Most bytes of UTF-8.
+    pub const LONGEST: usize = MAX_NAME;
+
     /// Accepts any name without control characters.
     ///
     /// # Errors

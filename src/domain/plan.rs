@@ -119,6 +119,49 @@ impl PartPlan {
     }
 }
 
+/// Parts of the same size before a file of unknown length gets larger ones.
+const PARTS_BEFORE_GROWTH: u32 = 900;
+
+/// How appended bytes are cut into the store's parts.
+///
+/// The cut follows from what was known when the upload began, and so need not be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PartSizes {
+    /// All have this many bytes, but for the last. Some stores take no others.
+    Equal(u64),
+    /// The first have this many bytes, and every 900 parts they double, up to the largest part of all: so a file may
+    /// become as large as the store takes them, and a small one has small parts.
+    Growing(u64),
+}
+
+impl PartSizes {
+    /// For a file of `size` bytes, where that was known when it began, and parts of at least `least` bytes: as small as
+    /// 10,000 parts allow.
+    pub fn new(size: Option<u64>, least: u64) -> Self {
+        let least = least.max(1);
+        let Some(size) = size else {
+            return Self::Growing(least);
+        };
+        let needed = size.div_ceil(u64::from(MAX_PARTS));
+        if needed <= least {
+            Self::Equal(least)
+        } else {
+            Self::Equal(needed.next_multiple_of(MIB))
+        }
+    }
+
+    /// Bytes of part `number`, unless it is the last.
+    pub fn size_of(self, number: PartNumber) -> u64 {
+        match self {
+            Self::Equal(size) => size,
+            Self::Growing(first) => {
+                let doublings = u32::from(number.get() - 1) / PARTS_BEFORE_GROWTH;
+                first.saturating_mul(1 << doublings).min(MAX_PART_SIZE)
+            }
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -193,5 +236,31 @@ mod tests {
             assert_eq!(sizes(&plan).iter().sum::<u64>(), size);
             assert_eq!(sizes(&plan).len(), plan.part_count() as usize);
         }
+    }
+    #[test]
+    fn appended_bytes_of_a_known_length_fit_into_ten_thousand_equal_parts() {
+        let least = 5 * MIB;
+        for size in [0, 1, least, 50_000 * MIB, 50_000 * MIB + 1, 5 << 40] {
+            let PartSizes::Equal(each) = PartSizes::new(Some(size), least) else {
+                panic!("{size} is known");
+            };
+            assert!(
+                each >= least && size.div_ceil(each) <= u64::from(MAX_PARTS),
+                "{size}"
+            );
+        }
+        assert_eq!(PartSizes::new(Some(1 << 30), least), PartSizes::Equal(least));
+        assert_eq!(PartSizes::new(Some(1 << 40), least), PartSizes::Equal(105 * MIB));
+    }
+
+    #[test]
+    fn parts_of_an_unknown_length_grow_until_the_largest_object_fits() {
+        let sizes = PartSizes::new(None, 5 * MIB);
+        let size_of = |number| sizes.size_of(PartNumber::new(number, "part").unwrap());
+
+        assert_eq!([1, 900, 901, 1801].map(size_of), [5, 5, 10, 20].map(|n| n * MIB));
+        assert_eq!(size_of(10_000), MAX_PART_SIZE);
+        let all: u64 = (1..=u64::from(MAX_PARTS)).map(size_of).sum();
+        assert!(all > 5 << 40, "{all}");
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
 use uuid::Uuid;
 
-use super::appending::{Appending, Length, NewAppending, Role};
+use super::appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 use super::backend::Backend;
 use super::checksum::Sha256Sum;
 use super::folder::Folder;
@@ -333,11 +333,22 @@ impl Upload {
             .map_or(Length::Known, |appending| appending.length)
     }
 
+    /// How its bytes are encoded, where its client said so: they are stored as they came.
+    pub fn content_encoding(&self) -> Option<&str> {
+        let fields = &self.appending.as_ref()?.fields;
+        fields.get(CONTENT_ENCODING_FIELD).map(String::as_str)
+    }
+
     /// What it becomes.
     pub fn role(&self) -> &Role {
         self.appending
             .as_ref()
             .map_or(&Role::Whole, |appending| &appending.role)
+    }
+
+    /// Whether it is made of the bytes of other uploads, and takes none of its own.
+    pub fn is_joined(&self) -> bool {
+        matches!(self.role(), Role::Joined(_))
     }
 
     /// Whether it is a piece of an object to come, and so no object of its own.

@@ -157,6 +157,14 @@ impl Expectation {
         }
     }
 
+    /// Exactly `length` bytes of our own, of which nobody wants to know the digest.
+    pub(crate) fn unhashed(length: u64) -> Self {
+        Self {
+            length: Some(length),
+            ..Self::at_most(length)
+        }
+    }
+
     /// At most `most` bytes.
     pub fn at_most(most: u64) -> Self {
         Self {
@@ -181,7 +189,8 @@ pub struct Body {
     sha256: Option<Sha256>,
     /// For the digest that was claimed.
     hasher: Option<Hasher>,
-    /// The last piece that came: it is passed on once it is known whether it was the last of all.
+    /// The last piece that came: it is passed on once it is known whether it was the last of all. Of a body that counts
+    /// byte by byte none is held.
     held: Option<Bytes>,
     has_ended: bool,
     receipt: Receipt,
@@ -291,18 +300,15 @@ impl Stream for Body {
                     }
                     let received = self.received;
                     self.receipt.set(|outcome| outcome.received = received);
+                    // Nothing that is still to come could make it count for nothing.
+                    if self.counts_byte_by_byte() {
+                        return Poll::Ready(Some(Ok(piece)));
+                    }
                     if let Some(before) = self.held.replace(piece) {
                         return Poll::Ready(Some(Ok(before)));
                     }
                 }
                 Poll::Ready(Some(Err(failure))) => {
-                    // Where every byte counts, what came before the cut counts too.
-                    if self.counts_byte_by_byte()
-                        && let Some(last) = self.held.take()
-                    {
-                        self.inner = futures_util::stream::iter([Err(failure)]).boxed();
-                        return Poll::Ready(Some(Ok(last)));
-                    }
                     return self.fail(failure);
                 }
                 Poll::Ready(None) => {

@@ -33,6 +33,14 @@ use crate::error::{Error, FieldError};
 /// The bytes of a finished object, piece by piece.
 pub type ByteStream = BoxStream<'static, Result<Bytes, Error>>;
 
+/// Whether a key is that of a [partial](Upload::is_partial) upload, `.muleteer/<its id>/whole`, where only
+/// [`Storage::join`] may put something. Of all keys in a storage's own folder it is the only one that an upload may have.
+fn is_partial_key(key: &ObjectKey) -> bool {
+    let mut segments = key.segments();
+    let [folder, id, name] = std::array::from_fn(|_| segments.next().unwrap_or_default());
+    folder == ".muleteer" && name == "whole" && segments.next().is_none() && UploadId::parse(id).is_ok()
+}
+
 /// An object as its storage shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct StoredObject {

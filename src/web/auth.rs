@@ -1,4 +1,5 @@
-//! Where in a request its credential stands: `X-API-Key`, `Authorization: Bearer`, or a visitor's cookie.
+//! Where in a request its credential stands: `X-API-Key`, `Authorization: Bearer` (a token, or a key as well), or a
+//! visitor's cookie.
 //!
 //! Separate from `identity`, which knows what each is worth and nothing of HTTP.
 
@@ -11,6 +12,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
+use super::cors;
 use super::peer::is_https;
 use crate::domain::Principal;
 use crate::error::Error;
@@ -56,11 +58,17 @@ pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Erro
 /// [anybody](Identity::anybody), where such are admitted. A visitor's cookie counts for nothing here, since whoever
 /// began an upload without it must find it again with it.
 ///
+/// A page of a site that may not call us is not anybody, as little as it is a visitor: without asking, it could use us
+/// as a store of its own. What is only looked at is open to links from everywhere.
+///
 /// # Errors
 /// As [`caller`].
 pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, Error> {
     if let Some(principal) = credentialed(request).await? {
         return Ok(principal);
+    }
+    if !request.method().is_safe() && !cors::is_from_allowed_site(request) {
+        refuse_other_sites(request)?;
     }
     identity(request)?.anybody().ok_or(NOBODY)
 }
@@ -126,9 +134,22 @@ async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error>
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
-        return identity.by_token(token.trim()).map(Some);
+        return bearer_of(identity, token.trim()).await.map(Some);
     }
     Ok(None)
+}
+
+/// The holder of an upload's token, or of an API key: some clients can set no other header than this one.
+async fn bearer_of(identity: &Identity, token: &str) -> Result<Principal, Error> {
+    let unknown = match identity.by_token(token) {
+        Err(error @ Error::Unauthenticated(_)) => error,
+        holder => return holder,
+    };
+    match identity.by_key(token).await {
+        // What is wrong with a token is the more useful answer.
+        Err(Error::Unauthenticated(_)) => Err(unknown),
+        holder => holder,
+    }
 }
 
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from

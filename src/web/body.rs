@@ -52,6 +52,24 @@ pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyErro
     .boxed()
 }
 
+/// The same pieces, which end with [`BodyError::TooLong`] as soon as there are more than `most` bytes of them.
+pub fn at_most(
+    pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+    most: u64,
+) -> BoxStream<'static, Result<Bytes, BodyError>> {
+    let limited = pieces.scan(0, move |received, piece| {
+        let piece = piece.and_then(|piece| {
+            *received += piece.len() as u64;
+            if *received > most {
+                return Err(BodyError::TooLong { expected: most });
+            }
+            Ok(piece)
+        });
+        std::future::ready(Some(piece))
+    });
+    limited.boxed()
+}
+
 /// The length that a request announces; `None` for one that comes in chunks.
 pub fn announced_length(request: &HttpRequest) -> Option<u64> {
     let value = request.headers().get(CONTENT_LENGTH)?;

@@ -3,6 +3,7 @@
 pub mod assets;
 pub mod auth;
 pub mod body;
+pub mod cors;
 pub mod headers;
 pub mod health;
 pub mod interim;

@@ -1,4 +1,5 @@
-//! Who is on the other end: the peer itself, or, where the peer is a proxy that we trust, whom the proxy names.
+//! Who is on the other end, and where they reached us: the peer itself and the address that it asked, or, where the peer
+//! is a proxy that we trust, what the proxy tells of both.
 //!
 //! Separate, because nobody else may believe `Forwarded` or `X-Forwarded-*`: anybody can send them.
 
@@ -6,18 +7,16 @@ use std::net::IpAddr;
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
-use actix_web::http::header::HOST;
+use actix_web::http::header::{FORWARDED, HOST, HeaderName};
 use url::Url;
 
-use crate::config::{CorsConfig, ServerConfig};
+use crate::config::ServerConfig;
 
 /// The proxies whose word is taken, and our address as browsers see it.
 #[derive(Debug, Clone)]
 pub struct TrustedProxies {
     addresses: Arc<[IpAddr]>,
-    public_is_https: bool,
-    /// Our own origin, where the settings say it.
-    public_origin: Option<String>,
+    public_url: Arc<str>,
 }
 
 impl TrustedProxies {
@@ -29,8 +28,7 @@ impl TrustedProxies {
                 .iter()
                 .filter_map(|text| text.parse().ok())
                 .collect(),
-            public_is_https: server.public_url.starts_with("https://"),
-            public_origin: origin_of(&server.public_url),
+            public_url: server.public_url.trim_end_matches('/').into(),
         }
     }
 
@@ -38,29 +36,6 @@ impl TrustedProxies {
         request
             .peer_addr()
             .is_some_and(|peer| self.addresses.contains(&peer.ip()))
-    }
-}
-
-/// Other sites whose pages may call us.
-#[derive(Debug, Clone)]
-pub struct ListedOrigins(Arc<[String]>);
-
-impl ListedOrigins {
-    /// From checked settings.
-    pub fn new(cors: &CorsConfig) -> Self {
-        let known = |text: &String| {
-            if text == "*" {
-                Some(text.clone())
-            } else {
-                origin_of(text)
-            }
-        };
-        Self(cors.allowed_origins.iter().filter_map(known).collect())
-    }
-
-    /// Whether an origin, in the [usual form](origin_of), is listed.
-    pub fn holds(&self, origin: &str) -> bool {
-        self.0.iter().any(|listed| listed == "*" || listed == origin)
     }
 }
 
@@ -78,23 +53,61 @@ pub fn client_address(request: &HttpRequest) -> Option<String> {
 /// Whether the browser reached us over HTTPS, so that cookies may be kept to it.
 pub fn is_https(request: &HttpRequest) -> bool {
     request.app_data::<TrustedProxies>().is_some_and(|proxies| {
-        proxies.public_is_https || (proxies.trusts(request) && request.connection_info().scheme() == "https")
+        proxies.public_url.starts_with("https://")
+            || (proxies.trusts(request) && request.connection_info().scheme() == "https")
     })
 }
 
-/// Our own origin as the browser that asks sees it, in the [usual form](origin_of): what the settings say, else what a
-/// trusted proxy says, else the host that was asked.
-pub fn own_origin(request: &HttpRequest) -> Option<String> {
+/// The path below which a trusted proxy serves us, such as `/api`; empty where it tells of none.
+pub fn outer_prefix(request: &HttpRequest) -> String {
     let proxies = request.app_data::<TrustedProxies>();
-    if let Some(origin) = proxies.and_then(|proxies| proxies.public_origin.clone()) {
-        return Some(origin);
+    if !proxies.is_some_and(|proxies| proxies.trusts(request)) {
+        return String::new();
     }
-    let scheme = if is_https(request) { "https" } else { "http" };
+    let told = forwarded_field(request, "x-forwarded-prefix").unwrap_or_default();
+    let prefix = told.trim_end_matches('/');
+    // Two slashes at the beginning would name a host.
+    let is_path = prefix.starts_with('/')
+        && !prefix.starts_with("//")
+        && prefix
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._~%".contains(&b));
+    if is_path { prefix.to_owned() } else { String::new() }
+}
+
+/// Scheme and host by which the client reached us: those of the settings, else those that a trusted proxy tells in
+/// [`Forwarded`](https://www.rfc-editor.org/rfc/rfc7239#section-4) or `X-Forwarded-*`, else those that were asked.
+/// `None` where nothing usable was told.
+pub fn outer_origin(request: &HttpRequest) -> Option<String> {
+    let proxies = request.app_data::<TrustedProxies>();
+    if let Some(proxies) = proxies.filter(|proxies| !proxies.public_url.is_empty()) {
+        return Some(proxies.public_url.to_string());
+    }
+    let (mut scheme, mut host) = (None, None);
     if proxies.is_some_and(|proxies| proxies.trusts(request)) {
-        return origin_of(&format!("{scheme}://{}", request.connection_info().host()));
+        let forwarded = field(request, &FORWARDED);
+        (scheme, host) = forwarded.map_or((None, None), first_forwarded);
+        scheme = scheme.or_else(|| forwarded_field(request, "x-forwarded-proto"));
+        host = host.or_else(|| forwarded_field(request, "x-forwarded-host"));
     }
-    let host = request.headers().get(HOST)?.to_str().ok()?;
-    origin_of(&format!("{scheme}://{host}"))
+    let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
+    let scheme = scheme
+        .filter(|scheme| scheme == "http" || scheme == "https")
+        .unwrap_or_else(|| "http".to_owned());
+    let host = host.filter(|host| is_host(host));
+    let host = host.or_else(|| {
+        field(request, &HOST)
+            .filter(|host| is_host(host))
+            .map(str::to_owned)
+    })?;
+    let default_port = if scheme == "https" { ":443" } else { ":80" };
+    let host = host.strip_suffix(default_port).unwrap_or(&host);
+    Some(format!("{scheme}://{host}"))
+}
+
+/// The same as an origin in the [usual form](origin_of).
+pub fn own_origin(request: &HttpRequest) -> Option<String> {
+    outer_origin(request).and_then(|address| origin_of(&address))
 }
 
 /// The origin of an address: scheme, host in lower case, and the port where it is not the scheme's own
@@ -102,4 +115,188 @@ pub fn own_origin(request: &HttpRequest) -> Option<String> {
 pub fn origin_of(address: &str) -> Option<String> {
     let origin = Url::parse(address).ok()?.origin();
     origin.is_tuple().then(|| origin.ascii_serialization())
+}
+
+fn field<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
+}
+
+/// The first of what proxies have told, the outermost one's word.
+fn forwarded_field(request: &HttpRequest, name: &'static str) -> Option<String> {
+    let told = field(request, &HeaderName::from_static(name))?;
+    let first = told.split(',').next()?.trim();
+    (!first.is_empty()).then(|| first.to_owned())
+}
+
+/// Whether text can be a host with or without a port: nothing that could end it in an address.
+fn is_host(text: &str) -> bool {
+    !text.is_empty()
+        && text.len() <= 255
+        && text
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_:[]".contains(&b))
+}
+
+/// `proto` and `host` of the first element of a `Forwarded` field.
+fn first_forwarded(value: &str) -> (Option<String>, Option<String>) {
+    let (mut scheme, mut host) = (None, None);
+    for pair in split_unquoted(value, ',')
+        .first()
+        .map_or(Vec::new(), |first| split_unquoted(first, ';'))
+    {
+        let Some((name, value)) = pair.split_once('=') else {
+            continue;
+        };
+        let value = Some(unquoted(value.trim()));
+        match name.trim().to_ascii_lowercase().as_str() {
+            "proto" => scheme = value,
+            "host" => host = value,
+            _ => {}
+        }
+    }
+    (scheme, host)
+}
+
+/// Splits at `separator` outside of quoted strings.
+fn split_unquoted(text: &str, separator: char) -> Vec<&str> {
+    let (mut is_quoted, mut is_escaped) = (false, false);
+    text.split(|c| {
+        if is_escaped {
+            is_escaped = false;
+            return false;
+        }
+        is_escaped = is_quoted && c == '\\';
+        is_quoted ^= c == '"';
+        c == separator && !is_quoted
+    })
+    .collect()
+}
+
+/// The text of a token or of a quoted string.
+fn unquoted(text: &str) -> String {
+    let Some(inner) = text.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')) else {
+        return text.to_owned();
+    };
+    let mut plain = String::with_capacity(inner.len());
+    let mut letters = inner.chars();
+    while let Some(letter) = letters.next() {
+        plain.extend(if letter == '\\' {
+            letters.next()
+        } else {
+            Some(letter)
+        });
+    }
+    plain
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use actix_web::test::TestRequest;
+
+    use super::*;
+
+    fn origin_of(server: &ServerConfig, fields: &[(&'static str, &'static str)]) -> (Option<String>, String) {
+        let mut request = TestRequest::default()
+            .app_data(TrustedProxies::new(server))
+            .peer_addr(SocketAddr::from(([10, 0, 0, 1], 4711)));
+        for field in fields {
+            request = request.insert_header(*field);
+        }
+        let request = request.to_http_request();
+        (outer_origin(&request), outer_prefix(&request))
+    }
+
+    fn behind_a_proxy() -> ServerConfig {
+        ServerConfig {
+            trusted_proxies: vec!["10.0.0.1".into()],
+            ..ServerConfig::default()
+        }
+    }
+
+    #[test]
+    fn a_trusted_proxy_tells_how_clients_reach_us() {
+        for (fields, expected) in [
+            (vec![("host", "inner:8080")], "http://inner:8080"),
+            (vec![("host", "inner:80")], "http://inner"),
+            (
+                vec![(
+                    "forwarded",
+                    "for=1.2.3.4;proto=https;host=a.example, for=5.6.7.8;host=b",
+                )],
+                "https://a.example",
+            ),
+            (
+                vec![(
+                    "forwarded",
+                    "For=\"[::1], x\"; Proto=HTTPS; Host=\"a.example:443\"",
+                )],
+                "https://a.example",
+            ),
+            (
+                vec![
+                    ("x-forwarded-proto", "https, http"),
+                    ("x-forwarded-host", "a.example:8443"),
+                ],
+                "https://a.example:8443",
+            ),
+            (
+                vec![("host", "a.example"), ("x-forwarded-proto", "https")],
+                "https://a.example",
+            ),
+            (
+                vec![
+                    ("host", "a.example"),
+                    ("forwarded", "proto=javascript;host=\"x/y\""),
+                ],
+                "http://a.example",
+            ),
+        ] {
+            assert_eq!(
+                origin_of(&behind_a_proxy(), &fields).0.as_deref(),
+                Some(expected),
+                "{fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn nobody_else_is_believed_and_the_settings_beat_all() {
+        let told = [
+            ("host", "asked.example"),
+            ("forwarded", "proto=https;host=evil.example"),
+            ("x-forwarded-host", "evil.example"),
+            ("x-forwarded-prefix", "/evil"),
+        ];
+        let own = ServerConfig::default();
+
+        assert_eq!(
+            origin_of(&own, &told),
+            (Some("http://asked.example".into()), String::new())
+        );
+        let mut set = behind_a_proxy();
+        set.public_url = "https://set.example".into();
+        assert_eq!(origin_of(&set, &told).0.as_deref(), Some("https://set.example"));
+        assert_eq!(origin_of(&own, &[]).0, None);
+    }
+
+    #[test]
+    fn a_prefix_is_a_path_and_nothing_else() {
+        for (told, expected) in [
+            ("/api", "/api"),
+            ("/api/v2/, /x", "/api/v2"),
+            ("/", ""),
+            ("//evil.example", ""),
+            ("api", ""),
+            ("/a b", ""),
+            ("https://evil.example", ""),
+        ] {
+            assert_eq!(
+                origin_of(&behind_a_proxy(), &[("x-forwarded-prefix", told)]).1,
+                expected,
+                "{told}"
+            );
+        }
+    }
 }

@@ -14,6 +14,10 @@ use serde_json::{Map, Value, json};
 use super::trace::request_id;
 use crate::error::Error;
 
+/// tus's status for bytes that do not have the digest that was claimed; outside of the registered ones:
+/// <https://tus.io/protocols/resumable-upload#checksum>.
+pub const CHECKSUM_MISMATCH: u16 = 460;
+
 /// One kind of problem: <https://www.rfc-editor.org/rfc/rfc9457#section-3.1.1>.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Kind {
@@ -121,6 +125,18 @@ pub const KINDS: &[Kind] = &[
                  sent again; a whole file must be uploaded anew.",
     },
     Kind {
+        slug: "unsupported-version",
+        status: 412,
+        title: "This version of the protocol is not spoken here",
+        advice: "Tus-Version lists the versions that are. Every request but OPTIONS says its own in Tus-Resumable.",
+    },
+    Kind {
+        slug: "unsupported-content-type",
+        status: 415,
+        title: "The body is of another type than this request takes",
+        advice: "\"detail\" names the Content-Type that the bytes of a file come with. Nothing was stored.",
+    },
+    Kind {
         slug: "mismatching-upload-offset",
         status: 409,
         title: "The upload stands elsewhere",
@@ -132,6 +148,18 @@ pub const KINDS: &[Kind] = &[
         title: "The file's length is told differently than before",
         advice: "A length is told once: by Upload-Length, or by the last request's offset and length together. Send \
                  the one that was told first, or begin a new upload.",
+    },
+    Kind {
+        slug: "completed-upload",
+        status: 400,
+        title: "The upload is complete already",
+        advice: "It takes no more bytes. Begin a new upload for another file.",
+    },
+    Kind {
+        slug: "wrong-media-type",
+        status: 415,
+        title: "Content of this type cannot be appended",
+        advice: "\"detail\" names the Content-Type that a piece of an upload must have.",
     },
     Kind {
         slug: "interrupted",
@@ -248,6 +276,9 @@ impl Kind {
             members.extend(extra);
         }
         let mut response = HttpResponse::build(self.status());
+        if self.status == CHECKSUM_MISMATCH {
+            response.reason("Checksum Mismatch");
+        }
         response
             .content_type("application/problem+json")
             .insert_header((CACHE_CONTROL, "no-store"));
@@ -274,6 +305,13 @@ pub struct ProblemDocument;
 
 impl Tell for ProblemDocument {
     fn tell(error: &Error) -> HttpResponse {
+        Self::with_status(error, Kind::of(error).status)
+    }
+}
+
+impl ProblemDocument {
+    /// The document of `error` under a status of the protocol's own.
+    pub fn with_status(error: &Error, status: u16) -> HttpResponse {
         let extra = match error {
             Error::Invalid(fields) => {
                 let list: Vec<Value> = fields
@@ -300,7 +338,11 @@ impl Tell for ProblemDocument {
         } else {
             Map::new()
         };
-        Kind::of(error).document(&error.to_string(), extra)
+        let kind = Kind {
+            status,
+            ..*Kind::of(error)
+        };
+        kind.document(&error.to_string(), extra)
     }
 }
 

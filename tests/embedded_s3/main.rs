@@ -9,6 +9,7 @@
 mod s3_client;
 
 mod auth;
+mod copies;
 mod cors;
 mod integrity;
 mod lifecycle;

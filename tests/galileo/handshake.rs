@@ -47,7 +47,6 @@ async fn only_pages_of_our_own_or_of_a_listed_site_may_connect() {
     for (status, origin) in [
         (101, own.as_str()),
         (101, "https://app.example.org"),
-        (101, "https://app.example.org:443"),
         (403, "http://app.example.org"),
         (403, "https://app.example.org:8443"),
         (403, "https://app.example.org.evil.example"),

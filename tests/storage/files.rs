@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chrono::Utc;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use muleteer::domain::{
-    FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, Sha256Sum, State, StoredPart, Transfer,
-    Upload, UploadId,
+    Appending, FileName, Fingerprint, Length, MediaType, NewAppending, ObjectKey, Owner, PartNumber, Role,
+    Sha256Sum, State, StoredPart, Transfer, Upload, UploadId,
 };
 use muleteer::error::Error;
 use muleteer::storage::{Body, BodyError, Expectation, Storage};
@@ -64,6 +64,58 @@ pub fn upload_named(folder: &str, name: &str, size: u64, part_size: u64) -> Uplo
         expires_at: now + chrono::TimeDelta::hours(1),
         id,
     }
+}
+
+/// An upload that is appended to and becomes a piece of others.
+pub fn partial_of(size: u64) -> Upload {
+    let mut upload = upload_of(size, MIB);
+    upload.key = ObjectKey::path(&format!(".muleteer/{}/whole", upload.id)).expect("a key");
+    upload.appending = Some(Appending::new(NewAppending {
+        role: Role::Partial,
+        ..NewAppending::default()
+    }));
+    upload
+}
+
+/// An upload that is appended to and whose length is not known yet.
+pub fn deferred() -> Upload {
+    let mut upload = upload_of(0, MIB);
+    upload.appending = Some(Appending::new(NewAppending {
+        is_deferred: true,
+        ..NewAppending::default()
+    }));
+    upload
+}
+
+/// The same upload once its length is told.
+pub fn declared(upload: &Upload, size: u64) -> Upload {
+    let mut upload = upload.clone();
+    upload.size = size;
+    if let Some(appending) = &mut upload.appending {
+        appending.length = Length::Declared;
+    }
+    upload
+}
+
+/// The same upload as somebody sees it who has begun to append after `fence - 1` others.
+pub fn fenced(upload: &Upload, fence: u64) -> Upload {
+    let mut upload = upload.clone();
+    let appending = upload
+        .appending
+        .get_or_insert_with(|| Appending::new(NewAppending::default()));
+    appending.fence = fence;
+    upload
+}
+
+/// A partial upload of these bytes.
+pub async fn partial(store: &dyn Storage, bytes: &Bytes) -> Upload {
+    let upload = begin(store, partial_of(bytes.len() as u64)).await;
+    let offset = store
+        .append(&upload, 0, open_body(bytes))
+        .await
+        .expect("it is appended");
+    assert_eq!(offset, upload.size);
+    upload
 }
 
 /// Begins an upload.
@@ -125,14 +177,14 @@ pub fn cut_body(bytes: &Bytes, expected: Expectation) -> Body {
 pub fn wrong_bodies(length: u64) -> Vec<(&'static str, Body)> {
     let other = bytes_of(length + 1, 999);
     let part = |n: u64| other.slice(..usize::try_from(n).expect("it fits"));
-    let exactly = Expectation::exactly(length, None);
+    let exactly = || Expectation::exactly(length, None);
     let claimed = Expectation::exactly(length, Some(sum(b"something else")));
     vec![
-        ("cut at once", cut_body(&Bytes::new(), exactly)),
-        ("cut in the middle", cut_body(&part(length / 2), exactly)),
-        ("cut before the last byte", cut_body(&part(length - 1), exactly)),
-        ("too short", Body::new(pieces(&part(length - 1)), exactly)),
-        ("too long", Body::new(pieces(&other), exactly)),
+        ("cut at once", cut_body(&Bytes::new(), exactly())),
+        ("cut in the middle", cut_body(&part(length / 2), exactly())),
+        ("cut before the last byte", cut_body(&part(length - 1), exactly())),
+        ("too short", Body::new(pieces(&part(length - 1)), exactly())),
+        ("too long", Body::new(pieces(&other), exactly())),
         ("another digest", Body::new(pieces(&part(length)), claimed)),
     ]
 }

@@ -11,6 +11,7 @@ mod s3;
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests ask for more")]
 mod s3_client;
+mod s3_traffic;
 #[cfg(feature = "smb")]
 mod smb;
 
@@ -29,6 +30,11 @@ trait Place: Send + Sync {
         true
     }
 
+    /// Least bytes of what the storage itself takes as a part; only a store has such a limit.
+    fn least_part(&self) -> u64 {
+        64 << 10
+    }
+
     /// Whether a name may have every letter.
     fn takes_every_letter(&self) -> bool {
         true
@@ -41,6 +47,10 @@ conformance! {
     in_a_folder_with_temp => local::Folder::with_temp();
     in_the_embedded_s3 => s3::Bucket::embedded();
     in_a_bucket_outside => s3::Bucket::outside();
+}
+
+conformance! { of appending:
+    in_the_embedded_s3_with_small_parts => s3::Bucket::with_small_parts();
 }
 
 #[cfg(feature = "smb")]

@@ -13,6 +13,7 @@ use muleteer::storage::{CredentialSource, S3Relay, S3Store, Storage, StoreSettin
 use crate::Place;
 use crate::files::MIB;
 use crate::s3_client::{S3Client, Signer};
+use crate::s3_traffic::Wire;
 
 const REGION: &str = "us-east-1";
 
@@ -21,12 +22,23 @@ pub struct Bucket {
     endpoint: String,
     name: String,
     credentials: Credentials,
+    least_part: u64,
+    wire: Option<Wire>,
     embedded: Option<(DevS3, tempfile::TempDir)>,
 }
 
 impl Bucket {
     /// In the embedded S3, in this process.
     pub async fn embedded() -> Option<Self> {
+        Self::embedded_with(MIN_PART_SIZE).await
+    }
+
+    /// In the embedded S3, which takes smaller parts than any other: what a part's end does shows earlier.
+    pub async fn with_small_parts() -> Option<Self> {
+        Self::embedded_with(64 << 10).await
+    }
+
+    async fn embedded_with(least_part: u64) -> Option<Self> {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let (id, secret) = ("testaccesskey", "testsecretkey123456");
         let running = dev_s3::start(DevS3Config {
@@ -38,7 +50,7 @@ impl Bucket {
             session_token: None,
             region: REGION.into(),
             bucket: "uploads".into(),
-            min_part_size: MIN_PART_SIZE,
+            min_part_size: least_part,
             allow_remote: false,
             max_upload_age: Duration::from_hours(1),
         })
@@ -48,8 +60,23 @@ impl Bucket {
             endpoint: running.endpoint(),
             name: "uploads".into(),
             credentials: Credentials::long_term(id, secret),
+            least_part,
+            wire: None,
             embedded: Some((running, folder)),
         })
+    }
+
+    /// The same, reached over a wire that counts.
+    pub async fn counted(mut self) -> Self {
+        let wire = Wire::to(&self.endpoint).await;
+        self.endpoint.clone_from(&wire.endpoint);
+        self.wire = Some(wire);
+        self
+    }
+
+    /// The wire, if it is reached over one.
+    pub fn wire(&self) -> Option<&Wire> {
+        self.wire.as_ref()
     }
 
     /// In a store that is not ours; `None` where there is none.
@@ -77,6 +104,8 @@ impl Bucket {
             endpoint,
             name,
             credentials: Credentials::long_term(id, secret),
+            least_part: MIN_PART_SIZE,
+            wire: None,
             embedded: None,
         })
     }
@@ -98,7 +127,11 @@ impl Place for Bucket {
         let source = CredentialSource::fixed(self.credentials.clone());
         let store = Arc::new(S3Store::new(settings, source).expect("a store"));
         let limits = PartLimits::relay(50 * MIB);
-        Box::new(S3Relay::new(store, Clock::system(), MIN_PART_SIZE, limits))
+        Box::new(S3Relay::new(store, Clock::system(), self.least_part, limits))
+    }
+
+    fn least_part(&self) -> u64 {
+        self.least_part
     }
 
     /// S3 replaces what has the same key; ours never have.

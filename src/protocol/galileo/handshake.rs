@@ -18,7 +18,8 @@ use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::web::auth;
-use crate::web::peer::{ListedOrigins, client_address, origin_of, own_origin};
+use crate::web::cors::is_from_allowed_site;
+use crate::web::peer::{client_address, origin_of, own_origin};
 
 /// The subprotocol of clients that know of protocol 2.
 pub const SUBPROTOCOL: &str = "galileo.v2";
@@ -212,8 +213,7 @@ impl Page {
         };
         let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
         let is_own = own_origin(request).is_some_and(|own| own == origin);
-        let listed = request.app_data::<ListedOrigins>();
-        let is_listed = listed.is_some_and(|listed| listed.holds(&origin));
+        let is_listed = is_from_allowed_site(request);
         if is_own || is_listed {
             Ok(Self {
                 origin: Some(origin),

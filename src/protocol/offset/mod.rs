@@ -64,88 +64,79 @@ async fn put(
         return Ok(Session::new(upload, uploads.now()).answer(202));
     };
     let upload = find(&uploads, &caller, &session).await?;
-    take(
-        &request,
-        payload,
-        &query.offset,
-        upload,
-        &caller,
-        &settings,
-        &uploads,
-    )
-    .await
+    let desk = Desk {
+        caller,
+        settings: &settings,
+        uploads: &uploads,
+    };
+    desk.take(&request, payload, &query.offset, upload).await
 }
 
-async fn take(
-    request: &HttpRequest,
-    payload: Payload,
-    offset: &str,
-    upload: Upload,
-    caller: &Principal,
-    settings: &OffsetConfig,
-    uploads: &Uploads,
-) -> Answer {
-    let session = Session::new(upload, uploads.now());
-    let chunk = match Chunk::read(request, offset) {
-        Ok(chunk) => chunk,
-        Err(error) => {
-            // Where it stands is the answer that a client probes for with an offset that is none.
-            let upload = match uploads.standing(caller, session.id(), Rivals::Stay).await {
-                Ok(upload) => upload,
-                Err(Error::Busy(_)) => return Err(session.refuses(Error::Busy(answers::BUSY))),
-                Err(error) => return Err(session.refuses(error)),
-            };
-            return Err(Session::new(upload, uploads.now()).refuses(error));
-        }
-    };
-    let most = settings.chunk_max_bytes();
-    let limit = Error::BodyTooLarge { limit: most };
-    if chunk.length.is_some_and(|length| length > most) {
-        return Err(session.refuses(limit));
+/// Takes chunks for somebody.
+struct Desk<'a> {
+    caller: Principal,
+    settings: &'a OffsetConfig,
+    uploads: &'a Uploads,
+}
+
+impl Desk<'_> {
+    fn session(&self, upload: Upload) -> Session {
+        Session::new(upload, self.uploads.now())
     }
-    let receipt = Receipt::default();
-    let append = Append {
-        offset: chunk.offset,
-        size: None,
-        length: chunk.length,
-        checksum: chunk.checksum,
-        ends: Ends::WhenFull,
-        most: session.upload().size.min(chunk.offset.saturating_add(most)),
-        pieces: body::detach(payload),
-        rivals: Rivals::Stay,
-        // Whether it is too long is known at its end alone, and then nothing of it may count.
-        is_whole: chunk.length.is_none(),
-        receipt,
-    };
-    match uploads.append(caller, session.id(), append).await {
-        Ok(Appended {
-            upload,
-            failure: None,
-        }) => {
-            let status = if upload.state == State::Complete { 200 } else { 201 };
-            Ok(Session::new(upload, uploads.now()).answer(status))
+
+    async fn take(&self, request: &HttpRequest, payload: Payload, offset: &str, upload: Upload) -> Answer {
+        let chunk = match Chunk::read(request, offset) {
+            Ok(chunk) => chunk,
+            Err(error) => return Err(self.refuse_probe(upload, error).await),
+        };
+        let session = self.session(upload);
+        let most = self.settings.chunk_max_bytes();
+        let over = || Error::BodyTooLarge { limit: most };
+        if chunk.length.is_some_and(|length| length > most) {
+            return Err(session.refuses(over()));
         }
-        Ok(Appended {
-            upload,
-            failure: Some(BodyError::TooLong { .. }),
-        }) => {
-            let error = if chunk.offset.saturating_add(most) < upload.size {
-                limit
-            } else {
-                answers::past_end(&upload)
-            };
-            Err(Session::new(upload, uploads.now()).refuses(error))
+        let append = Append {
+            offset: chunk.offset,
+            size: None,
+            length: chunk.length,
+            checksum: chunk.checksum,
+            ends: Ends::WhenFull,
+            most: session.upload().size,
+            pieces: body::at_most(body::detach(payload), most),
+            rivals: Rivals::Stay,
+            // Whether it is too long is known at its end alone, and then nothing of it may count.
+            is_whole: chunk.length.is_none(),
+            receipt: Receipt::default(),
+        };
+        let Appended { upload, failure } = match self.uploads.append(&self.caller, session.id(), append).await
+        {
+            Ok(appended) => appended,
+            Err(error) => {
+                let now = find(self.uploads, &self.caller, &session.name()).await;
+                let session = now.map_or(session, |upload| self.session(upload));
+                return Err(session.refuses(answers::in_own_words(error, session.upload())));
+            }
+        };
+        let is_complete = upload.state == State::Complete;
+        let session = self.session(upload);
+        match failure {
+            None => Ok(session.answer(if is_complete { 200 } else { 201 })),
+            Some(BodyError::TooLong { expected }) if expected == most => Err(session.refuses(over())),
+            Some(BodyError::TooLong { .. }) => Err(session.refuses(answers::past_end(session.upload()))),
+            Some(failure) => Err(session.refuses(failure.into())),
         }
-        Ok(Appended {
-            upload,
-            failure: Some(failure),
-        }) => Err(Session::new(upload, uploads.now()).refuses(failure.into())),
-        Err(error) => {
-            let session = match find(uploads, caller, &session.name()).await {
-                Ok(upload) => Session::new(upload, uploads.now()),
-                Err(_) => session,
-            };
-            Err(session.refuses(answers::in_own_words(error, session.upload())))
+    }
+
+    /// The answer to a chunk that is none: where the session stands is what its client wants to know.
+    async fn refuse_probe(&self, upload: Upload, error: Error) -> Refusal {
+        match self
+            .uploads
+            .standing(&self.caller, &upload.id, Rivals::Stay)
+            .await
+        {
+            Ok(upload) => self.session(upload).refuses(error),
+            Err(Error::Busy(_)) => self.session(upload).refuses(Error::Busy(answers::BUSY)),
+            Err(error) => self.session(upload).refuses(error),
         }
     }
 }

@@ -18,6 +18,9 @@ use crate::domain::{
 use crate::error::{Error, FieldError};
 use crate::web::body;
 
+/// Longest name of a file, in bytes: what file systems take.
+const MAX_NAME: usize = 255;
+
 /// The query of a request.
 pub struct Query {
     /// The session, where one is named; a blank name is none.
@@ -84,7 +87,7 @@ impl Begin {
     pub fn parse(self, settings: &OffsetConfig, protocol: &'static str) -> Result<NewUpload, Error> {
         let mut bad = Vec::new();
         let mut keep = |mut error: FieldError, field: &str| {
-            error.field = field.to_owned();
+            field.clone_into(&mut error.field);
             bad.push(error);
         };
         let named = check_name(&self.name)
@@ -150,6 +153,16 @@ impl OffsetConfig {
 
 /// A name is one name, and no path.
 fn check_name(name: &str) -> Result<(), FieldError> {
+    if !name.is_empty() && name.bytes().all(|byte| byte == b'.') {
+        return Err(FieldError::new(
+            "name",
+            "is made of dots; it must be a file's name",
+        ));
+    }
+    if name.len() > MAX_NAME {
+        let detail = format!("has {} bytes; a file's name has at most {MAX_NAME}", name.len());
+        return Err(FieldError::new("name", detail));
+    }
     if name.contains(['/', '\\']) {
         return Err(FieldError::new(
             "name",
@@ -225,7 +238,7 @@ mod tests {
             (new.size, new.filename.as_str(), new.content_type.as_str()),
             (5, "a b.mp4", "video/mp4")
         );
-        for name in ["../x", "a/b", "a\\b", "", "a\u{0}b", "a\nb"] {
+        for name in ["..", "../x", "a/b", "a\\b", "", "a\u{0}b", "a\nb"] {
             let json = serde_json::json!({ "bytes": 1, "name": name }).to_string();
             let Err(Error::Invalid(fields)) = parse(&json) else {
                 panic!("{name:?} is taken");

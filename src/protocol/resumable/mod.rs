@@ -11,7 +11,7 @@ mod tus;
 
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
-use actix_web::web::{self, Data, Path, Payload, ServiceConfig, scope};
+use actix_web::web::{self, Data, Payload, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse};
 
 use self::shared::Door;
@@ -65,16 +65,21 @@ fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {
     let is_shared = mount == settings.chunks.path && settings.tus.path != mount;
-    let door = Data::new(Door::new(mount, settings));
+    let door = Data::new(Door::new(mount, mounts(settings), settings));
+    let own = mount.to_owned();
     let doors = scope(mount)
         .guard(fn_guard(move |context| {
+            let head = context.head();
+            // What lies deeper is the other protocol's alone.
+            let is_deep = || head.uri.path()[own.len()..].trim_matches('/').contains('/');
             !is_shared
-                || context.head().method == Method::OPTIONS
-                || context.head().headers.contains_key("tus-resumable")
+                || head.headers.contains_key("tus-resumable")
+                || (head.method == Method::OPTIONS && !is_deep())
         }))
         .app_data(door)
         .service(web::resource(["", "/"]).to(at_creation))
-        .service(web::resource(["/{id}", "/{id}/"]).to(at_upload));
+        .service(web::resource(["/{id}", "/{id}/"]).to(at_upload))
+        .default_service(web::to(async |request: HttpRequest| tus::nowhere(&request)));
     services.service(doors);
 }
 
@@ -86,7 +91,7 @@ async fn at_creation(
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
     match Tongue::of(&request) {
         Some(Tongue::Ietf) if door.speaks_ietf() => {
@@ -99,15 +104,15 @@ async fn at_creation(
 /// The address of one upload.
 async fn at_upload(
     request: HttpRequest,
-    path: Path<String>,
     payload: Payload,
     door: Data<Door>,
     uploads: Data<Uploads>,
 ) -> HttpResponse {
     if request.method() == Method::OPTIONS {
-        return shared::discovery(&door, &uploads);
+        return shared::discovery(&request, &door, &uploads);
     }
-    let id = path.into_inner();
+    // As it stands in the address: what cannot be decoded is no id either.
+    let id = request.match_info().query("id").to_owned();
     let tongue = match Tongue::of(&request) {
         Some(tongue) => tongue,
         // A request that does not say goes by the protocol that began the upload.

@@ -1,25 +1,29 @@
 //! What both protocols have: their settings at one address, who is asking, where an upload is to be found, what can be
 //! done here at all.
 
+use actix_web::http::header::{CACHE_CONTROL, HeaderValue};
 use actix_web::{HttpRequest, HttpResponse};
 
 use super::{Tongue, ietf, tus};
-use crate::config::{ProtocolsConfig, TusConfig};
+use crate::config::{LocationStyle, ProtocolsConfig, TusConfig};
 use crate::domain::{Principal, UploadId};
 use crate::error::Error;
 use crate::uploads::Uploads;
-use crate::web::auth;
+use crate::web::{auth, peer};
 
 /// One address at which uploads are made.
 pub(super) struct Door {
     mount: String,
+    /// All addresses at which uploads are made: one that was made at one can be named at another.
+    pub(super) mounts: Vec<String>,
     pub(super) settings: TusConfig,
 }
 
 impl Door {
-    pub(super) fn new(mount: &str, settings: &ProtocolsConfig) -> Self {
+    pub(super) fn new(mount: &str, mounts: Vec<String>, settings: &ProtocolsConfig) -> Self {
         Self {
             mount: mount.to_owned(),
+            mounts,
             settings: settings.tus.clone(),
         }
     }
@@ -37,9 +41,14 @@ impl Door {
         }
     }
 
-    /// The address of an upload, as `Location` tells it.
-    pub(super) fn location(&self, _request: &HttpRequest, id: &UploadId) -> String {
-        format!("{}/{id}", self.mount)
+    /// The address of an upload, as `Location` tells it: below the one that was asked, behind the same proxies.
+    pub(super) fn location(&self, request: &HttpRequest, id: &UploadId) -> String {
+        let path = format!("{}{}/{id}", peer::outer_prefix(request), self.mount);
+        match self.settings.location {
+            LocationStyle::Relative => path,
+            // Where nobody tells of a host, a path is still right.
+            LocationStyle::Absolute => peer::outer_origin(request).unwrap_or_default() + &path,
+        }
     }
 }
 
@@ -64,9 +73,12 @@ pub(super) async fn tongue_of(uploads: &Uploads, request: &HttpRequest, id: &str
 }
 
 /// What can be done here, for both protocols in one answer.
-pub(super) fn discovery(door: &Door, uploads: &Uploads) -> HttpResponse {
+pub(super) fn discovery(request: &HttpRequest, door: &Door, uploads: &Uploads) -> HttpResponse {
     let mut answer = HttpResponse::NoContent().finish();
     tus::tell_abilities(door, uploads, answer.headers_mut());
-    ietf::tell_abilities(door, uploads, answer.headers_mut());
+    ietf::tell_abilities(request, door, uploads, answer.headers_mut());
+    answer
+        .headers_mut()
+        .insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     answer
 }

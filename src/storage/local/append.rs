@@ -11,6 +11,7 @@ use cap_std::fs::Dir;
 use futures_util::StreamExt as _;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
+use super::fence::Fence;
 use super::in_blocking;
 use super::tree::{DATA, Tree, check_still_there, failed, open_to_write, removed, vanished};
 use super::writing::Writing;
@@ -30,6 +31,7 @@ struct Opened {
     folder: Dir,
     file: Arc<File>,
     offset: u64,
+    fence: Option<Arc<Fence>>,
 }
 
 /// Appends a body; see [`Storage::append`](crate::storage::Storage::append).
@@ -39,40 +41,57 @@ pub(super) async fn append(
     offset: u64,
     mut body: Body,
 ) -> Result<u64, Error> {
-    let id = upload.id.clone();
+    let (upload, receipt) = (upload.clone(), body.receipt());
     let opened = in_blocking(move || {
-        let folder = tree.folder(&id)?;
-        Opened::new(tree, folder, offset)
+        let folder = tree.folder(&upload.id)?;
+        Opened::new(tree, folder, &upload, offset)
     })
     .await?;
     let opened = Arc::new(opened);
-    let mut writing = Writing::new(opened.file.clone(), offset, u64::MAX).syncing(opened.tree.sync);
+    let mut writing = Writing::new(opened.file.clone(), offset, u64::MAX)
+        .syncing(opened.tree.sync)
+        .fenced(opened.fence.clone());
+    let mut kept = offset;
     let received = if body.counts_byte_by_byte() {
-        receive_what_comes(&mut writing, &mut body).await
+        let keep = |position| {
+            kept = position;
+            receipt.keep(position);
+        };
+        receive_what_comes(&mut writing, &mut body, keep).await
     } else {
         receive_all_or_nothing(&opened, &mut writing, &mut body).await
     };
     // Whatever became of it, nothing of this request is written from here on.
     let received = received.and(writing.wait().await);
     let end = writing.position();
-    in_blocking(move || match received {
-        Ok(()) => opened.keep().map(|()| end),
+    let end = in_blocking(move || match received {
+        Ok(()) => opened.keep(end).map(|()| end),
         Err(error) => {
-            opened.undo()?;
+            opened.undo(kept)?;
             Err(error)
         }
     })
-    .await
+    .await?;
+    receipt.keep(end);
+    Ok(end)
 }
 
-/// Every byte counts that came before the body's end, whichever end that is: its receipt tells of it.
-async fn receive_what_comes(writing: &mut Writing, body: &mut Body) -> Result<(), Error> {
+/// Every byte counts that came before the body's end, whichever end that is: its receipt tells of it. `keep` is told
+/// what is safe already.
+async fn receive_what_comes(
+    writing: &mut Writing,
+    body: &mut Body,
+    mut keep: impl FnMut(u64),
+) -> Result<(), Error> {
     let mut settle = interval_at(Instant::now() + SETTLE_EVERY, SETTLE_EVERY);
     settle.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
         tokio::select! {
             biased;
-            _ = settle.tick() => writing.settle().await?,
+            _ = settle.tick() => {
+                writing.settle().await?;
+                keep(writing.position());
+            }
             piece = body.next() => match piece {
                 Some(Ok(piece)) => writing.take(piece)?,
                 Some(Err(_)) | None => return writing.flush().await,
@@ -106,8 +125,10 @@ async fn receive_all_or_nothing(
 }
 
 impl Opened {
-    fn new(tree: Arc<Tree>, folder: Dir, offset: u64) -> Result<Self, Error> {
+    fn new(tree: Arc<Tree>, folder: Dir, upload: &Upload, offset: u64) -> Result<Self, Error> {
         let file = open_to_write(&folder, DATA)?;
+        // Before anything is looked at: from here on nobody else writes.
+        let fence = Fence::raise(&folder, upload)?.map(Arc::new);
         let (length, expected) = (file.metadata().map_err(failed)?.len(), standing(&folder)?);
         if expected != offset {
             return Err(Error::OffsetMismatch {
@@ -120,13 +141,14 @@ impl Opened {
             folder,
             file: Arc::new(file),
             offset,
+            fence,
         };
         // The remains of a body that we were killed in: its bytes, or the mark alone, under which none of those that come
         // now would count before the end.
         if length == offset {
             opened.unmark()?;
         } else {
-            opened.undo()?;
+            opened.undo(offset)?;
         }
         Ok(opened)
     }
@@ -140,16 +162,27 @@ impl Opened {
         self.tree.sync_folder(&self.folder)
     }
 
-    /// What was written counts.
-    fn keep(&self) -> Result<(), Error> {
+    /// What was written up to `end` counts.
+    fn keep(&self, end: u64) -> Result<(), Error> {
+        if let Some(fence) = &self.fence {
+            fence.check()?;
+            // A write that had begun before the fence was raised may have ended after that.
+            if self.file.metadata().map_err(failed)?.len() > end {
+                self.file.set_len(end).map_err(failed)?;
+            }
+        }
         self.tree.sync_file(&self.file)?;
         check_still_there(&self.file)?;
         self.unmark()
     }
 
-    /// What was written is nothing.
-    fn undo(&self) -> Result<(), Error> {
-        self.file.set_len(self.offset).map_err(failed)?;
+    /// What was written behind `kept` is nothing.
+    fn undo(&self, kept: u64) -> Result<(), Error> {
+        if let Some(fence) = &self.fence {
+            // Else the data is somebody else's by now.
+            fence.check()?;
+        }
+        self.file.set_len(kept).map_err(failed)?;
         self.tree.sync_file(&self.file)?;
         self.unmark()
     }

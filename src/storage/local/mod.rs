@@ -6,6 +6,8 @@
 //! exactly that name.
 
 mod append;
+mod fence;
+mod join;
 mod parts;
 mod publish;
 mod reading;
@@ -21,7 +23,7 @@ use cap_std::fs::Dir;
 use chrono::{DateTime, Utc};
 
 use self::tree::{DATA, JOURNAL, Tree, WORK, failed, made, open_to_write, removed};
-use super::{Body, ByteStream, Storage, StoredObject, Stray};
+use super::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 use crate::domain::{
     Backend, MAX_PART_SIZE, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
 };
@@ -105,7 +107,7 @@ impl Storage for LocalStore {
     }
 
     fn check_key(&self, key: &ObjectKey) -> Result<(), FieldError> {
-        if key.as_str().starts_with(WORK) {
+        if key.as_str().starts_with(WORK) && !is_partial_key(key) {
             let detail = format!("begins with {WORK}, which is the server's own folder");
             return Err(FieldError::new("filename", detail));
         }
@@ -151,8 +153,11 @@ impl Storage for LocalStore {
         Ok(None)
     }
 
-    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
-        todo!("joining")
+    async fn join(&self, upload: &Upload, sources: &[Upload]) -> Result<Option<String>, Error> {
+        let (upload, sources) = (upload.clone(), sources.to_vec());
+        self.with_tree(move |tree| join::join(tree, &upload, &sources))
+            .await?;
+        Ok(None)
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
@@ -191,7 +196,10 @@ impl Storage for LocalStore {
 /// Makes the upload's folder with its empty data; that it is there already is fine.
 fn begin(tree: &Tree, upload: &Upload) -> Result<(), Error> {
     let work = tree.work()?;
-    Tree::check_target(&tree.root()?, &work, &upload.key)?;
+    // A partial upload never gets the name that its key is.
+    if !upload.is_partial() {
+        Tree::check_target(&tree.root()?, &work, &upload.key)?;
+    }
     Tree::check_room(&work, upload.size)?;
     let is_new = made(work.create_dir(upload.id.as_str())).map_err(failed)?;
     let folder = tree.folder(&upload.id)?;
@@ -222,8 +230,13 @@ fn finish(tree: &Tree, upload: &Upload) -> Result<(), Error> {
             data.set_len(standing).map_err(failed)?;
         }
     }
-    tree.sync_file(&data)?;
-    publish::publish(tree, &folder, DATA, &tree.root()?, &upload.key)?;
+    seal(tree, &folder, &data, upload)
+}
+
+/// Gives data that is whole its name.
+fn seal(tree: &Tree, folder: &Dir, data: &std::fs::File, upload: &Upload) -> Result<(), Error> {
+    tree.sync_file(data)?;
+    publish::publish(tree, folder, DATA, &tree.root()?, &upload.key)?;
     if let Err(error) = drop_folder(tree, &upload.id) {
         tracing::warn!(upload = %upload.id, %error, "the folder of a finished upload stays for now");
     }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use tokio::task::JoinHandle;
 
+use super::fence::Fence;
 use super::tree::no_room_for;
 use crate::error::Error;
 
@@ -32,6 +33,8 @@ pub(super) struct Writing {
     running: Option<JoinHandle<Result<(), Error>>>,
     /// Bytes that were written since they were last made durable; `None` where that is not done along the way.
     unsynced: Option<u64>,
+    /// Asked before each write.
+    fence: Option<Arc<Fence>>,
 }
 
 impl Writing {
@@ -45,7 +48,14 @@ impl Writing {
             gathered: 0,
             running: None,
             unsynced: None,
+            fence: None,
         }
+    }
+
+    /// Writes only while this fence is the highest.
+    pub(super) fn fenced(mut self, fence: Option<Arc<Fence>>) -> Self {
+        self.fence = fence;
+        self
     }
 
     /// Makes bytes durable along the way, not only when the caller does.
@@ -99,8 +109,9 @@ impl Writing {
             }
             None => false,
         };
-        let file = self.file.clone();
+        let (file, fence) = (self.file.clone(), self.fence.clone());
         self.running = Some(tokio::task::spawn_blocking(move || {
+            fence.map_or(Ok(()), |fence| fence.check())?;
             let written = write_all(&file, &pieces, at);
             drop(pieces);
             written

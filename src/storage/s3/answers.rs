@@ -235,6 +235,15 @@ impl Answer {
         Ok(Some(completed.etag).filter(|etag| !etag.is_empty()))
     }
 
+    /// The tag of a part that was copied.
+    ///
+    /// # Errors
+    /// As [`Answer::success`]; here too, a 200 may carry an error.
+    pub fn copied_etag(self) -> Result<String, Error> {
+        let copied: Completed = self.success()?.read()?;
+        Ok(copied.etag)
+    }
+
     fn read<T: for<'de> Deserialize<'de>>(&self) -> Result<T, Error> {
         quick_xml::de::from_str(&self.body)
             .map_err(|error| Error::unavailable("the store", format!("an answer cannot be read: {error}")))

@@ -1,347 +1,337 @@
 //! Bytes appended to an upload, which S3 cannot do, turned into parts, which it can.
 //!
-//! Separate from the relay's plain way. Appended bytes become small objects at once, a mebibyte each at most, so that
-//! nothing more than that is ever at risk; as soon as these make a part, they are sent as one and dropped. Where an
-//! upload stands is not written down anywhere: it follows from the parts and from the objects that carry on behind
-//! them, whichever instance looks.
+//! Separate from the relay's plain way. Where an upload stands is not written down anywhere: it follows from [what lies in
+//! the bucket](super::appended), whichever instance looks. Here is what is asked and written there; when, is decided by
+//! the [intake](super::intake), except for bodies that count only as a whole: they become pieces first.
+
+use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use uuid::Uuid;
 
+use super::PAUSES;
+use super::appended::{Appended, Cut, Piece, confirmation, mark, newest_fence};
 use super::gather::unread;
+use super::intake::Intake;
 use super::relay::S3Relay;
-use crate::domain::{ObjectKey, PartNumber, StoredPart, Upload};
+use crate::domain::{PartNumber, StoredPart, Upload};
 use crate::error::Error;
-use crate::storage::{Body, BodyError, Expectation};
+use crate::storage::{Body, Expectation};
 
-/// Most bytes of a small object, and so most that are lost of a body when we are killed.
-const PIECE: usize = 1 << 20;
-
-/// A small object that carries on where the parts end.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Piece {
-    name: String,
-    start: u64,
-    size: u64,
-}
-
-/// Where an upload stands that is appended to.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Appended {
-    parts: u64,
-    /// Bytes of all parts.
-    base: u64,
-    tail: Vec<Piece>,
-}
-
-impl Appended {
-    /// Puts together what was found; pieces that do not carry on are leftovers, and count for nothing.
-    fn new(part_size: u64, listed: &[StoredPart], mut pieces: Vec<Piece>) -> Self {
-        let whole = (1u64..)
-            .zip(listed)
-            .take_while(|(number, part)| u64::from(part.number.get()) == *number && part.size == part_size);
-        let parts = whole.count() as u64;
-        let base = parts * part_size;
-        pieces.sort_by_key(|piece| piece.start);
-        let mut end = base;
-        let mut tail = Vec::new();
-        for piece in pieces {
-            if piece.start == end && piece.size > 0 {
-                end += piece.size;
-                tail.push(piece);
-            }
-        }
-        Self { parts, base, tail }
-    }
-
-    /// Bytes that are stored.
-    pub(super) fn end(&self) -> u64 {
-        self.base + self.tail.iter().map(|piece| piece.size).sum::<u64>()
-    }
-}
-
-/// How the pieces of one call are named. Those that count only once the whole body has proven right bear the call's id,
-/// and count from the moment that the object of that id is there.
-struct Naming(Option<String>);
-
-impl Naming {
-    fn piece(&self, start: u64) -> String {
-        match &self.0 {
-            None => format!("t{start:020}"),
-            Some(call) => format!("s{call}-{start:020}"),
-        }
-    }
-
-    /// The piece that an object is, if its call has been confirmed.
-    fn read(name: &str, size: u64, confirmed: &[String]) -> Option<Piece> {
-        let digits = if let Some(digits) = name.strip_prefix('t') {
-            digits
-        } else {
-            let (call, digits) = name.strip_prefix('s')?.split_once('-')?;
-            confirmed.iter().any(|known| known == call).then_some(digits)?
-        };
-        Some(Piece {
-            name: name.to_owned(),
-            start: digits.parse().ok()?,
-            size,
-        })
-    }
-}
+/// Bytes of a piece, unless it ends with its part or its body, or waits in memory to be sent with its part.
+pub(super) const PIECE: u64 = 1 << 20;
 
 impl S3Relay {
-    fn appended_part_size(&self, upload: &Upload) -> u64 {
-        upload.part_size.max(self.least_part)
+    /// Into which parts the bytes of an upload are cut.
+    pub(super) fn cut(&self, upload: &Upload) -> Cut {
+        Cut::of(upload, self.least_part)
+    }
+
+    /// The fence under which is written.
+    pub(super) fn fence(upload: &Upload) -> u64 {
+        upload.appending.as_ref().map_or(0, |appending| appending.fence)
     }
 
     /// Where an upload stands.
     pub(super) async fn appended(&self, upload: &Upload) -> Result<Appended, Error> {
         let Some(multipart_id) = &upload.multipart_id else {
-            return Ok(Appended::new(1, &[], Vec::new()));
+            return Ok(Appended::default());
         };
-        let listed = self
-            .store
-            .list_parts(&upload.key, multipart_id, self.now())
-            .await?;
-        let objects = self.pieces(&upload.id, "").await?;
-        let confirmed: Vec<String> = objects
-            .iter()
-            .filter_map(|(name, _)| name.strip_prefix('c').map(str::to_owned))
+        let (listed, objects) = futures_util::join!(
+            self.store.list_parts(&upload.key, multipart_id, self.now()),
+            self.pieces(&upload.id, ""),
+        );
+        let listed = match listed {
+            // A partial upload stays what it is when an object is made of it.
+            Err(Error::Vanished) if upload.is_partial() => {
+                let whole = self.store.head(&upload.key, self.now()).await?;
+                return Ok(Appended {
+                    base: whole.ok_or(Error::Vanished)?.size,
+                    ..Appended::default()
+                });
+            }
+            listed => listed?,
+        };
+        let objects: Vec<(String, u64)> = objects?
+            .into_iter()
+            .map(|(name, object)| (name, object.size))
             .collect();
-        let pieces = objects
-            .iter()
-            .filter_map(|(name, object)| Naming::read(name, object.size, &confirmed))
-            .collect();
-        Ok(Appended::new(self.appended_part_size(upload), &listed, pieces))
+        Ok(Appended::new(&self.cut(upload), &listed, &objects))
     }
 
     /// Appends a body; see [`Storage::append`](crate::storage::Storage::append).
-    pub(super) async fn append_bytes(
-        &self,
-        upload: &Upload,
-        offset: u64,
-        mut body: Body,
-    ) -> Result<u64, Error> {
+    pub(super) async fn append_bytes(&self, upload: &Upload, offset: u64, body: Body) -> Result<u64, Error> {
         let mut state = self.appended(upload).await?;
+        if upload.appending.is_some() && state.newest > Self::fence(upload) {
+            return Err(Error::Superseded);
+        }
         if state.end() != offset {
             return Err(Error::OffsetMismatch {
                 expected: state.end(),
                 provided: offset,
             });
         }
-        let naming = Naming((!body.counts_byte_by_byte()).then(|| Uuid::new_v4().simple().to_string()));
-        let mut fresh = Vec::new();
-        let mut end = offset;
-        let mut buffer = BytesMut::new();
-        let failure = loop {
-            let (piece, failure) = match body.next().await {
-                Some(Ok(piece)) => (piece, None),
-                Some(Err(failure)) => (Bytes::new(), Some(failure)),
-                None => break None,
-            };
-            buffer.extend_from_slice(&piece);
-            while buffer.len() >= PIECE {
-                let piece = self
-                    .keep(upload, &naming, end, buffer.split_to(PIECE).freeze())
-                    .await?;
-                end += piece.size;
-                if naming.0.is_none() {
-                    state.tail.push(piece);
-                    self.fold(upload, &mut state).await?;
-                } else {
-                    fresh.push(piece);
-                }
-            }
-            if failure.is_some() {
-                break failure;
-            }
-        };
-        if let (Some(failure), true) = (failure, naming.0.is_some()) {
-            self.forget(upload, &fresh).await;
-            return Err(failure.into());
-        }
-        if !buffer.is_empty() {
-            fresh.push(self.keep(upload, &naming, end, buffer.freeze()).await?);
-        }
-        if let Some(call) = &naming.0 {
-            let key = Self::piece_key(&upload.id, &format!("c{call}"))?;
-            self.store.send_object(&key, Body::of("1"), self.now()).await?;
-        }
-        state.tail.append(&mut fresh);
         self.fold(upload, &mut state).await?;
-        Ok(state.end())
+        if body.counts_byte_by_byte() {
+            let receipt = body.receipt();
+            return Intake::new(self, upload, state, receipt).receive(body).await;
+        }
+        self.append_whole(upload, state, body).await
     }
 
-    /// Keeps one piece as an object of its own.
-    async fn keep(&self, upload: &Upload, naming: &Naming, start: u64, bytes: Bytes) -> Result<Piece, Error> {
-        let (name, size) = (naming.piece(start), bytes.len() as u64);
-        let key = Self::piece_key(&upload.id, &name)?;
-        self.store.send_object(&key, Body::of(bytes), self.now()).await?;
-        Ok(Piece { name, start, size })
+    /// Appends a body of which all counts or nothing: its pieces count from the moment that the call is confirmed.
+    async fn append_whole(&self, upload: &Upload, mut state: Appended, mut body: Body) -> Result<u64, Error> {
+        let receipt = body.receipt();
+        let call = Uuid::new_v4().simple().to_string();
+        let (start, mut fresh) = (state.end(), Vec::new());
+        let mut came = self
+            .write_whole(upload, &call, &state, &mut body, &mut fresh)
+            .await;
+        if came.is_ok() {
+            came = self.refuse_if_superseded(upload).await;
+        }
+        if let Err(error) = came {
+            self.forget(upload, &fresh).await;
+            return Err(error);
+        }
+        if fresh.is_empty() {
+            return Ok(start);
+        }
+        let key = Self::piece_key(&upload.id, &confirmation(&call))?;
+        self.store.send_object(&key, Body::of("1"), self.now()).await?;
+        state.tail.append(&mut fresh);
+        let end = state.end();
+        receipt.keep(end);
+        if self.cut(upload).end_of(state.parts, state.base)? <= end
+            && let Err(error) = self.fold_fenced(upload, &mut state, start).await
+        {
+            // They are stored as they are; whoever comes next does it.
+            tracing::warn!(upload = %upload.id, %error, "pieces do not become parts for now");
+        }
+        Ok(end)
     }
 
-    async fn forget(&self, upload: &Upload, pieces: &[Piece]) {
-        for piece in pieces {
-            let gone = match Self::piece_key(&upload.id, &piece.name) {
-                Ok(key) => self.store.delete(&key, self.now()).await,
-                Err(error) => Err(error),
-            };
-            if let Err(error) = gone {
-                // It counts for nothing, and goes with the upload.
-                tracing::warn!(upload = %upload.id, %error, "a refused piece stays for now");
+    async fn fold_fenced(&self, upload: &Upload, state: &mut Appended, start: u64) -> Result<(), Error> {
+        self.refuse_if_superseded(upload).await?;
+        // The pieces that tell of this fence are about to go.
+        self.write_mark(upload, start, &state.marks).await?;
+        self.fold(upload, state).await
+    }
+
+    /// Writes a body behind `state`, in pieces of which none reaches beyond its part.
+    async fn write_whole(
+        &self,
+        upload: &Upload,
+        call: &str,
+        state: &Appended,
+        body: &mut Body,
+        fresh: &mut Vec<Piece>,
+    ) -> Result<(), Error> {
+        let cut = self.cut(upload);
+        let (mut parts, mut base, mut end) = (state.parts, state.base, state.end());
+        let mut buffer = BytesMut::new();
+        let mut is_over = false;
+        while !is_over {
+            match body.next().await {
+                Some(bytes) => buffer.extend_from_slice(&bytes?),
+                None => is_over = true,
+            }
+            while !buffer.is_empty() {
+                let boundary = cut.end_of(parts, base)?;
+                if end == boundary && boundary > base {
+                    (parts, base) = (parts + 1, boundary);
+                    continue;
+                }
+                let size = PIECE.min(boundary - end);
+                let length = buffer.len().min(usize::try_from(size).unwrap_or(usize::MAX));
+                if (length as u64) < size && !is_over {
+                    break;
+                }
+                if length == 0 {
+                    return Err(Error::WrongSize {
+                        what: "the body",
+                        expected: end,
+                        actual: end + buffer.len() as u64,
+                    });
+                }
+                let piece = Piece::new(Some(call), Self::fence(upload), end, length as u64);
+                let bytes = buffer.split_to(length).freeze();
+                // First of all: also one whose answer was lost has to go if the body fails.
+                fresh.push(piece.clone());
+                self.write_piece(upload, &piece, vec![bytes]).await?;
+                end += length as u64;
             }
         }
+        Ok(())
     }
 
     /// Sends every whole part that the tail holds.
     async fn fold(&self, upload: &Upload, state: &mut Appended) -> Result<(), Error> {
-        let part_size = self.appended_part_size(upload);
-        while state.end() - state.base >= part_size {
-            let boundary = state.base + part_size;
-            let whole = state
-                .tail
-                .iter()
-                .take_while(|piece| piece.start < boundary)
-                .count();
-            let covered: Vec<Piece> = state.tail.drain(..whole).collect();
-            // What reaches beyond the part is kept under its own name first: once the part is there, a piece that
-            // begins before its end is a leftover.
-            if let Some(last) = covered.last()
-                && last.start + last.size > boundary
-            {
-                let rest = self.rest_of(upload, last, boundary).await?;
-                state.tail.insert(0, rest);
+        let cut = self.cut(upload);
+        let mut tail: VecDeque<Piece> = std::mem::take(&mut state.tail).into();
+        loop {
+            let end = tail.back().map_or(state.base, |last| last.start + last.size);
+            if end == state.base {
+                return Ok(());
             }
-            self.send_tail(upload, state.parts + 1, &covered, part_size)
+            let boundary = cut.end_of(state.parts, state.base)?;
+            if end < boundary {
+                state.tail = tail.into();
+                return Ok(());
+            }
+            let count = tail.iter().take_while(|piece| piece.start < boundary).count();
+            let covered: Vec<Piece> = tail.drain(..count).collect();
+            let number = PartNumber::new(state.parts + 1, "part")?;
+            self.send_gathered(upload, number, &covered, Vec::new(), boundary - state.base)
                 .await?;
             state.parts += 1;
             state.base = boundary;
             self.forget(upload, &covered).await;
         }
-        Ok(())
     }
 
-    async fn rest_of(&self, upload: &Upload, piece: &Piece, boundary: u64) -> Result<Piece, Error> {
-        let (name, size) = (Naming(None).piece(boundary), piece.start + piece.size - boundary);
-        let key = Self::piece_key(&upload.id, &piece.name)?;
-        let range = boundary - piece.start..piece.size;
-        let bytes = self.store.fetch(&key, Some(range), self.now()).await?;
-        let bytes = bytes.map(|piece| piece.map_err(|_| BodyError::Cut));
-        let body = Body::new(bytes, Expectation::exactly(size, None));
-        self.store
-            .send_object(&Self::piece_key(&upload.id, &name)?, body, self.now())
-            .await
-            .map_err(unread)?;
-        Ok(Piece {
-            name,
-            start: boundary,
-            size,
-        })
-    }
-
-    /// Sends the first `length` bytes of these pieces as part `number`.
-    async fn send_tail(
+    /// Sends a part: the bytes of `pieces`, read again, and `held` behind them.
+    pub(super) async fn send_gathered(
         &self,
         upload: &Upload,
-        number: u64,
+        number: PartNumber,
         pieces: &[Piece],
+        held: Vec<Bytes>,
         length: u64,
     ) -> Result<(), Error> {
         let multipart_id = Self::multipart_id(upload)?;
-        let number = PartNumber::new(number, "part")?;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let body = self.gathered_body(upload, pieces, held.clone(), length)?;
+            let sent = self
+                .store
+                .send_part(&upload.key, multipart_id, number, body, self.now())
+                .await
+                .map_err(unread);
+            match (sent, pauses.next()) {
+                (Err(Error::Unavailable { .. }), Some(pause)) => tokio::time::sleep(pause).await,
+                (sent, _) => return sent.map(drop),
+            }
+        }
+    }
+
+    fn gathered_body(
+        &self,
+        upload: &Upload,
+        pieces: &[Piece],
+        held: Vec<Bytes>,
+        length: u64,
+    ) -> Result<Body, Error> {
         let keys = pieces
             .iter()
             .map(|piece| Self::piece_key(&upload.id, &piece.name))
-            .collect::<Result<Vec<ObjectKey>, _>>()?;
+            .collect::<Result<Vec<_>, _>>()?;
         let this = self.clone();
-        let bytes = stream::iter(keys)
+        let read = stream::iter(keys)
             .then(move |key| {
                 let this = this.clone();
                 async move { this.piece(&key).await }
             })
             .flatten();
-        // The last piece may reach beyond the part.
-        let bytes = first_bytes(bytes, length);
-        let body = Body::new(bytes, Expectation::exactly(length, None));
-        self.store
-            .send_part(&upload.key, multipart_id, number, body, self.now())
-            .await
-            .map(drop)
-            .map_err(unread)
+        let bytes = read.chain(stream::iter(held.into_iter().map(Ok)));
+        Ok(Body::new(bytes, Expectation::unhashed(length)))
+    }
+
+    /// Has to be asked before a part is sent: parts, unlike pieces, cannot be void. Else it only says so early.
+    ///
+    /// # Errors
+    /// [`Error::Superseded`] where a higher fence has begun.
+    pub(super) async fn refuse_if_superseded(&self, upload: &Upload) -> Result<(), Error> {
+        if upload.appending.is_none() {
+            return Ok(());
+        }
+        let objects = self.pieces(&upload.id, "").await?;
+        if newest_fence(objects.iter().map(|(name, _)| name.as_str())) > Self::fence(upload) {
+            Err(Error::Superseded)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// Writes one piece.
+    pub(super) async fn write_piece(
+        &self,
+        upload: &Upload,
+        piece: &Piece,
+        bytes: Vec<Bytes>,
+    ) -> Result<(), Error> {
+        let key = Self::piece_key(&upload.id, &piece.name)?;
+        let mut pauses = PAUSES.into_iter();
+        loop {
+            let pieces = stream::iter(bytes.clone().into_iter().map(Ok));
+            let body = Body::new(pieces, Expectation::unhashed(piece.size));
+            match (
+                self.store.send_object(&key, body, self.now()).await,
+                pauses.next(),
+            ) {
+                (Err(Error::Unavailable { .. }), Some(pause)) => tokio::time::sleep(pause).await,
+                (sent, _) => return sent.map(drop),
+            }
+        }
+    }
+
+    /// Says that a fence has begun at `start`, where there may be a lower one; the `marks` of those are over.
+    pub(super) async fn write_mark(
+        &self,
+        upload: &Upload,
+        start: u64,
+        marks: &[String],
+    ) -> Result<(), Error> {
+        let fence = Self::fence(upload);
+        if fence <= 1 {
+            return Ok(());
+        }
+        let own = mark(fence, start);
+        let key = Self::piece_key(&upload.id, &own)?;
+        self.store.send_object(&key, Body::of("1"), self.now()).await?;
+        self.forget_objects(upload, marks.iter().filter(|name| **name < own))
+            .await;
+        Ok(())
+    }
+
+    /// Drops pieces that are not needed any more.
+    pub(super) async fn forget(&self, upload: &Upload, pieces: &[Piece]) {
+        self.forget_objects(upload, pieces.iter().map(|piece| &piece.name))
+            .await;
+    }
+
+    async fn forget_objects(&self, upload: &Upload, names: impl Iterator<Item = &String>) {
+        for name in names {
+            let gone = match Self::piece_key(&upload.id, name) {
+                Ok(key) => self.store.delete(&key, self.now()).await,
+                Err(error) => Err(error),
+            };
+            if let Err(error) = gone {
+                // It counts for nothing, and goes with the upload.
+                tracing::warn!(upload = %upload.id, %error, "a piece that is not needed stays for now");
+            }
+        }
     }
 
     /// Sends the tail as the last part, and gives all parts.
     pub(super) async fn all_appended(&self, upload: &Upload) -> Result<Vec<StoredPart>, Error> {
-        let state = self.appended(upload).await?;
+        let mut state = self.appended(upload).await?;
         if state.end() != upload.size {
             return Err(Error::OffsetMismatch {
                 expected: state.end(),
                 provided: upload.size,
             });
         }
-        let rest = state.end() - state.base;
-        if rest > 0 {
-            self.send_tail(upload, state.parts + 1, &state.tail, rest).await?;
-        }
+        self.fold(upload, &mut state).await?;
         let multipart_id = Self::multipart_id(upload)?;
-        self.store.list_parts(&upload.key, multipart_id, self.now()).await
-    }
-}
-
-/// The stream up to `length` bytes.
-fn first_bytes(
-    pieces: impl stream::Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
-    length: u64,
-) -> impl stream::Stream<Item = Result<Bytes, BodyError>> + Send + 'static {
-    pieces.scan(length, |left, piece| {
-        let piece = piece.map(|piece| {
-            let most = usize::try_from(*left).unwrap_or(usize::MAX).min(piece.len());
-            *left -= most as u64;
-            piece.slice(..most)
-        });
-        std::future::ready(Some(piece))
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn part(number: u64, size: u64) -> StoredPart {
-        StoredPart {
-            number: PartNumber::new(number, "part").unwrap(),
-            size,
-            etag: String::new(),
-        }
-    }
-
-    fn piece(start: u64, size: u64) -> Piece {
-        Piece {
-            name: Naming(None).piece(start),
-            start,
-            size,
-        }
-    }
-
-    #[test]
-    fn the_end_is_where_whole_parts_and_the_pieces_behind_them_end() {
-        let parts = [part(1, 10), part(2, 10), part(3, 4)];
-        let pieces = vec![piece(25, 3), piece(15, 5), piece(20, 5), piece(40, 1)];
-
-        let state = Appended::new(10, &parts, pieces);
-
-        assert_eq!((state.parts, state.base, state.end()), (2, 20, 28));
-        assert_eq!(Appended::new(10, &[part(2, 10)], vec![piece(0, 3)]).end(), 3);
-    }
-
-    #[test]
-    fn a_piece_of_an_unconfirmed_call_does_not_count() {
-        let name = Naming(Some("abc".into())).piece(7);
-
-        assert_eq!(Naming::read(&name, 5, &[]), None);
-        let read = Naming::read(&name, 5, &["abc".into()]).unwrap();
-        assert_eq!((read.start, read.size), (7, 5));
-        assert_eq!(Naming::read("cabc", 1, &["abc".into()]), None);
+        let mut listed = self
+            .store
+            .list_parts(&upload.key, multipart_id, self.now())
+            .await?;
+        // What lies behind was sent by somebody who has been cut off, and never counted.
+        listed.retain(|part| u64::from(part.number.get()) <= state.parts);
+        Ok(listed)
     }
 }

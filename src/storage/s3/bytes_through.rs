@@ -60,7 +60,7 @@ impl S3Store {
         let disposition = name.map_or_else(|_| String::new(), |name| name.content_disposition());
         let put = Operation::PutObject {
             content_length: Some(exact_length(&body)?),
-            headers: object_headers(&kind, &disposition),
+            headers: object_headers(&kind, &disposition, &[]),
         };
         let receipt = body.receipt();
         let answer = self.stream(put, key, body, &receipt, now).await?;

@@ -1,12 +1,17 @@
 //! The store's requests: each verb is one signed request, asked again where that may help.
 //!
-//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ. Of the
-//! clients' own requests this module only makes the signer: their bytes never pass through here.
+//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ.
 
 mod answers;
 mod append;
+mod appended;
+mod browsers;
 mod bytes_through;
 mod gather;
+mod held;
+mod intake;
+mod join;
+mod join_plan;
 mod listings;
 mod relay;
 
@@ -21,11 +26,10 @@ use self::answers::Answer;
 pub use self::relay::S3Relay;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{FileName, MediaType, ObjectKey, StoredPart};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
 use crate::error::Error;
 use crate::signing::{
-    BucketLocation, Credentials, MultipartUpload, ObjectHeaders, Operation, PartSigner, Payload,
-    SignedRequest, SigningError, SigningKeys, v2, v4,
+    BucketLocation, Credentials, ObjectHeaders, Operation, Payload, SigningError, SigningKeys, v4,
 };
 
 /// How often a request is sent at most, with these pauses between.
@@ -35,7 +39,7 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
 ];
 
-/// Joining ten thousand parts may take a store minutes; all else is quick.
+/// Joining ten thousand parts, or copying a large one, may take a store minutes; all else is quick.
 const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -115,18 +119,12 @@ impl S3Store {
     }
 
     /// Begins a multipart upload: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
-    /// Type and name travel with the object.
-    pub async fn begin(
-        &self,
-        key: &ObjectKey,
-        kind: &MediaType,
-        name: &FileName,
-        now: DateTime<Utc>,
-    ) -> Result<String, Error> {
-        let disposition = name.content_disposition();
-        let headers = object_headers(kind, &disposition);
+    /// Type, name and encoding travel with the object.
+    pub async fn begin(&self, upload: &Upload, now: DateTime<Utc>) -> Result<String, Error> {
+        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let headers = object_headers(&upload.content_type, &disposition, &extra);
         let create = Operation::CreateMultipartUpload { headers };
-        self.send(create, key.as_str(), now, Bytes::new())
+        self.send(create, upload.key.as_str(), now, Bytes::new())
             .await?
             .multipart_id()
     }
@@ -207,80 +205,18 @@ impl S3Store {
     }
 
     /// Stores an object of no bytes: some stores take no multipart upload without any.
-    pub async fn put_empty(
-        &self,
-        key: &ObjectKey,
-        kind: &MediaType,
-        name: &FileName,
-        now: DateTime<Utc>,
-    ) -> Result<Option<String>, Error> {
-        let disposition = name.content_disposition();
-        let headers = object_headers(kind, &disposition);
+    pub async fn put_empty(&self, upload: &Upload, now: DateTime<Utc>) -> Result<Option<String>, Error> {
+        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let headers = object_headers(&upload.content_type, &disposition, &extra);
         let put = Operation::PutObject {
             content_length: Some(0),
             headers,
         };
         Ok(self
-            .send(put, key.as_str(), now, Bytes::new())
+            .send(put, upload.key.as_str(), now, Bytes::new())
             .await?
             .success()?
             .etag)
-    }
-
-    /// A signer for the parts of one upload, as browsers will send them.
-    pub async fn part_signer(
-        &self,
-        key: &ObjectKey,
-        upload_id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<PartSigner, Error> {
-        let credentials = self.credentials.current(now).await?;
-        let upload = MultipartUpload {
-            key: key.as_str(),
-            upload_id,
-        };
-        let location = &self.settings.public_location;
-        PartSigner::new(
-            &self.keys,
-            location,
-            &credentials,
-            upload,
-            now,
-            self.settings.url_lifetime,
-        )
-        .map_err(unsigned)
-    }
-
-    /// A presigned URL for one request of the browser, and when it dies.
-    pub async fn presign(
-        &self,
-        operation: Operation<'_>,
-        key: &ObjectKey,
-        now: DateTime<Utc>,
-    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
-        let credentials = self.credentials.current(now).await?;
-        let lifetime = crate::signing::lifetime(self.settings.url_lifetime, &credentials, now);
-        let location = &self.settings.public_location;
-        let signed =
-            v4::presign(operation, key.as_str(), location, &credentials, now, lifetime).map_err(unsigned)?;
-        Ok((signed, now + lifetime))
-    }
-
-    /// The SigV2 signature of one request of the browser; `None` where SigV2 is not offered.
-    pub fn sign_v2(
-        &self,
-        operation: Operation<'_>,
-        content_type: &str,
-        key: &ObjectKey,
-        now: DateTime<Utc>,
-    ) -> Result<Option<v2::HeaderSignature>, Error> {
-        let Some(credentials) = &self.settings.signature_v2 else {
-            return Ok(None);
-        };
-        let location = &self.settings.public_location;
-        v2::sign(operation, key.as_str(), location, credentials, now, content_type)
-            .map(Some)
-            .map_err(unsigned)
     }
 
     /// Sends one request of our own, up to four times.
@@ -321,7 +257,9 @@ impl S3Store {
             Payload::Bytes(&body)
         };
         let patience = match operation {
-            Operation::CompleteMultipartUpload { .. } => PATIENCE_TO_COMPLETE,
+            Operation::CompleteMultipartUpload { .. } | Operation::UploadPartCopy { .. } => {
+                PATIENCE_TO_COMPLETE
+            }
             _ => PATIENCE,
         };
         let request = self.request(operation, key, now, payload).await?;
@@ -387,12 +325,25 @@ fn is_loopback(host: &str) -> bool {
     name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
-fn object_headers<'a>(kind: &'a MediaType, disposition: &'a str) -> ObjectHeaders<'a> {
+fn object_headers<'a>(
+    kind: &'a MediaType,
+    disposition: &'a str,
+    extra: &'a [(&'a str, &'a str)],
+) -> ObjectHeaders<'a> {
     ObjectHeaders {
         content_type: Some(kind.as_str()),
         content_disposition: Some(disposition),
-        extra: &[],
+        extra,
     }
+}
+
+/// The header that tells how an object's bytes are encoded, where its client said so.
+fn encoding_of(upload: &Upload) -> Vec<(&str, &str)> {
+    let encoding = upload.content_encoding();
+    encoding
+        .map(|name| ("content-encoding", name))
+        .into_iter()
+        .collect()
 }
 
 /// What cannot be signed is a defect of ours: keys, ids and numbers were checked long before.

@@ -14,10 +14,11 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::S3Store;
 use super::answers::ListedObject;
+use super::held::Rooms;
 use crate::clock::Clock;
 use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
 use crate::error::{Error, FieldError};
-use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray};
+use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 
 /// Under it lie the small objects that are not yet parts: `<PIECES><upload id>/<name>`.
 const PIECES: &str = ".muleteer/";
@@ -32,6 +33,8 @@ pub struct S3Relay {
     pub(super) clock: Clock,
     /// Least bytes of every part but the last that the store takes.
     pub(super) least_part: u64,
+    /// Memory for what is appended fast.
+    pub(super) rooms: Rooms,
     limits: PartLimits,
 }
 
@@ -42,6 +45,7 @@ impl S3Relay {
             store,
             clock,
             least_part,
+            rooms: Rooms::default(),
             limits,
         }
     }
@@ -109,7 +113,7 @@ impl Storage for S3Relay {
     }
 
     fn check_key(&self, key: &ObjectKey) -> Result<(), FieldError> {
-        if key.as_str().starts_with(PIECES) {
+        if key.as_str().starts_with(PIECES) && !is_partial_key(key) {
             return Err(FieldError::new("filename", "the folder .muleteer is ours"));
         }
         Ok(())
@@ -121,13 +125,10 @@ impl Storage for S3Relay {
 
     async fn begin(&self, upload: &Upload) -> Result<Option<String>, Error> {
         // An empty file needs no multipart upload, and some stores take none without any bytes.
-        if upload.plan().part_count() == 0 {
+        if upload.known_size() == Some(0) {
             return Ok(None);
         }
-        self.store
-            .begin(&upload.key, &upload.content_type, &upload.filename, self.now())
-            .await
-            .map(Some)
+        self.store.begin(upload, self.now()).await.map(Some)
     }
 
     async fn put(&self, upload: &Upload, number: PartNumber, body: Body) -> Result<StoredPart, Error> {
@@ -170,8 +171,7 @@ impl Storage for S3Relay {
 
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error> {
         let Some(multipart_id) = &upload.multipart_id else {
-            let (kind, name) = (&upload.content_type, &upload.filename);
-            return self.store.put_empty(&upload.key, kind, name, self.now()).await;
+            return self.finish_empty(upload).await;
         };
         let joined;
         let parts = if self.gathers(upload) && !parts.is_empty() {
@@ -179,6 +179,9 @@ impl Storage for S3Relay {
             &joined
         } else if parts.is_empty() {
             joined = self.all_appended(upload).await?;
+            if joined.is_empty() {
+                return self.finish_empty(upload).await;
+            }
             &joined
         } else {
             parts
@@ -187,14 +190,12 @@ impl Storage for S3Relay {
             .store
             .finish(&upload.key, multipart_id, parts, self.now())
             .await?;
-        if let Err(error) = self.clean_up(upload).await {
-            tracing::warn!(upload = %upload.id, %error, "pieces of a finished upload stay for now");
-        }
+        self.clean_up_finished(upload).await;
         Ok(etag)
     }
 
-    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
-        todo!("joining")
+    async fn join(&self, upload: &Upload, sources: &[Upload]) -> Result<Option<String>, Error> {
+        self.join_all(upload, sources).await
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {
@@ -263,6 +264,24 @@ impl Storage for S3Relay {
 }
 
 impl S3Relay {
+    /// Makes an object of no bytes. Of an upload whose length was not known at first there is a multipart upload, of which
+    /// no store makes such an object.
+    pub(super) async fn finish_empty(&self, upload: &Upload) -> Result<Option<String>, Error> {
+        let etag = self.store.put_empty(upload, self.now()).await?;
+        if let Some(multipart_id) = &upload.multipart_id {
+            self.store.abort(&upload.key, multipart_id, self.now()).await?;
+            self.clean_up_finished(upload).await;
+        }
+        Ok(etag)
+    }
+
+    /// Drops small objects of which an object was made just now; that this fails harms nobody.
+    pub(super) async fn clean_up_finished(&self, upload: &Upload) {
+        if let Err(error) = self.clean_up(upload).await {
+            tracing::warn!(upload = %upload.id, %error, "pieces of a finished upload stay for now");
+        }
+    }
+
     /// Drops small objects where there may be any: uploads straight from browsers never have some.
     async fn clean_up(&self, upload: &Upload) -> Result<(), Error> {
         match upload.transfer {

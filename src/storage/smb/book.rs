@@ -4,8 +4,9 @@
 //! each has a journal of its own, `journal-1`, `journal-2` and so on in the upload's folder, the number taken by
 //! whoever makes the file. All together are the record.
 //!
-//! A line is `<stamp> <part>` ([`Record`]) or `<stamp> at <offset>`. Of all lines about a part, or about the offset,
-//! that with the highest stamp counts. A stamp is microseconds since 1970, and always higher than every stamp that its
+//! A line is `<stamp> <part>` ([`Record`]) or `<stamp> at <offset> by <fence>`. Of all lines about a part that with the
+//! highest stamp counts; of those about the offset, that with the highest stamp of the highest
+//! [fence](crate::domain::Appending::fence). A stamp is microseconds since 1970, and always higher than every stamp that its
 //! writer has seen, so that two instances need not agree about the time.
 
 use std::collections::{BTreeMap, HashMap};
@@ -31,7 +32,15 @@ struct Page {
     /// Bytes of whole lines.
     read: u64,
     parts: BTreeMap<PartNumber, (u64, Record)>,
-    offset: Option<(u64, u64)>,
+    offset: Option<Standing>,
+}
+
+/// Where an upload stands by one line. They are ordered: the greatest counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Standing {
+    fence: u64,
+    stamp: u64,
+    offset: u64,
 }
 
 impl Page {
@@ -53,15 +62,18 @@ impl Page {
             };
             if let Some(record) = Record::parse(rest) {
                 self.parts.insert(record.number, (stamp, record));
-            } else if let Some(offset) = offset_in(rest) {
-                self.offset = Some((stamp, offset));
+            } else if let Some((offset, fence)) = offset_in(rest) {
+                let standing = Standing { fence, stamp, offset };
+                self.offset = self.offset.max(Some(standing));
             }
         }
     }
 }
 
-fn offset_in(rest: &[u8]) -> Option<u64> {
-    std::str::from_utf8(rest).ok()?.strip_prefix("at ")?.parse().ok()
+fn offset_in(rest: &[u8]) -> Option<(u64, u64)> {
+    let rest = std::str::from_utf8(rest).ok()?.strip_prefix("at ")?;
+    let (offset, fence) = rest.split_once(" by ")?;
+    Some((offset.parse().ok()?, fence.parse().ok()?))
 }
 
 /// The record of one upload.
@@ -124,14 +136,22 @@ impl Book {
 
     /// Where an upload stands that is appended to.
     pub fn offset(&self) -> u64 {
-        let offsets = self.pages.iter().filter_map(|page| page.offset);
-        offsets.max().map_or(0, |(_, offset)| offset)
+        self.standing().map_or(0, |standing| standing.offset)
+    }
+
+    /// The highest fence under which anything is recorded; 0 where there is nothing.
+    pub fn newest_fence(&self) -> u64 {
+        self.standing().map_or(0, |standing| standing.fence)
+    }
+
+    fn standing(&self) -> Option<Standing> {
+        self.pages.iter().filter_map(|page| page.offset).max()
     }
 
     fn next_stamp(&self) -> u64 {
         let stamps = self.pages.iter().flat_map(|page| {
             let parts = page.parts.values().map(|(stamp, _)| *stamp);
-            parts.chain(page.offset.map(|(stamp, _)| stamp))
+            parts.chain(page.offset.map(|standing| standing.stamp))
         });
         let now = u64::try_from(Utc::now().timestamp_micros()).unwrap_or(0);
         stamps.max().map_or(now, |newest| now.max(newest + 1))
@@ -143,8 +163,15 @@ impl Book {
     }
 
     /// Records an offset, up to which all bytes are stored by now.
-    pub async fn add_offset(&mut self, share: &Arc<Share>, folder: &str, offset: u64) -> Result<(), Fault> {
-        self.write(share, folder, &format!("at {offset}")).await
+    pub async fn add_offset(
+        &mut self,
+        share: &Arc<Share>,
+        folder: &str,
+        offset: u64,
+        fence: u64,
+    ) -> Result<(), Fault> {
+        self.write(share, folder, &format!("at {offset} by {fence}"))
+            .await
     }
 
     async fn write(&mut self, share: &Arc<Share>, folder: &str, what: &str) -> Result<(), Fault> {
@@ -264,12 +291,28 @@ mod tests {
     #[test]
     fn an_offset_can_be_taken_back() {
         let book = Book {
-            pages: vec![page("1 at 10\n5 at 90\n6 at 10\n"), page("3 at 7\n")],
+            pages: vec![
+                page("1 at 10 by 0\n5 at 90 by 0\n6 at 10 by 0\n"),
+                page("3 at 7 by 0\n"),
+            ],
             own: None,
         };
 
         assert_eq!(book.offset(), 10);
         assert!(book.next_stamp() > 6);
+    }
+
+    #[test]
+    fn a_late_line_of_a_lower_fence_moves_nothing() {
+        let book = Book {
+            pages: vec![
+                page("1 at 10 by 1\n9 at 90 by 1\n"),
+                page("3 at 20 by 2\n4 at 30 by 2\n8 at 25 by 1\n"),
+            ],
+            own: None,
+        };
+
+        assert_eq!((book.offset(), book.newest_fence()), (30, 2));
     }
 
     #[test]
@@ -288,7 +331,7 @@ mod tests {
     #[test]
     fn nonsense_is_passed_over() {
         let page = page(&format!(
-            "\n\n x\n5\n5 at\n5 at x\nx at 5\n\u{fffd}\n3 {}\n",
+            "\n\n x\n5\n5 at\n5 at x\n5 at 5\n5 at 5 by\nx at 5 by 1\n\u{fffd}\n3 {}\n",
             record(3, 1)
         ));
 

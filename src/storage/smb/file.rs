@@ -11,12 +11,16 @@ use bytes::Bytes;
 use smb::{
     CreateDisposition, CreateOptions, FileAccessMask, FileAttributes, FileCreateArgs,
     FileEndOfFileInformation, FileRenameInformation, FileStandardInformation, GetLen as _, Resource,
+    SrvCopychunkCopy, SrvCopychunkItem, SrvRequestResumeKeyRequest,
 };
 use tokio::sync::Mutex;
 
 use super::fault::{Fault, status};
-use super::link::Link;
+use super::link::{BLOCK, Link};
 use super::share::Share;
+
+/// The most that every server copies for one request, in bytes; one of its pieces has a [`BLOCK`].
+const COPIED_AT_ONCE: u64 = 16 << 20;
 
 /// What a file is opened for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -211,6 +215,46 @@ impl OpenFile {
             Ok(Bytes::from(buffer))
         })
         .await
+    }
+
+    /// Has the server copy the first `length` bytes of another file to `offset` of this one:
+    /// <https://learn.microsoft.com/openspecs/windows_protocols/ms-smb2/cd0162e5-b4cb-4bd2-b3b9-d8f3e9e6ae2f>. Not tried
+    /// again by itself: after a break the key of the other file means nothing any more.
+    pub async fn copy_on_server(&self, offset: u64, from: &Self, length: u64) -> Result<(), Fault> {
+        let (to, from) = (
+            Arc::clone(&*self.handle.lock().await),
+            Arc::clone(&*from.handle.lock().await),
+        );
+        if !Arc::ptr_eq(&to.link, &from.link) {
+            return Err(Fault::Status(status::NAME_NOT_FOUND));
+        }
+        let source = Arc::clone(&from.file);
+        let asked = to.link.call(0, async move {
+            let answer = source.fsctl(SrvRequestResumeKeyRequest(())).await?;
+            Ok(answer.resume_key)
+        });
+        let source_key = asked.await?;
+        let mut done = 0;
+        while done < length {
+            let end = length.min(done + COPIED_AT_ONCE);
+            let chunk = |start: u64| SrvCopychunkItem {
+                source_offset: start,
+                target_offset: offset + start,
+                // At most a block.
+                length: u32::try_from((end - start).min(BLOCK as u64)).unwrap_or(u32::MAX),
+            };
+            let chunks = (done..end).step_by(BLOCK).map(chunk).collect();
+            let (target, request) = (Arc::clone(&to.file), SrvCopychunkCopy { source_key, chunks });
+            let copied = to.link.call(0, async move {
+                let answer = target.fsctl(request).await?;
+                Ok(u64::from(answer.total_bytes_written))
+            });
+            if copied.await? != end - done {
+                return Err(Fault::Status(status::DISK_FULL));
+            }
+            done = end;
+        }
+        Ok(())
     }
 
     /// Has the server bring all of it to its disk: <https://learn.microsoft.com/openspecs/windows_protocols/ms-smb2/e494678b-b1fc-44a0-b86e-8195acf74ad7>.

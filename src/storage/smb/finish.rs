@@ -40,6 +40,11 @@ impl SmbStore {
         if length > upload.size {
             data.set_length(upload.size).await?;
         }
+        self.seal(upload, data).await
+    }
+
+    /// Gives data that is whole its name.
+    pub(super) async fn seal(&self, upload: &Upload, data: OpenFile) -> Result<(), Error> {
         if self.share.settings().sync {
             data.flush().await?;
         }
@@ -58,7 +63,7 @@ impl SmbStore {
         self.be_sure(upload, &target, renamed).await?;
         self.books.forget(&upload.id);
         // The object is there; what is left is swept later at worst.
-        if let Err(fault) = self.share.remove_folder(&folder).await {
+        if let Err(fault) = self.share.remove_folder(&self.base.upload(&upload.id)).await {
             warn!(upload = %upload.id, ?fault, "the folder of a finished upload stays for now");
         }
         Ok(())

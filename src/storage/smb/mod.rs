@@ -11,6 +11,7 @@ mod fault;
 mod file;
 mod finish;
 mod folder;
+mod join;
 mod link;
 mod name;
 mod pour;
@@ -31,7 +32,7 @@ use self::file::{Mode, OpenFile};
 use self::name::Base;
 use self::pour::stream_of;
 use self::share::Share;
-use super::{Body, ByteStream, Storage, StoredObject, Stray};
+use super::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 use crate::domain::{
     Backend, MAX_PART_SIZE, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
 };
@@ -136,6 +137,9 @@ impl Storage for SmbStore {
     }
 
     fn check_key(&self, key: &ObjectKey) -> Result<(), FieldError> {
+        if is_partial_key(key) {
+            return Ok(());
+        }
         name::check(key)
     }
 
@@ -182,8 +186,9 @@ impl Storage for SmbStore {
         Ok(None)
     }
 
-    async fn join(&self, _upload: &Upload, _sources: &[Upload]) -> Result<Option<String>, Error> {
-        todo!("joining")
+    async fn join(&self, upload: &Upload, sources: &[Upload]) -> Result<Option<String>, Error> {
+        self.join_uploads(upload, sources).await?;
+        Ok(None)
     }
 
     async fn abort(&self, upload: &Upload) -> Result<(), Error> {

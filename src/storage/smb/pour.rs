@@ -6,12 +6,16 @@
 use std::collections::VecDeque;
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use sha2::{Digest as _, Sha256};
+use tokio::sync::Mutex;
 use tokio::task::JoinHandle;
+use tokio::time::{Instant, Interval, interval_at};
 
+use super::book::Book;
 use super::fault::Fault;
 use super::file::{Mode, OpenFile};
 use super::link::BLOCK;
@@ -32,6 +36,26 @@ pub(super) enum End {
     Failed(BodyError),
     /// As many bytes were written as were asked for, and more may come.
     More,
+    /// Somebody with a higher fence writes there now.
+    Superseded,
+}
+
+/// Asks before each block whether somebody with a higher fence has begun to write.
+pub(super) struct Guard {
+    /// The upload's record, where that is told.
+    pub book: Arc<Mutex<Book>>,
+    /// The upload's folder.
+    pub folder: String,
+    /// The fence under which is written.
+    pub fence: u64,
+}
+
+impl Guard {
+    async fn is_superseded(&self, share: &Arc<Share>) -> Result<bool, Fault> {
+        let mut book = self.book.lock().await;
+        book.refresh(share, &self.folder).await?;
+        Ok(book.newest_fence() > self.fence)
+    }
 }
 
 /// A body that is being written.
@@ -42,8 +66,11 @@ pub(super) struct Pour {
     body: Body,
     /// What came with the last piece but belongs to the next block.
     rest: Bytes,
+    /// The next block, as far as it has come.
+    block: Vec<u8>,
     in_flight: VecDeque<JoinHandle<Result<(), Fault>>>,
     position: u64,
+    guard: Option<Guard>,
 }
 
 impl Pour {
@@ -55,9 +82,17 @@ impl Pour {
             writer: share.writer(),
             body,
             rest: Bytes::new(),
+            block: Vec::new(),
             in_flight: VecDeque::with_capacity(AT_ONCE),
             position,
+            guard: None,
         }
+    }
+
+    /// Writes only while nobody has a higher fence.
+    pub fn guarded(mut self, guard: Option<Guard>) -> Self {
+        self.guard = guard;
+        self
     }
 
     /// Where the next byte goes; all before it is written once [`Self::run`] has answered.
@@ -65,16 +100,19 @@ impl Pour {
         self.position
     }
 
-    /// Goes on until the body ends, or until `most` bytes more are written. Nothing is in flight afterwards, whatever
-    /// the answer is: nobody's late block may run over what comes next to the same place.
-    pub async fn run(&mut self, most: u64) -> Result<End, Fault> {
-        let end = self.write_blocks(most).await;
+    /// Goes on until the body ends, or until `most` bytes more are written; or until `a_while` has passed, if more than a
+    /// block came in that time. Nothing is in flight afterwards, whatever the answer is: nobody's late block may run over
+    /// what comes next to the same place.
+    pub async fn run(&mut self, most: u64, a_while: Option<Duration>) -> Result<End, Fault> {
+        let end = self.write_blocks(most, a_while).await;
         let drained = self.drain().await;
         end.and_then(|end| drained.map(|()| end))
     }
 
-    async fn write_blocks(&mut self, most: u64) -> Result<End, Fault> {
-        let until = self.position.saturating_add(most);
+    async fn write_blocks(&mut self, most: u64, a_while: Option<Duration>) -> Result<End, Fault> {
+        let start = self.position;
+        let until = start.saturating_add(most);
+        let mut whiles = a_while.map(|a_while| interval_at(Instant::now() + a_while, a_while));
         while self.position < until {
             let link = self.file.link().await;
             if self.share.is_worn(&link) && !link.is_dead() {
@@ -82,9 +120,26 @@ impl Pour {
                 self.file.renew().await?;
             }
             let most = usize::try_from(until - self.position).unwrap_or(BLOCK);
-            let (block, end) = self.next_block(self.writer.block(&link).min(most)).await;
+            let size = self.writer.block(&link).min(most);
+            let end = tokio::select! {
+                biased;
+                () = passed(&mut whiles) => {
+                    let came = self.position - start + self.block.len() as u64;
+                    if came <= BLOCK as u64 {
+                        continue;
+                    }
+                    Some(End::More)
+                }
+                end = self.fill_block(size) => end,
+            };
             // What comes before the end of a failed body counts for an upload that is appended to.
-            if !block.is_empty() {
+            if !self.block.is_empty() {
+                if let Some(guard) = &self.guard
+                    && guard.is_superseded(&self.share).await?
+                {
+                    return Ok(End::Superseded);
+                }
+                let block = std::mem::take(&mut self.block);
                 self.send(block).await?;
             }
             if let Some(end) = end {
@@ -94,22 +149,22 @@ impl Pour {
         Ok(End::More)
     }
 
-    /// The next block, full unless the body ends with it.
-    async fn next_block(&mut self, size: usize) -> (Vec<u8>, Option<End>) {
-        let mut block = Vec::new();
+    /// Fills the next block, unless the body ends with it. It can be left and gone on with at any time.
+    async fn fill_block(&mut self, size: usize) -> Option<End> {
         loop {
-            let taken = self.rest.split_to(self.rest.len().min(size - block.len()));
-            if block.capacity() == 0 && !taken.is_empty() {
-                block.reserve_exact(size);
+            let missing = size.saturating_sub(self.block.len());
+            let taken = self.rest.split_to(self.rest.len().min(missing));
+            if self.block.capacity() == 0 && !taken.is_empty() {
+                self.block.reserve_exact(size);
             }
-            block.extend_from_slice(&taken);
-            if block.len() == size {
-                return (block, None);
+            self.block.extend_from_slice(&taken);
+            if self.block.len() >= size {
+                return None;
             }
             match self.body.next().await {
                 Some(Ok(piece)) => self.rest = piece,
-                Some(Err(failure)) => return (block, Some(End::Failed(failure))),
-                None => return (block, Some(End::Whole)),
+                Some(Err(failure)) => return Some(End::Failed(failure)),
+                None => return Some(End::Whole),
             }
         }
     }
@@ -143,6 +198,16 @@ impl Pour {
             outcome = outcome.and(next);
         }
         outcome
+    }
+}
+
+/// The next while has passed; never, where none is counted.
+async fn passed(whiles: &mut Option<Interval>) {
+    match whiles {
+        Some(whiles) => {
+            whiles.tick().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

@@ -4,20 +4,28 @@
 //! record. What is not in the record does not count, whatever lies in the data.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tracing::warn;
 
 use super::fault::Fault;
 use super::file::{Mode, OpenFile};
-use super::pour::{End, Pour, digest_of};
+use super::pour::{End, Guard, Pour, digest_of};
 use super::{SmbStore, or_vanished};
 use crate::domain::{PartNumber, StoredPart, Upload};
 use crate::error::Error;
-use crate::storage::Body;
 use crate::storage::journal::{Place, Record};
+use crate::storage::{Body, Receipt};
 
 /// After so many bytes of one body, what came of it counts even if this process is killed.
 const STRETCH: u64 = 64 << 20;
+
+/// What came before that is made to count, if it is more than a mebibyte.
+const A_WHILE: Duration = Duration::from_secs(1);
+
+fn fence_of(upload: &Upload) -> u64 {
+    upload.appending.as_ref().map_or(0, |appending| appending.fence)
+}
 
 impl SmbStore {
     /// One part, from its body to its record.
@@ -71,11 +79,12 @@ impl SmbStore {
                 provided: offset,
             });
         }
-        let counts_byte_by_byte = body.counts_byte_by_byte();
+        let (counts_byte_by_byte, receipt) = (body.counts_byte_by_byte(), body.receipt());
         let file = Arc::new(self.open_data(upload, Mode::Write).await?);
-        let mut pour = Pour::new(&self.share, Arc::clone(&file), offset, body);
+        let guard = self.cut_others_off(upload, offset).await?;
+        let mut pour = Pour::new(&self.share, Arc::clone(&file), offset, body).guarded(guard);
         let outcome = match self
-            .append_stretches(upload, &mut pour, &file, counts_byte_by_byte)
+            .append_stretches(upload, &mut pour, &file, &receipt, counts_byte_by_byte)
             .await
         {
             Ok(End::Failed(failure)) if !counts_byte_by_byte => Err(failure.into()),
@@ -131,12 +140,13 @@ impl SmbStore {
         let expected = body.length().unwrap_or(0);
         let file = Arc::new(file);
         let mut pour = Pour::new(&self.share, Arc::clone(&file), offset, body);
-        let end = pour.run(u64::MAX).await;
+        let end = pour.run(u64::MAX, None).await;
         let size = pour.position() - offset;
         drop(pour);
         match end.map_err(|fault| fault.into_error(expected))? {
             End::Whole | End::More => {}
             End::Failed(failure) => return Err(failure.into()),
+            End::Superseded => return Err(Error::Superseded),
         }
         let Some(sha256) = receipt.sha256() else {
             return Err(Error::internal("a body that ended well has no digest"));
@@ -202,17 +212,25 @@ impl SmbStore {
         upload: &Upload,
         pour: &mut Pour,
         file: &OpenFile,
+        receipt: &Receipt,
         counts_byte_by_byte: bool,
     ) -> Result<End, Error> {
         let folder = self.base.upload(&upload.id);
         let book = self.books.of(&upload.id);
         // Of a body that counts as a whole nothing may count before it has come to its end.
-        let stretch = if counts_byte_by_byte { STRETCH } else { u64::MAX };
+        let (stretch, a_while) = if counts_byte_by_byte {
+            (STRETCH, Some(A_WHILE))
+        } else {
+            (u64::MAX, None)
+        };
         loop {
             let end = pour
-                .run(stretch)
+                .run(stretch, a_while)
                 .await
                 .map_err(|fault| fault.into_error(upload.size.saturating_sub(pour.position())))?;
+            if matches!(end, End::Superseded) {
+                return Err(Error::Superseded);
+            }
             let counts = counts_byte_by_byte || !matches!(end, End::Failed(_));
             if counts {
                 if self.share.settings().sync {
@@ -225,9 +243,14 @@ impl SmbStore {
                     ));
                 }
                 let mut book = book.lock().await;
-                book.add_offset(&self.share, &folder, pour.position())
+                book.refresh(&self.share, &folder).await.map_err(or_vanished)?;
+                if book.newest_fence() > fence_of(upload) {
+                    return Err(Error::Superseded);
+                }
+                book.add_offset(&self.share, &folder, pour.position(), fence_of(upload))
                     .await
                     .map_err(or_vanished)?;
+                receipt.keep(pour.position());
             }
             if !matches!(end, End::More) {
                 return Ok(end);
@@ -239,10 +262,44 @@ impl SmbStore {
     async fn take_back(&self, upload: &Upload, offset: u64, file: &OpenFile) -> Result<(), Fault> {
         let book = self.books.of(&upload.id);
         let mut book = book.lock().await;
+        book.refresh(&self.share, &self.base.upload(&upload.id)).await?;
+        if book.newest_fence() > fence_of(upload) {
+            // The data is somebody else's by now.
+            return Ok(());
+        }
         if book.offset() > offset {
-            book.add_offset(&self.share, &self.base.upload(&upload.id), offset)
-                .await?;
+            book.add_offset(
+                &self.share,
+                &self.base.upload(&upload.id),
+                offset,
+                fence_of(upload),
+            )
+            .await?;
         }
         file.set_length(offset).await
+    }
+
+    /// Says that whoever has a lower fence has no say any more; what is recorded has just been read. `None` for an upload
+    /// without fences.
+    async fn cut_others_off(&self, upload: &Upload, offset: u64) -> Result<Option<Guard>, Error> {
+        let fence = fence_of(upload);
+        if fence == 0 {
+            return Ok(None);
+        }
+        let (book, folder) = (self.books.of(&upload.id), self.base.upload(&upload.id));
+        {
+            let mut book = book.lock().await;
+            let newest = book.newest_fence();
+            if newest > fence {
+                return Err(Error::Superseded);
+            }
+            // Where this is the first fence, there is nobody.
+            if newest < fence && fence > 1 {
+                book.add_offset(&self.share, &folder, offset, fence)
+                    .await
+                    .map_err(or_vanished)?;
+            }
+        }
+        Ok(Some(Guard { book, folder, fence }))
     }
 }

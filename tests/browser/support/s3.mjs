@@ -91,6 +91,12 @@ export class S3 {
     return answer.statusCode;
   }
 
+  /** Keys of all objects below a prefix (the first page). */
+  async keys(bucket, prefix) {
+    const { text } = await this.text("GET", `/${bucket}`, { query: { "list-type": "2", "encoding-type": "url", prefix } });
+    return [...text.matchAll(/<Key>([^<]*)<\/Key>/g)].map((match) => decodeURIComponent(match[1].replaceAll("+", " ")));
+  }
+
   /** Upload ids of all unfinished multipart uploads (the first page). */
   async unfinished(bucket) {
     const { text } = await this.text("GET", `/${bucket}`, { query: { uploads: "" } });

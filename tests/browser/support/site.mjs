@@ -5,12 +5,15 @@ import { createServer } from "node:http";
 /**
  * Serves an empty page with a file input until the test ends.
  * @param {import("node:test").TestContext} test
+ * @param {Record<string, string>} [scripts] text of further files by their path
+ * @param {string} [head] what the page's head has besides
  * @returns {Promise<string>} the site's origin
  */
-export async function startSite(test) {
-  const server = createServer((_, answer) => {
-    answer.setHeader("content-type", "text/html");
-    answer.end("<!doctype html><title>another site</title><input type=file>");
+export async function startSite(test, scripts = {}, head = "") {
+  const server = createServer((request, answer) => {
+    const script = scripts[request.url];
+    answer.setHeader("content-type", `text/${script ? "javascript" : "html"}; charset=utf-8`);
+    answer.end(script ?? `<!doctype html><title>another site</title>${head}<input type=file>`);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   test.after(() => {

@@ -1,0 +1,322 @@
+//! A server with its storage, into which a test can look.
+//!
+//! Separate from the client: what lies in a storage is known from the storage itself, never from the server's word.
+
+use std::ops::Deref;
+use std::path::{Path, PathBuf};
+
+use chrono::TimeDelta;
+use muleteer::app;
+use muleteer::clock::Clock;
+use muleteer::config::{BackendName, Config, Secret};
+use muleteer::db::Database;
+use muleteer::domain::{Owner, Upload, UploadId};
+use muleteer::identity::{Scopes, create_key};
+use muleteer::uploads::Swept;
+#[cfg(feature = "smb")]
+use secrecy::ExposeSecret as _;
+
+use super::s3_client::{S3Client, Signer};
+use super::server::{Kind, TestServer};
+
+/// The store's own secret, so that a test can look into it.
+pub const STORE_SECRET: &str = "the-store-of-the-tests";
+
+/// Where the bytes go.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Backend {
+    /// The embedded S3.
+    S3,
+    /// A folder of the test's own.
+    Local,
+    /// A folder of a share of a real Samba.
+    #[cfg(feature = "smb")]
+    Smb,
+}
+
+/// A running server and its storage.
+pub struct Place {
+    server: TestServer,
+    backend: Backend,
+    /// The folder of a storage that is one, as this machine sees it.
+    folder: PathBuf,
+}
+
+impl Deref for Place {
+    type Target = TestServer;
+
+    fn deref(&self) -> &TestServer {
+        &self.server
+    }
+}
+
+impl Place {
+    /// Starts a server; `None` only where something is skipped on purpose.
+    pub fn start(database: Kind, backend: Backend, adjust: impl FnOnce(&mut Config)) -> Option<Self> {
+        let mut folder = PathBuf::new();
+        #[cfg(feature = "smb")]
+        let share = match backend {
+            Backend::Smb => Some(share::take()?),
+            _ => None,
+        };
+        let server = TestServer::start(database, |config| {
+            config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
+            match backend {
+                Backend::S3 => {}
+                Backend::Local => {
+                    config.storage.backend = BackendName::Local;
+                    config.storage.local.path = format!("{}/uploads", config.data_dir);
+                    folder = PathBuf::from(&config.storage.local.path);
+                }
+                #[cfg(feature = "smb")]
+                Backend::Smb => {
+                    let (settings, its_folder) = share.expect("it was taken above");
+                    config.storage.backend = BackendName::Smb;
+                    config.storage.smb.host = settings.host;
+                    config.storage.smb.port = settings.port;
+                    config.storage.smb.user = settings.user;
+                    config.storage.smb.password = Secret::new(settings.password.expose_secret());
+                    config.storage.smb.share = settings.share;
+                    config.storage.smb.path = settings.path;
+                    folder = its_folder;
+                }
+            }
+            adjust(config);
+        })?;
+        Some(Self {
+            server,
+            backend,
+            folder,
+        })
+    }
+
+    /// A second server on the same database and storage.
+    pub fn twin(&self) -> TestServer {
+        let config = beside(&self.server);
+        let started = TestServer::start(Kind::Sqlite, |own| *own = config);
+        started.expect("SQLite is never skipped, and the address is the first server's")
+    }
+
+    /// Kills the server and starts it again.
+    pub fn restart(self) -> Self {
+        Self {
+            server: self.server.restart(),
+            ..self
+        }
+    }
+
+    /// The backend's name in the protocol.
+    pub fn backend_name(&self) -> &'static str {
+        match self.backend {
+            Backend::S3 => "s3",
+            Backend::Local => "local",
+            #[cfg(feature = "smb")]
+            Backend::Smb => "smb",
+        }
+    }
+
+    /// What `final_path` begins with before the folder.
+    pub fn root(&self) -> String {
+        match self.backend {
+            Backend::S3 => "s3://uploads/".to_owned(),
+            Backend::Local => format!("{}/", self.config.storage.local.path),
+            #[cfg(feature = "smb")]
+            Backend::Smb => {
+                let smb = &self.config.storage.smb;
+                format!("smb://{}:{}/{}/{}/", smb.host, smb.port, smb.share, smb.path)
+            }
+        }
+    }
+
+    /// Whether the bytes go to the embedded S3.
+    pub fn is_s3(&self) -> bool {
+        self.backend == Backend::S3
+    }
+
+    /// What is on record of an upload.
+    pub async fn record(&self, id: &UploadId) -> Option<Upload> {
+        let db = self.database().await;
+        let upload = db.find_upload(id, None).await.expect("the database");
+        db.close().await.expect("closed");
+        upload
+    }
+
+    /// The finished object of an upload.
+    pub async fn object_of(&self, id: &UploadId) -> Option<Vec<u8>> {
+        self.bytes(self.record(id).await?.key.as_str()).await
+    }
+
+    /// The bytes of an object.
+    pub async fn bytes(&self, key: &str) -> Option<Vec<u8>> {
+        match self.backend {
+            Backend::S3 => {
+                let answer = store_of(&self.server).get(key).await;
+                (answer.status == 200).then_some(answer.body)
+            }
+            _ => std::fs::read(self.folder.join(key)).ok(),
+        }
+    }
+
+    /// The keys of everything that looks finished, of whatever upload.
+    pub async fn finished(&self) -> Vec<String> {
+        let mut keys = self.everything().await;
+        keys.retain(|key| !key.starts_with(".muleteer/"));
+        keys
+    }
+
+    /// What lies in the storage and is not finished: open multipart uploads, waiting pieces, temporary files.
+    pub async fn unfinished(&self) -> Vec<String> {
+        let mut found = self.everything().await;
+        found.retain(|key| key.starts_with(".muleteer/"));
+        if self.backend == Backend::S3 {
+            let list = store_of(&self.server).ask("GET", "").query("uploads", "");
+            let answer = list.send().await;
+            assert_eq!(answer.status, 200, "{answer:?}");
+            found.extend(answer.tags("Key"));
+        }
+        found
+    }
+
+    async fn everything(&self) -> Vec<String> {
+        match self.backend {
+            Backend::S3 => {
+                let list = store_of(&self.server).ask("GET", "").query("list-type", "2");
+                let answer = list.send().await;
+                assert_eq!(answer.status, 200, "{answer:?}");
+                let keys = answer.tags("Key").into_iter();
+                keys.map(|key| key.replace("&apos;", "'").replace("&#39;", "'"))
+                    .collect()
+            }
+            _ => files_below(&self.folder, ""),
+        }
+    }
+
+    /// Sweeps once, leftovers as well, as another process that shares database and storage; `None` where somebody else
+    /// is at it.
+    pub async fn sweep_beside(&self) -> Option<Swept> {
+        app::sweep(&beside(&self.server), self.server.clock.clone())
+            .await
+            .expect("a sweep")
+    }
+
+    /// Sweeps until it was this sweep's turn.
+    pub async fn sweep(&self) -> Swept {
+        for _ in 0..1000 {
+            if let Some(swept) = self.sweep_beside().await {
+                return swept;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        panic!("somebody else sweeps for ever");
+    }
+
+    /// The server's database, beside the server.
+    pub async fn database(&self) -> Database {
+        Database::open(&self.config.database_url(), 1)
+            .await
+            .expect("the database")
+    }
+
+    /// A new key.
+    pub async fn new_key(&self, owner: &str, scopes: &str) -> String {
+        let db = self.database().await;
+        let (owner, scopes) = (
+            Owner::named(owner).expect("a name"),
+            Scopes::parse(scopes).expect("scopes"),
+        );
+        let key = create_key(&db, &owner, scopes, Clock::system().now())
+            .await
+            .expect("a key");
+        db.close().await.expect("closed");
+        key
+    }
+
+    /// Has the time of an upload run out, whose storage goes by the machine's clock and would not bear another.
+    pub async fn run_out(&self, id: &UploadId) {
+        let db = self.database().await;
+        let ended = self.clock.now() - TimeDelta::seconds(1);
+        assert!(
+            db.touch(id, ended - TimeDelta::hours(1), ended)
+                .await
+                .expect("the database")
+        );
+        db.close().await.expect("closed");
+    }
+
+    /// Waits until nothing unfinished is left, for what is dropped beside the answer.
+    pub async fn is_clean(&self) -> bool {
+        for _ in 0..200 {
+            if self.unfinished().await.is_empty() {
+                return true;
+            }
+            tokio::time::sleep(std::time::Duration::from_millis(10)).await;
+        }
+        false
+    }
+}
+
+/// The paths of all files below a folder.
+fn files_below(folder: &Path, shown: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).into_iter().flatten() {
+        let entry = entry.expect("an entry");
+        let name = entry.file_name().into_string().expect("a name in UTF-8");
+        if entry.file_type().expect("its type").is_dir() {
+            found.extend(files_below(&entry.path(), &format!("{shown}{name}/")));
+        } else {
+            found.push(format!("{shown}{name}"));
+        }
+    }
+    found
+}
+
+/// Settings of a process beside `first`, on the same database and storage.
+pub fn beside(first: &TestServer) -> Config {
+    let mut config = first.config.clone();
+    config.database.url = Secret::new(first.config.database_url());
+    config.s3.bucket.clone_from(&first.config.dev_s3.bucket);
+    config.s3.endpoint.clone_from(&first.store);
+    config
+        .s3
+        .access_key_id
+        .clone_from(&first.config.dev_s3.access_key_id);
+    config.s3.secret_access_key = Secret::new(STORE_SECRET);
+    config.s3.min_part_size = first.config.dev_s3.min_part_size;
+    config
+}
+
+/// The server's embedded store, as somebody sees it who has its keys.
+pub fn store_of(server: &TestServer) -> S3Client {
+    let signer = Signer {
+        access_key_id: server.config.dev_s3.access_key_id.clone(),
+        secret: STORE_SECRET.to_owned(),
+        token: None,
+        region: server.config.s3.region.clone(),
+    };
+    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
+}
+
+/// The share of one Samba that all tests of a binary use, each a folder of its own.
+#[cfg(feature = "smb")]
+mod share {
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
+    use muleteer::storage::SmbSettings;
+
+    use crate::samba::Samba;
+
+    /// A new folder of it, and where it lies on this machine. `None` where SMB is skipped on purpose.
+    pub fn take() -> Option<(SmbSettings, PathBuf)> {
+        static SAMBA: OnceLock<Option<Samba>> = OnceLock::new();
+        static COUNTER: AtomicU32 = AtomicU32::new(0);
+        let samba = SAMBA.get_or_init(|| Samba::start("")).as_ref()?;
+        let path = format!(
+            "test {} {}",
+            std::process::id(),
+            COUNTER.fetch_add(1, Ordering::Relaxed)
+        );
+        Some((samba.settings(&path), samba.share().join(&path)))
+    }
+}
