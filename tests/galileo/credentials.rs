@@ -21,7 +21,7 @@ fn closed_to_visitors(config: &mut Config) {
 /// The owners of all uploads, newest first.
 async fn owners(place: &Place) -> Vec<String> {
     let list = Client::of(place).get("/api/v1/uploads").await;
-    let uploads = list.json()["uploads"].as_array().unwrap().clone();
+    let uploads = list.json()["uploads"].as_array().expect("a list").clone();
     uploads
         .iter()
         .map(|upload| upload["owner"].as_str().unwrap_or_default().to_owned())

@@ -51,7 +51,7 @@ async fn a_text_over_64_kib_is_too_long() {
     assert_eq!(before.closed().await, Some(1009));
 
     let mut after = begun(&place, MIB).await;
-    after.raw(&frame(0x01, &[b' '; 65_000])).await;
+    after.raw(&frame(0x01, &vec![b' '; 65_000])).await;
     after.raw(&head(0x80, 600)).await;
     assert_eq!(after.closed().await, Some(1009));
 }

@@ -22,7 +22,7 @@ async fn open(place: &Place) -> Socket {
 }
 
 fn id_of(ready: &Value) -> String {
-    ready["upload"].as_str().unwrap().to_owned()
+    ready["upload"].as_str().expect("an id").to_owned()
 }
 
 #[actix_web::test]

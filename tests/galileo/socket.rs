@@ -68,10 +68,10 @@ impl Handshake {
             .iter()
             .any(|(name, _)| name.eq_ignore_ascii_case("host"))
         {
-            head += &format!("Host: {host}\r\n");
+            head.extend(["Host: ", host, "\r\n"]);
         }
         for (name, value) in &self.headers {
-            head += &format!("{name}: {value}\r\n");
+            head.extend([name, ": ", value, "\r\n"]);
         }
         stream
             .write_all(format!("{head}\r\n").as_bytes())
@@ -169,11 +169,11 @@ pub fn head(first: u8, length: u64) -> Vec<u8> {
     match length {
         0..=125 => head.push(0x80 | u8::try_from(length).expect("short")),
         126..=0xffff => {
-            head.push(0x80 | 126);
+            head.push(0xfe);
             head.extend(u16::try_from(length).expect("short").to_be_bytes());
         }
         _ => {
-            head.push(0x80 | 127);
+            head.push(0xff);
             head.extend(length.to_be_bytes());
         }
     }

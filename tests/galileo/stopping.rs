@@ -23,28 +23,30 @@ impl Drop for Program {
 async fn start(first: &TestServer) -> (Program, TestServer) {
     let data = first.folder().join("process");
     let port = std::net::TcpListener::bind("127.0.0.1:0")
-        .unwrap()
+        .expect("a port")
         .local_addr()
-        .unwrap()
+        .expect("a port")
         .port();
-    let child = Command::new(env!("CARGO_BIN_EXE_muleteer"))
-        .args(["serve", "--port", &port.to_string(), "--data"])
-        .arg(&data)
-        .env_clear()
-        .env("MULETEER_STORAGE__BACKEND", "local")
-        .env("MULETEER_STORAGE__LOCAL__PATH", data.join("uploads"))
-        .env("MULETEER_DEV_S3__PORT", "0")
-        .env("MULETEER_AUTH__API_KEY", API_KEY)
-        .current_dir(first.folder())
-        .stdout(Stdio::null())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("the program starts");
+    let program = Program(
+        Command::new(env!("CARGO_BIN_EXE_muleteer"))
+            .args(["serve", "--port", &port.to_string(), "--data"])
+            .arg(&data)
+            .env_clear()
+            .env("MULETEER_STORAGE__BACKEND", "local")
+            .env("MULETEER_STORAGE__LOCAL__PATH", data.join("uploads"))
+            .env("MULETEER_DEV_S3__PORT", "0")
+            .env("MULETEER_AUTH__API_KEY", API_KEY)
+            .current_dir(first.folder())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the program starts"),
+    );
     let mut there = TestServer::start(super::Kind::Sqlite, |_| {}).expect("SQLite is never skipped");
     there.base = format!("http://127.0.0.1:{port}");
     for _ in 0..600 {
         if std::net::TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return (Program(child), there);
+            return (program, there);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }

@@ -19,7 +19,7 @@ async fn ticket(place: &TestServer, wanted: &Value) -> Value {
 }
 
 fn path_of(ticket: &Value) -> String {
-    ticket["path"].as_str().unwrap().to_owned()
+    ticket["path"].as_str().expect("a path").to_owned()
 }
 
 #[actix_web::test]
