@@ -19,7 +19,7 @@ use crate::domain::{Grant, Owner, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
-pub use crate::signing::PartClaim;
+pub use crate::signing::{PartClaim, TicketClaim};
 
 /// What every key of ours begins with, so that scanners for leaked secrets can know it.
 const KEY_PREFIX: &str = "mule_";
@@ -105,6 +105,29 @@ impl fmt::Display for Scopes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.names().join(","))
     }
+}
+
+/// How long a ticket is good.
+const TICKET_LIFE: TimeDelta = TimeDelta::seconds(60);
+
+/// What a ticket is bound to, besides whoever it was made for.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct TicketBounds {
+    /// The one name that the file may have.
+    pub name: Option<String>,
+    /// Most bytes of the file.
+    pub size: Option<u64>,
+    /// The one site whose pages may use it.
+    pub origin: Option<String>,
+}
+
+/// A ticket, and when it ends.
+#[derive(Debug, Clone)]
+pub struct Ticket {
+    /// What its bearer shows.
+    pub ticket: String,
+    /// Until when it is good.
+    pub expires_at: DateTime<Utc>,
 }
 
 /// A fresh visitor, and the cookie value that will prove it.
@@ -241,6 +264,56 @@ impl Identity {
             principal,
             cookie: self.tokens.for_visitor(&id.simple().to_string()),
         })
+    }
+
+    /// A ticket with which somebody may begin one upload in this caller's name, once and within a minute: for a place
+    /// where nothing but an address can be given.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
+    pub fn ticket(&self, caller: &Principal, bounds: TicketBounds) -> Result<Ticket, Error> {
+        caller.may_begin()?;
+        let expires_at = self.clock.now() + TICKET_LIFE;
+        let claim = TicketClaim {
+            id: Uuid::new_v4().simple().to_string(),
+            owner: caller.owner.as_str().to_owned(),
+            name: bounds.name,
+            size: bounds.size,
+            origin: bounds.origin,
+            exp: expires_at.timestamp(),
+        };
+        let ticket = self.tokens.for_ticket(&claim).map_err(Error::internal)?;
+        Ok(Ticket { ticket, expires_at })
+    }
+
+    /// Uses a ticket up: whom it is for, and what it is bound to. Of all instances one takes it.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for one that is not ours, has expired, or was used; [`Error::Unavailable`].
+    pub async fn use_ticket(&self, ticket: &str) -> Result<(Principal, TicketBounds), Error> {
+        const REFUSED: Error = Error::Unauthenticated(
+            "this ticket is not ours, has expired, or was used before; ask for a new one",
+        );
+        let now = self.clock.now();
+        let claim = self.tokens.read_ticket(ticket, now).ok_or(REFUSED)?;
+        // A lease that nobody gives back notes the use for longer than the ticket lives; then it is swept.
+        let (name, user) = (format!("ticket:{}", claim.id), Uuid::new_v4().to_string());
+        let is_first = self
+            .db
+            .take_lease(&name, &user, now, now + TICKET_LIFE * 2)
+            .await?;
+        if !is_first {
+            return Err(REFUSED);
+        }
+        let bounds = TicketBounds {
+            name: claim.name,
+            size: claim.size,
+            origin: claim.origin,
+        };
+        Ok((
+            Principal::new(Owner::recorded(claim.owner), Grant::Upload),
+            bounds,
+        ))
     }
 
     /// The bearer token of one upload, so that a browser never has to hold an API key.

@@ -4,9 +4,9 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig,
-    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
-    StorageConfig, TusConfig, UploadsConfig,
+    GalileoConfig, HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat,
+    MuleConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig,
+    SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -209,6 +209,24 @@ impl Default for OffsetConfig {
             file_max: 1024,
             chunk_max: 50,
             expires: 3600,
+        }
+    }
+}
+
+impl Default for GalileoConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/galileo".into(),
+            also_at: vec!["/upload".into()],
+            chunk_size: MIB,
+            largest_chunk_size: 8 * MIB,
+            max_size: 0,
+            ttl_hours: 24,
+            metadata_s: 10,
+            idle_s: 60,
+            ping_s: 20,
+            strangers_per_address: 16,
         }
     }
 }

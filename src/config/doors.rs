@@ -20,6 +20,7 @@ impl Config {
             PATH,
         );
         self.check_relays(complaints);
+        self.check_galileo(complaints);
         self.check_mule(complaints);
     }
 
@@ -64,6 +65,37 @@ impl Config {
             "protocols.offset.expires",
             "must be 1 to 31536000 (seconds; a year)",
         );
+    }
+
+    fn check_galileo(&self, complaints: &mut Complaints) {
+        let galileo = &self.protocols.galileo;
+        complaints.unless(is_path(&galileo.path), "protocols.galileo.path", PATH);
+        for other in &galileo.also_at {
+            complaints.unless(is_path(other), "protocols.galileo.also_at", PATH);
+        }
+        complaints.unless(
+            (1024..=8 << 20).contains(&galileo.chunk_size),
+            "protocols.galileo.chunk_size",
+            "must be 1024 to 8388608 (8 MiB)",
+        );
+        complaints.unless(
+            (galileo.chunk_size..=8 << 20).contains(&galileo.largest_chunk_size),
+            "protocols.galileo.largest_chunk_size",
+            "must be chunk_size to 8388608 (8 MiB)",
+        );
+        complaints.unless(
+            (1..=8760).contains(&galileo.ttl_hours),
+            "protocols.galileo.ttl_hours",
+            "must be 1 to 8760 (a year)",
+        );
+        for (name, seconds) in [
+            ("protocols.galileo.metadata_s", galileo.metadata_s),
+            ("protocols.galileo.idle_s", galileo.idle_s),
+            ("protocols.galileo.ping_s", galileo.ping_s),
+        ] {
+            // Whoever appends and is silent for a minute is taken for gone.
+            complaints.unless((1..=60).contains(&seconds), name, "must be 1 to 60 seconds");
+        }
     }
 
     fn check_mule(&self, complaints: &mut Complaints) {

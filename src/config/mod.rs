@@ -255,6 +255,8 @@ pub struct ProtocolsConfig {
     pub tus: TusConfig,
     /// Offset chunks, in the style of koa-chunks.
     pub offset: OffsetConfig,
+    /// GalileoSend: files over a WebSocket.
+    pub galileo: GalileoConfig,
 }
 
 /// The native API.
@@ -353,6 +355,34 @@ pub struct OffsetConfig {
     pub chunk_max: i64,
     /// Seconds without a chunk after which a session is given up.
     pub expires: u64,
+}
+
+/// GalileoSend: files over a WebSocket.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct GalileoConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address; `/ticket` and `/demo` follow.
+    pub path: String,
+    /// Other addresses at which WebSockets are taken, and nothing else: they may be those of other doors.
+    pub also_at: Vec<String>,
+    /// Bytes of a chunk that clients are asked for, 1,024 to 8 MiB.
+    pub chunk_size: u64,
+    /// Bytes of a chunk that they are asked for in large files, `chunk_size` to 8 MiB.
+    pub largest_chunk_size: u64,
+    /// Most bytes of one file; 0 takes the general limit.
+    pub max_size: u64,
+    /// Hours without any activity after which an unfinished upload is given up.
+    pub ttl_hours: u64,
+    /// Seconds from the handshake within which a client says what it will send, 1 to 60.
+    pub metadata_s: u64,
+    /// Seconds for which a client may send nothing while it is its turn, 1 to 60.
+    pub idle_s: u64,
+    /// Seconds between two pings, 1 to 60.
+    pub ping_s: u64,
+    /// Most connections from one address of clients that have not said yet who they are.
+    pub strangers_per_address: u32,
 }
 
 /// How others are told that an upload is complete.

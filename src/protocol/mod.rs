@@ -3,6 +3,7 @@
 //! Every handler parses, calls one verb and renders. No protocol knows another, nor the database or the store.
 
 pub mod chunks;
+pub mod galileo;
 pub mod mule;
 pub mod native;
 pub mod offset;
@@ -28,6 +29,8 @@ pub struct Protocol {
 pub const PROTOCOLS: &[&Protocol] = &[
     &native::PROTOCOL,
     &mule::PROTOCOL,
+    // Before those whose address it shares for requests that ask for a WebSocket.
+    &galileo::PROTOCOL,
     // Before the chunk server, whose address it shares for requests that say they are tus.
     &resumable::PROTOCOL,
     &chunks::PROTOCOL,

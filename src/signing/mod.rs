@@ -26,7 +26,7 @@ pub use credentials::{Credentials, MAX_LIFETIME, lifetime};
 pub use key::{SigningKeys, derive_signing_key};
 pub use location::{AddressingStyle, BucketLocation};
 pub use operation::{ObjectHeaders, Operation, copy_source};
-pub use token::{PartClaim, Tokens, UploadClaim};
+pub use token::{PartClaim, TicketClaim, Tokens, UploadClaim};
 pub use v4::{Payload, SignedRequest};
 
 /// Part numbers that S3 takes: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/qfacts.html>.

@@ -18,6 +18,7 @@ pub struct Tokens {
     upload: SecretBox<[u8; 32]>,
     part: SecretBox<[u8; 32]>,
     visitor: SecretBox<[u8; 32]>,
+    ticket: SecretBox<[u8; 32]>,
 }
 
 /// What a part's token says, in the words of the chunk server's clients, who do not look inside; `own` is ours.
@@ -61,6 +62,28 @@ pub struct UploadClaim {
     pub owner: String,
 }
 
+/// What a ticket says: that its bearer may begin one upload in somebody's name, once and soon.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TicketClaim {
+    /// The ticket's own id, by which its use is noted.
+    #[serde(rename = "jti")]
+    pub id: String,
+    /// In whose name.
+    #[serde(rename = "own")]
+    pub owner: String,
+    /// The one name that the file may have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// Most bytes of the file.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub size: Option<u64>,
+    /// The one site whose pages may use it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub origin: Option<String>,
+    /// Until when, in seconds since 1970.
+    pub exp: i64,
+}
+
 impl Tokens {
     /// Tokens under one secret of at least 32 characters.
     pub fn new(secret: &SecretString) -> Self {
@@ -70,6 +93,7 @@ impl Tokens {
             upload: derive("upload token"),
             part: derive("part token"),
             visitor: derive("visitor cookie"),
+            ticket: derive("ticket"),
         }
     }
 
@@ -141,6 +165,26 @@ impl Tokens {
             number: claims.part_number,
             size: claims.expected_size,
         })
+    }
+
+    /// A ticket.
+    ///
+    /// # Errors
+    /// Whatever the encoder says; with these claims, a fault of ours.
+    pub fn for_ticket(&self, claim: &TicketClaim) -> Result<String, jsonwebtoken::errors::Error> {
+        let key = EncodingKey::from_secret(self.ticket.expose_secret());
+        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claim, &key)
+    }
+
+    /// What a ticket tells, if it is ours and still good at `now`. Whether it was used before is not known here.
+    pub fn read_ticket(&self, ticket: &str, now: DateTime<Utc>) -> Option<TicketClaim> {
+        let mut rules = Validation::new(Algorithm::HS256);
+        rules.validate_exp = false;
+        let key = DecodingKey::from_secret(self.ticket.expose_secret());
+        let claims = jsonwebtoken::decode::<TicketClaim>(ticket, &key, &rules)
+            .ok()?
+            .claims;
+        (claims.exp > now.timestamp()).then_some(claims)
     }
 
     /// A cookie value that only we can make: the visitor's id and its authentication code.

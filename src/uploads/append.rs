@@ -142,7 +142,7 @@ impl Uploads {
     }
 
     /// Where the upload stands by its storage's own word.
-    async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
+    pub(super) async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
         match self.storage(upload)?.offset(upload).await {
             Err(Error::Vanished) => {
                 self.settle_vanished(upload).await?;
@@ -153,7 +153,7 @@ impl Uploads {
     }
 
     /// Writes down where the upload stands.
-    async fn settle(&self, upload: &mut Upload, offset: u64) -> Result<(), Error> {
+    pub(super) async fn settle(&self, upload: &mut Upload, offset: u64) -> Result<(), Error> {
         let now = self.now();
         let expires_at = self.life_until(upload, now);
         let fence = appending(upload)?.fence;

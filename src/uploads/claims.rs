@@ -161,6 +161,11 @@ impl Claims {
         self.0.is_stopping.send_replace(true);
     }
 
+    /// Whether this process is about to end, now and from now on.
+    pub(super) fn stopping(&self) -> watch::Receiver<bool> {
+        self.0.is_stopping.subscribe()
+    }
+
     /// Takes a lease for this process, also from one that has died; false where another has it.
     ///
     /// # Errors
@@ -318,7 +323,41 @@ impl Slot {
     }
 }
 
+/// Tells a holder that receives nothing just now when it must let go.
+pub(super) struct Loss {
+    slot: Arc<Slot>,
+    wanted: watch::Receiver<Option<Urgency>>,
+    is_stopping: watch::Receiver<bool>,
+    clock: Clock,
+}
+
+impl Loss {
+    /// Waits until somebody wants the claim, its lease has run out, or this process is about to end.
+    pub(super) async fn wait(&mut self) -> BodyError {
+        loop {
+            tokio::select! {
+                _ = self.wanted.wait_for(Option::is_some) => return BodyError::Superseded,
+                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => return BodyError::Stopped,
+                () = tokio::time::sleep(IDLE) => {}
+            }
+            if self.slot.has_run_out(self.clock.now()) {
+                return BodyError::Superseded;
+            }
+        }
+    }
+}
+
 impl Claim {
+    /// What tells when it is lost.
+    pub(super) fn loss(&self) -> Loss {
+        Loss {
+            slot: self.slot.clone(),
+            wanted: self.slot.wanted.subscribe(),
+            is_stopping: self.claims.0.is_stopping.subscribe(),
+            clock: self.claims.0.clock.clone(),
+        }
+    }
+
     /// The pieces of a request for as long as it may send: a silent one is cut off, one makes way where somebody
     /// waits, and none goes on whose lease has run out.
     pub(super) fn guard(

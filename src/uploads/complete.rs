@@ -9,10 +9,11 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
-use sha2::{Digest as _, Sha256};
 
 use super::Uploads;
-use crate::domain::{PartDefect, PartNumber, Principal, Sha256Sum, State, Upload, UploadId, check_whole};
+use crate::domain::{
+    Checksum, Hasher, PartDefect, PartNumber, Principal, State, Upload, UploadId, check_whole,
+};
 use crate::error::{Digested, Error};
 
 /// A record this much older than a listing is of a part that the listing must have had, whichever instance made it.
@@ -42,13 +43,22 @@ impl Uploads {
 
     /// Puts the upload together, unless somebody before us has by the time that it is our turn.
     pub(super) async fn complete_once(&self, id: &UploadId) -> Result<Upload, Error> {
+        self.complete_claimed(id, None).await
+    }
+
+    /// The same, once the whole has the digest that is claimed of it besides what was said when it began.
+    pub(super) async fn complete_claimed(
+        &self,
+        id: &UploadId,
+        claimed: Option<&Checksum>,
+    ) -> Result<Upload, Error> {
         let lock = self.0.joining.lock_of(id);
         let _turn = lock.lock().await;
         let upload = self.0.db.find_upload(id, None).await?;
         let upload = upload.ok_or(Error::NotFound("upload"))?;
         match upload.state {
             State::Complete => Ok(upload),
-            State::Open | State::Completing => self.put_together(upload).await,
+            State::Open | State::Completing => self.put_together(upload, claimed).await,
             state => Err(Error::WrongState {
                 state,
                 verb: "completed",
@@ -56,7 +66,7 @@ impl Uploads {
         }
     }
 
-    async fn put_together(&self, upload: Upload) -> Result<Upload, Error> {
+    async fn put_together(&self, upload: Upload, claimed: Option<&Checksum>) -> Result<Upload, Error> {
         let storage = self.storage(&upload)?;
         let stored = if upload.appending.is_some() {
             check_ended(&upload)?;
@@ -64,7 +74,7 @@ impl Uploads {
         } else {
             let began = self.now();
             let stored = match storage.parts(&upload).await {
-                Err(Error::Vanished) => return self.settled(&upload).await,
+                Err(Error::Vanished) => return self.settled(&upload, claimed).await,
                 stored => stored?,
             };
             if let Err(error) = check_whole(&upload.plan(), &stored) {
@@ -84,9 +94,9 @@ impl Uploads {
                     Some(etag) => Some(etag),
                     None => self.tag_of(&upload).await,
                 };
-                self.mark_complete(upload, etag).await
+                self.mark_complete(upload, etag, claimed).await
             }
-            Err(Error::Vanished) => self.settled(&upload).await,
+            Err(Error::Vanished) => self.settled(&upload, claimed).await,
             Err(Error::StoreRefused { code }) => {
                 // Nothing was joined: parts may be sent again, or the operator mends what was refused.
                 self.change(&upload.id, &[State::Completing], State::Open).await?;
@@ -96,8 +106,13 @@ impl Uploads {
         }
     }
 
-    async fn mark_complete(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
-        self.verify(&upload).await?;
+    async fn mark_complete(
+        &self,
+        mut upload: Upload,
+        etag: Option<String>,
+        claimed: Option<&Checksum>,
+    ) -> Result<Upload, Error> {
+        self.verify(&upload, claimed).await?;
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
         let event = self.completion_event(&upload, etag.as_deref(), now)?;
@@ -135,14 +150,23 @@ impl Uploads {
     }
 
     /// The complete upload behind a multipart upload that is gone, or [`Error::Vanished`].
-    async fn settled(&self, upload: &Upload) -> Result<Upload, Error> {
-        self.settle_vanished(upload).await?.ok_or(Error::Vanished)
+    async fn settled(&self, upload: &Upload, claimed: Option<&Checksum>) -> Result<Upload, Error> {
+        let whole = self.settle_vanished_as(upload, claimed).await?;
+        whole.ok_or(Error::Vanished)
     }
 
     /// The store no longer knows the multipart upload: either somebody's completion went through, which the
     /// object itself proves (the key is this upload's alone), or it was dropped there.
     pub(super) async fn settle_vanished(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
-        let whole = self.find_whole(upload).await?;
+        self.settle_vanished_as(upload, None).await
+    }
+
+    async fn settle_vanished_as(
+        &self,
+        upload: &Upload,
+        claimed: Option<&Checksum>,
+    ) -> Result<Option<Upload>, Error> {
+        let whole = self.find_whole_as(upload, claimed).await?;
         if whole.is_none() {
             tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
             self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
@@ -154,13 +178,24 @@ impl Uploads {
     /// The upload, now complete, if its object is there with the declared size: a completion went through whose
     /// answer was lost.
     pub(super) async fn find_whole(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
+        self.find_whole_as(upload, None).await
+    }
+
+    async fn find_whole_as(
+        &self,
+        upload: &Upload,
+        claimed: Option<&Checksum>,
+    ) -> Result<Option<Upload>, Error> {
         let object = match self.storage(upload)?.find(&upload.key).await {
             // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
             Err(Error::StoreRefused { .. }) => None,
             outcome => outcome?,
         };
         match object.filter(|object| object.size == upload.size) {
-            Some(object) => self.mark_complete(upload.clone(), object.etag).await.map(Some),
+            Some(object) => {
+                let done = self.mark_complete(upload.clone(), object.etag, claimed);
+                done.await.map(Some)
+            }
             None => Ok(None),
         }
     }
@@ -182,19 +217,29 @@ impl Uploads {
         found.ok().flatten().and_then(|object| object.etag)
     }
 
-    /// Holds the finished object against the digest that the whole file must have, if one was given. An object with
-    /// another is removed, and the upload has failed.
-    async fn verify(&self, upload: &Upload) -> Result<(), Error> {
-        let Some(claimed) = upload.sha256 else {
+    /// Holds the finished object against the digests that the whole file must have, if any were given: with the first
+    /// word of it, or with the last. An object with another is removed, and the upload has failed.
+    async fn verify(&self, upload: &Upload, claimed: Option<&Checksum>) -> Result<(), Error> {
+        let mut expected: Vec<Checksum> = upload.sha256.map(Checksum::from).into_iter().collect();
+        expected.extend(claimed.cloned());
+        if expected.is_empty() {
             return Ok(());
-        };
+        }
         let storage = self.storage(upload)?;
         let mut bytes = storage.read(&upload.key, None).await?;
-        let mut hash = Sha256::new();
+        let mut hashers: Vec<Hasher> = expected
+            .iter()
+            .map(|checksum| Hasher::new(checksum.algorithm()))
+            .collect();
         while let Some(piece) = bytes.next().await {
-            hash.update(piece?);
+            let piece = piece?;
+            for hasher in &mut hashers {
+                hasher.update(&piece);
+            }
         }
-        if Sha256Sum::new(hash.finalize().into()) == claimed {
+        // A share does not let go of a file's name while somebody has it open.
+        drop(bytes);
+        if hashers.into_iter().map(Hasher::finish).eq(expected) {
             return Ok(());
         }
         tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");

@@ -73,6 +73,20 @@ pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, 
     identity(request)?.anybody().ok_or(NOBODY)
 }
 
+/// Who opens a connection that other sites' pages can open too, since a browser asks nobody about it: by an API key or
+/// a token; and by a visitor's cookie where `own_page` says that one of our own pages asks. `None` where nothing says so.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] with a wrong credential.
+pub async fn caller_at_handshake(request: &HttpRequest, own_page: bool) -> Result<Option<Principal>, Error> {
+    if let Some(principal) = credentialed(request).await? {
+        return Ok(Some(principal));
+    }
+    let cookie = request.cookie(COOKIE).filter(|_| own_page);
+    let identity = identity(request)?;
+    Ok(cookie.and_then(|cookie| identity.by_cookie(cookie.value())))
+}
+
 /// Who is asking, by an API key alone.
 ///
 /// # Errors

@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use actix_web::HttpRequest;
 use actix_web::http::header::{FORWARDED, HOST, HeaderName};
+use url::Url;
 
 use crate::config::ServerConfig;
 
@@ -102,6 +103,18 @@ pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     let host = host.strip_suffix(default_port).unwrap_or(&host);
     Some(format!("{scheme}://{host}"))
+}
+
+/// The same as an origin in the [usual form](origin_of).
+pub fn own_origin(request: &HttpRequest) -> Option<String> {
+    outer_origin(request).and_then(|address| origin_of(&address))
+}
+
+/// The origin of an address: scheme, host in lower case, and the port where it is not the scheme's own
+/// (<https://www.rfc-editor.org/rfc/rfc6454#section-6.2>). `None` for what has none.
+pub fn origin_of(address: &str) -> Option<String> {
+    let origin = Url::parse(address).ok()?.origin();
+    origin.is_tuple().then(|| origin.ascii_serialization())
 }
 
 fn field<'a>(request: &'a HttpRequest, name: &HeaderName) -> Option<&'a str> {

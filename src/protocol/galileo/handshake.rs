@@ -1,0 +1,261 @@
+//! The handshake: <https://www.rfc-editor.org/rfc/rfc6455#section-4.2>, and who may open a connection at all.
+//!
+//! Separate, because everything that can be refused is refused here, with a status, before there is a connection: a
+//! browser's page learns nothing of the reason either way, but nothing is held open for a stranger.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+
+use actix_web::HttpRequest;
+use actix_web::http::StatusCode;
+use actix_web::http::header::{HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::web::Data;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use sha1::{Digest as _, Sha1};
+
+use crate::domain::Principal;
+use crate::error::Error;
+use crate::identity::{Identity, TicketBounds};
+use crate::web::auth;
+use crate::web::cors::is_from_allowed_site;
+use crate::web::peer::{client_address, origin_of, own_origin};
+
+/// The subprotocol of clients that know of protocol 2.
+pub const SUBPROTOCOL: &str = "galileo.v2";
+
+/// What is appended to a key: <https://www.rfc-editor.org/rfc/rfc6455#section-1.3>.
+const MAGIC: &str = "258EAFA5-E914-47DA-95CA-C5AB0DC85B11";
+
+/// Why there will be no connection.
+pub enum Refused {
+    /// The request is no handshake of the one version that there is.
+    NoHandshake(StatusCode, &'static str),
+    /// Whoever asks may not.
+    Error(Error),
+}
+
+impl From<Error> for Refused {
+    fn from(error: Error) -> Self {
+        Self::Error(error)
+    }
+}
+
+/// A connection that may be opened.
+pub struct Admitted {
+    /// `Sec-WebSocket-Accept`.
+    pub accept: String,
+    /// Whether [`SUBPROTOCOL`] is agreed on.
+    pub has_subprotocol: bool,
+    /// Who it is; `None` for a client that will say so with its first message.
+    pub caller: Option<Principal>,
+    /// What a ticket allows, where it came with one.
+    pub bounds: TicketBounds,
+    /// The place of one who has not said who they are.
+    pub stranger: Option<Stranger>,
+}
+
+impl Admitted {
+    /// Judges a request.
+    ///
+    /// # Errors
+    /// [`Refused`]: 426 and 400 for what is no handshake, 403 for a page of a foreign site, 401 for a wrong credential or
+    /// none, 503 for too many strangers.
+    pub async fn judge(request: &HttpRequest, strangers_per_address: u32) -> Result<Self, Refused> {
+        let accept = accept(request)?;
+        let page = Page::of(request)?;
+        let offered = Offered::of(request.headers());
+        let (caller, bounds) = known(request, &page, offered.token.as_deref()).await?;
+        let mut admitted = Self {
+            accept,
+            has_subprotocol: offered.has_subprotocol,
+            caller,
+            bounds,
+            stranger: None,
+        };
+        if let Some(bound) = &admitted.bounds.origin
+            && page.origin.as_ref() != Some(bound)
+        {
+            return Err(Error::Forbidden("this ticket is for pages of another site").into());
+        }
+        if admitted.caller.is_none() {
+            admitted.caller = identity(request)?.anybody();
+        }
+        if admitted.caller.is_none() {
+            if !admitted.has_subprotocol {
+                return Err(NOBODY.into());
+            }
+            let address = client_address(request).unwrap_or_default();
+            let stranger = Stranger::admit(address, strangers_per_address);
+            admitted.stranger = Some(stranger.ok_or(Error::Busy("too many connections of strangers"))?);
+        }
+        Ok(admitted)
+    }
+}
+
+const NOBODY: Error = Error::Unauthenticated(
+    "say who you are: a ticket in the address, an API key in X-API-Key, or a token as a subprotocol",
+);
+
+/// A credential of a client that cannot set headers: a ticket, an upload's token, or an API key.
+///
+/// # Errors
+/// [`Error::Unauthenticated`] for one that is none of them.
+pub async fn by_any_token(identity: &Identity, token: &str) -> Result<(Principal, TicketBounds), Error> {
+    match identity.use_ticket(token).await {
+        Err(Error::Unauthenticated(_)) => {}
+        outcome => return outcome,
+    }
+    if let Ok(principal) = identity.by_token(token) {
+        return Ok((principal, TicketBounds::default()));
+    }
+    Ok((identity.by_key(token).await?, TicketBounds::default()))
+}
+
+async fn known(
+    request: &HttpRequest,
+    page: &Page,
+    token: Option<&str>,
+) -> Result<(Option<Principal>, TicketBounds), Error> {
+    let identity = identity(request)?;
+    if let Some(ticket) = ticket(request) {
+        let (principal, bounds) = identity.use_ticket(&ticket).await?;
+        return Ok((Some(principal), bounds));
+    }
+    if let Some(token) = token {
+        let (principal, bounds) = by_any_token(identity, token).await?;
+        return Ok((Some(principal), bounds));
+    }
+    let caller = auth::caller_at_handshake(request, page.is_own).await?;
+    Ok((caller, TicketBounds::default()))
+}
+
+fn identity(request: &HttpRequest) -> Result<&Data<Identity>, Error> {
+    let identity = request.app_data::<Data<Identity>>();
+    identity.ok_or_else(|| Error::internal("no identity in this app"))
+}
+
+/// The ticket in the query.
+fn ticket(request: &HttpRequest) -> Option<String> {
+    url::form_urlencoded::parse(request.query_string().as_bytes())
+        .find(|(name, _)| name == "ticket")
+        .map(|(_, ticket)| ticket.into_owned())
+}
+
+/// What `Sec-WebSocket-Accept` must be.
+fn accept(request: &HttpRequest) -> Result<String, Refused> {
+    let headers = request.headers();
+    let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+    let names = |name: &str, word: &str| {
+        header(name).is_some_and(|list| list.split(',').any(|one| one.trim().eq_ignore_ascii_case(word)))
+    };
+    if !names("upgrade", "websocket") || !names("connection", "upgrade") {
+        let text = "this address is for WebSockets";
+        return Err(Refused::NoHandshake(StatusCode::UPGRADE_REQUIRED, text));
+    }
+    if header("sec-websocket-version").map(str::trim) != Some("13") {
+        let text = "the version of WebSocket that is spoken here is 13";
+        return Err(Refused::NoHandshake(StatusCode::UPGRADE_REQUIRED, text));
+    }
+    let key = header("sec-websocket-key").map(str::trim);
+    let is_key = |key: &&str| STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16);
+    let key = key.filter(is_key).ok_or(Refused::NoHandshake(
+        StatusCode::BAD_REQUEST,
+        "Sec-WebSocket-Key must be the base64 of 16 bytes",
+    ))?;
+    Ok(STANDARD.encode(Sha1::digest(format!("{key}{MAGIC}"))))
+}
+
+/// What a client offers to speak, and the token that it hides there.
+#[derive(Default)]
+struct Offered {
+    has_subprotocol: bool,
+    token: Option<String>,
+}
+
+impl Offered {
+    fn of(headers: &HeaderMap) -> Self {
+        let mut offered = Self::default();
+        let lists = headers.get_all(SEC_WEBSOCKET_PROTOCOL);
+        for word in lists
+            .filter_map(|list| list.to_str().ok())
+            .flat_map(|list| list.split(','))
+        {
+            let word = word.trim();
+            if word == SUBPROTOCOL {
+                offered.has_subprotocol = true;
+            } else if let Some(token) = word.strip_prefix("auth.") {
+                offered.token = Some(token.to_owned());
+            }
+        }
+        offered
+    }
+}
+
+/// Whose page asks. WebSockets are not subject to CORS: any page can open one, with its visitor's cookies, so the server
+/// has to look (<https://www.rfc-editor.org/rfc/rfc6455#section-10.2>).
+struct Page {
+    /// `None` where no page asks.
+    origin: Option<String>,
+    is_own: bool,
+}
+
+impl Page {
+    fn of(request: &HttpRequest) -> Result<Self, Error> {
+        const FOREIGN: Error = Error::Forbidden(
+            "pages of this site may not send files here; cors.allowed_origins lists those that may",
+        );
+        let Some(value) = request.headers().get(ORIGIN) else {
+            return Ok(Self {
+                origin: None,
+                is_own: false,
+            });
+        };
+        let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
+        let is_own = own_origin(request).is_some_and(|own| own == origin);
+        let is_listed = is_from_allowed_site(request);
+        if is_own || is_listed {
+            Ok(Self {
+                origin: Some(origin),
+                is_own,
+            })
+        } else {
+            Err(FOREIGN)
+        }
+    }
+}
+
+/// Connections of strangers by address, in this process.
+static STRANGERS: Mutex<Option<HashMap<String, u32>>> = Mutex::new(None);
+
+/// One connection whose client has not said who it is; its place is free again once this is dropped.
+pub struct Stranger(String);
+
+impl Stranger {
+    fn admit(address: String, most: u32) -> Option<Self> {
+        let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = strangers
+            .get_or_insert_default()
+            .entry(address.clone())
+            .or_insert(0);
+        if *count >= most {
+            return None;
+        }
+        *count += 1;
+        Some(Self(address))
+    }
+}
+
+impl Drop for Stranger {
+    fn drop(&mut self) {
+        let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(strangers) = strangers.as_mut()
+            && let Some(count) = strangers.get_mut(&self.0)
+        {
+            *count -= 1;
+            if *count == 0 {
+                strangers.remove(&self.0);
+            }
+        }
+    }
+}
