@@ -37,6 +37,12 @@ pub async fn trace(
         .get("content-length")
         .and_then(|value| value.to_str().ok())
         .map(str::to_owned);
+    // Some clients name their requests themselves; theirs is how they ask about one.
+    let own_id = request.headers().get("x-request-id");
+    let own_id = own_id
+        .and_then(|value| value.to_str().ok())
+        .filter(|id| id.len() <= 128)
+        .map(str::to_owned);
     let mut outcome = REQUEST_ID.scope(id.clone(), next.call(request)).await;
     let status = match &outcome {
         Ok(response) => response.status(),
@@ -55,6 +61,7 @@ pub async fn trace(
     };
     tracing::info!(
         request_id = %id,
+        client_request_id = own_id,
         %method,
         path,
         status = status.as_u16(),

@@ -1,5 +1,7 @@
 //! Concatenation: several uploads become one.
 
+use muleteer::domain::{State, UploadId};
+
 use super::client::{BYTES, Client, VERSION, content, location, metadata};
 use super::place::Place;
 use super::raw_http::Answer;
@@ -374,6 +376,30 @@ async fn cat_17_a_piece_is_in_no_list_of_uploads() {
             !listed.contains(part.rsplit('/').next().expect("an id")),
             "{listed}"
         );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn cat_18_an_upload_that_is_still_being_joined_stands_nowhere_yet() {
+    here(async |place| {
+        let client = place.client();
+        let part = piece(&client, b"hello").await;
+        let upload = joined(&place, &client, &[part], b"hello").await;
+        let id = UploadId::parse(upload.rsplit('/').next().expect("an id")).expect("an id of ours");
+        let db = place.database().await;
+        let now = place.clock.now();
+        let changed = db.change_state(&id, &[State::Complete], State::Completing, None, now);
+        assert!(changed.await.expect("the database"));
+        db.close().await.expect("closed");
+
+        let looked = client.look(&upload).await.expect(200);
+
+        assert_eq!(
+            (looked.field("Upload-Offset"), looked.number("Upload-Length")),
+            (None, 5)
+        );
+        assert_eq!(looked.field("Upload-Expires"), None);
     })
     .await;
 }

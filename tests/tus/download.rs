@@ -139,7 +139,7 @@ async fn get_04_head_stays_what_it_is_and_strangers_get_nothing() {
 
             assert_eq!(looked.number("Upload-Offset"), 5);
             anna.raw("GET", &upload, &[VERSION], b"").await.expect(200);
-            client.raw("GET", &upload, &[], b"").await.expect(404);
+            client.raw("GET", &upload, &[VERSION], b"").await.expect(404);
             anna.delete(&upload).await.expect(204);
             anna.raw("GET", &upload, &[], b"").await.expect(404);
         },
