@@ -67,8 +67,9 @@ const fileFor = (scene, way, seed) => makeFile(scene.files, NAME, way.size ?? SI
 /** Uploads in Node. @returns {Promise<{ url: string, requests: string[] }>} */
 async function uploadInNode(scene, path, { from, options = {}, path: mount = "/files", size }) {
   const requests = [];
-  // The client cannot read nothing out of a file, only out of a buffer.
-  const isInMemory = size === 0 || options.parallelUploadBoundaries;
+  // Two things this client cannot do with a file, but with a buffer: read nothing out of it, and know that a piece is
+  // the last, which only the IETF protocol must be told.
+  const isInMemory = size === 0 || options.parallelUploadBoundaries || options.protocol;
   const source = isInMemory ? await readFile(path) : createReadStream(path);
   return new Promise((resolve, reject) => {
     const upload = new tus.Upload(from === "stream" ? Readable.from(source) : source, {

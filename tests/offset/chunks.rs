@@ -123,7 +123,7 @@ async fn a_chunk_over_the_limit_is_refused_by_its_head_or_as_soon_as_it_is_over(
             connection
                 .send(client.head("PUT", &at(&session, 0), &fields))
                 .await;
-            connection.send_while_taken(&chunk(&file[..(1 << 20) + 1])).await;
+            connection.send_while_taken(&chunk(&file[..=(1 << 20)])).await;
             let refused = error(&connection.answer().await, 413, "body_too_large");
             assert_eq!(standing(&refused), 0);
 

@@ -34,7 +34,7 @@ async fn of_two_chunks_at_one_offset_exactly_one_is_stored() {
             };
             assert!(matches!(loser.status, 400 | 409), "{}", loser.text());
             standing(&loser.json());
-            client.put(&session, 100_000, &[b'3'; 100_000]).await.expect(200);
+            client.put(&session, 100_000, &vec![b'3'; 100_000]).await.expect(200);
             let object = place.object_of(&id_of(&session)).await.unwrap();
             assert!(object[..100_000] == winner[..], "round {round}");
         }

@@ -52,6 +52,26 @@ async fn parts_in_any_order_become_the_file() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn uploads_that_take_several_requests_to_copy_are_joined() {
+    let Some(store) = store() else { return };
+    let bytes = [(1, 33 * MIB + 5), (2, 3), (3, 16 * MIB)].map(|(n, length)| bytes_of(n, length));
+    let mut sources = Vec::new();
+    for bytes in &bytes {
+        let source = upload(bytes.len() as u64, MIB as u64, "source");
+        store.begin(&source).await.unwrap();
+        store.append(&source, 0, Body::of(bytes.clone())).await.unwrap();
+        sources.push(source);
+    }
+    let whole = bytes.concat();
+    let joined = upload(whole.len() as u64, MIB as u64, "joined");
+    store.begin(&joined).await.unwrap();
+
+    store.join(&joined, &sources).await.unwrap();
+
+    assert!(object(&store, &joined).await.unwrap() == whole);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_part_that_is_sent_again_replaces_the_first_only_once_it_is_whole() {
     let Some(store) = store() else { return };
     let upload = upload(2 * MIB as u64, MIB as u64, "x");

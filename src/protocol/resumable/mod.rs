@@ -7,6 +7,7 @@
 
 mod download;
 mod ietf;
+mod metadata;
 mod shared;
 mod tus;
 

@@ -59,6 +59,8 @@ pub(super) struct Intake {
     /// Where the body begins, and when it began.
     start: u64,
     began: Instant,
+    /// Where it stood a while ago.
+    seen: u64,
 }
 
 impl Intake {
@@ -82,6 +84,7 @@ impl Intake {
             marks: state.marks,
             start: end,
             began: Instant::now(),
+            seen: end,
         }
     }
 
@@ -169,15 +172,28 @@ impl Intake {
         }
         if self.room.is_none() {
             self.save().await?;
-            self.held_from = self.end();
-            self.held = Held::default();
+            self.let_go();
         }
         Ok(())
     }
 
+    /// Holds nothing any more; all is in pieces.
+    fn let_go(&mut self) {
+        self.held_from = self.end();
+        self.held = Held::default();
+        self.room = None;
+    }
+
     /// Writes what should not be at risk for longer.
     async fn secure(&mut self) -> Result<(), Error> {
-        if self.held.at_risk() > PIECE {
+        let end = self.end();
+        let is_idle = std::mem::replace(&mut self.seen, end) == end;
+        if is_idle && self.room.is_some() {
+            // Who has come to a halt gives way to those who have not.
+            self.save().await?;
+            self.let_go();
+            Ok(())
+        } else if self.held.at_risk() > PIECE {
             self.save().await
         } else if self.held.at_risk() == self.end() - self.start && self.end() > self.start {
             // Whoever is slow, and has written nothing yet, says at least that it is there.

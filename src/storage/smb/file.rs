@@ -4,6 +4,7 @@
 //! a flush, a length), so all of it can share one way of going on after a break.
 
 use std::future::Future;
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -217,10 +218,10 @@ impl OpenFile {
         .await
     }
 
-    /// Has the server copy the first `length` bytes of another file to `offset` of this one:
+    /// Has the server copy a range of another file to `offset` of this one:
     /// <https://learn.microsoft.com/openspecs/windows_protocols/ms-smb2/cd0162e5-b4cb-4bd2-b3b9-d8f3e9e6ae2f>. Not tried
     /// again by itself: after a break the key of the other file means nothing any more.
-    pub async fn copy_on_server(&self, offset: u64, from: &Self, length: u64) -> Result<(), Fault> {
+    pub async fn copy_on_server(&self, offset: u64, from: &Self, range: Range<u64>) -> Result<(), Fault> {
         let (to, from) = (
             Arc::clone(&*self.handle.lock().await),
             Arc::clone(&*from.handle.lock().await),
@@ -234,12 +235,12 @@ impl OpenFile {
             Ok(answer.resume_key)
         });
         let source_key = asked.await?;
-        let mut done = 0;
-        while done < length {
-            let end = length.min(done + COPIED_AT_ONCE);
+        let mut done = range.start;
+        while done < range.end {
+            let end = range.end.min(done + COPIED_AT_ONCE);
             let chunk = |start: u64| SrvCopychunkItem {
                 source_offset: start,
-                target_offset: offset + start,
+                target_offset: offset + (start - range.start),
                 // At most a block.
                 length: u32::try_from((end - start).min(BLOCK as u64)).unwrap_or(u32::MAX),
             };

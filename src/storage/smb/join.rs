@@ -10,6 +10,9 @@ use super::pour::copy;
 use crate::domain::Upload;
 use crate::error::Error;
 
+/// Bytes after which a connection is looked at, and replaced where it is worn.
+const STRETCH: u64 = 1 << 30;
+
 impl SmbStore {
     /// Makes the file; see [`Storage::join`](crate::storage::Storage::join). What an earlier call has copied is dropped.
     pub(super) async fn join_uploads(&self, upload: &Upload, sources: &[Upload]) -> Result<(), Error> {
@@ -42,7 +45,7 @@ impl SmbStore {
             });
         }
         let from = self.open_data(source, Mode::Read).await.map_err(is_lost)?;
-        match data.copy_on_server(offset, &from, standing).await {
+        match copy_on_server(data, offset, &from, standing).await {
             Ok(()) => from.close().await?,
             Err(Fault::Status(status)) => {
                 tracing::debug!(status, "the SMB server does not copy by itself");
@@ -52,4 +55,16 @@ impl SmbStore {
         }
         Ok(standing)
     }
+}
+
+async fn copy_on_server(data: &OpenFile, offset: u64, from: &OpenFile, length: u64) -> Result<(), Fault> {
+    let mut start = 0;
+    while start < length {
+        data.renew().await?;
+        from.renew().await?;
+        let end = length.min(start + STRETCH);
+        data.copy_on_server(offset + start, from, start..end).await?;
+        start = end;
+    }
+    Ok(())
 }

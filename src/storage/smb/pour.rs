@@ -260,11 +260,21 @@ async fn read_block(share: &Arc<Share>, file: &OpenFile, start: u64, length: usi
     Ok(block)
 }
 
-/// A range of a file as an answer.
+/// A range of a file as an answer. Read to its end, it closes the file: one that is removed while it is still open goes
+/// away only later.
 pub(super) fn stream_of(share: &Arc<Share>, file: OpenFile, range: Range<u64>) -> ByteStream {
-    blocks_of(share, Arc::new(file), range)
-        .map_err(Error::from)
-        .boxed()
+    let file = Arc::new(file);
+    let blocks = blocks_of(share, Arc::clone(&file), range).map_err(Error::from);
+    let closing = futures_util::stream::once(async move {
+        if let Some(file) = Arc::into_inner(file)
+            && let Err(fault) = file.close().await
+        {
+            tracing::debug!(?fault, "a file that was read could not be closed");
+        }
+    });
+    // It brings no bytes.
+    let closing = closing.filter_map(|()| std::future::ready(None));
+    blocks.chain(closing).boxed()
 }
 
 /// Copies `length` bytes of one file to the beginning at `offset` of another.

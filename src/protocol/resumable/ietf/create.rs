@@ -3,8 +3,6 @@
 //! Separate from appending, because only here the client does not know the upload's address yet: it is told in a 104
 //! before anything of the content is read, and an upload that failed with this request is not left behind.
 
-use std::collections::BTreeMap;
-
 use actix_web::HttpResponse;
 use actix_web::http::header::HeaderValue;
 use actix_web::web::Payload;
@@ -68,7 +66,7 @@ impl Desk<'_> {
             content_type: representation::kind(headers),
             last_modified: None,
             fingerprint: None,
-            metadata: BTreeMap::new(),
+            metadata: representation::told_by_tus(headers).texts(),
             part_size: None,
             transfer: Transfer::Relay,
             wishes: Wishes {

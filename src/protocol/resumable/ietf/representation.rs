@@ -1,7 +1,8 @@
 //! What the request that makes an upload says of the file: its name, its type, its encoding, its digest.
 //!
 //! Separate, because these fields are of HTTP and not of the draft ("Representation metadata", section "Upload
-//! Creation"), and count in that request alone: those of a PATCH are about the piece that it brings.
+//! Creation"), and count in that request alone: those of a PATCH are about the piece that it brings. Clients that come from
+//! tus tell name and type in that protocol's field, which counts where HTTP's own are silent.
 
 use std::collections::BTreeMap;
 
@@ -11,6 +12,8 @@ use actix_web::http::header::{
     HeaderMap,
 };
 
+use super::super::metadata::{self, Metadata};
+use super::request::PARTIAL;
 use super::version::{NUMBER, Version};
 use super::{digests, fields};
 use crate::domain::{CONTENT_ENCODING_FIELD, FileName, MediaType, Sha256Sum};
@@ -18,9 +21,6 @@ use crate::error::Error;
 
 /// Longest encoding that is kept; there is no honest one of more than two or three names.
 const LONGEST_ENCODING: usize = 100;
-
-/// A file without a name.
-const NAMELESS: &str = "file";
 
 /// The file's name.
 ///
@@ -37,8 +37,17 @@ pub(super) fn name(headers: &HeaderMap) -> Result<FileName, Error> {
             .and_then(|name| sanitised(&name))
             .or_else(|| sanitised(told.get_filename()?))
     });
-    let name = told.unwrap_or_else(|| NAMELESS.to_owned());
-    FileName::new(&name).map_err(|error| Error::Invalid(vec![error]))
+    match told {
+        Some(name) => FileName::new(&name).map_err(|error| Error::Invalid(vec![error])),
+        None => told_by_tus(headers).filename(),
+    }
+}
+
+/// What the field of tus says, for what it is worth here: one that cannot be read is left alone.
+pub(super) fn told_by_tus(headers: &HeaderMap) -> Metadata {
+    fields::text(headers, metadata::NAME)
+        .and_then(|text| Metadata::parse(&text).ok())
+        .unwrap_or_default()
 }
 
 fn decoded(value: &ExtendedValue) -> Option<String> {
@@ -62,8 +71,10 @@ pub(super) fn kind(headers: &HeaderMap) -> MediaType {
     headers
         .get(CONTENT_TYPE)
         .and_then(|value| value.to_str().ok())
+        // That of a PATCH is about the request, and tells nothing of the file.
+        .filter(|text| !text.eq_ignore_ascii_case(PARTIAL))
         .and_then(|text| MediaType::new(text).ok())
-        .unwrap_or_default()
+        .unwrap_or_else(|| told_by_tus(headers).media_type())
 }
 
 /// The digest that the whole file must have, in `Repr-Digest`: <https://www.rfc-editor.org/rfc/rfc9530#section-3>. Of the
@@ -95,6 +106,10 @@ pub(super) fn remembered(request: &HttpRequest, version: &Version) -> BTreeMap<S
     if let Some(encoding) = encoding.filter(is_plain) {
         kept.insert(CONTENT_ENCODING_FIELD.to_owned(), encoding);
     }
+    // A tus client that goes on with this upload is told it again.
+    if let Some(told) = fields::text(headers, metadata::NAME) {
+        kept.insert(metadata::NAME.to_owned(), told);
+    }
     if let Some(wanted) = digests::wanted(headers) {
         kept.insert(digests::WANTED.to_owned(), wanted.name().to_owned());
     }
@@ -103,7 +118,7 @@ pub(super) fn remembered(request: &HttpRequest, version: &Version) -> BTreeMap<S
 
 #[cfg(test)]
 mod tests {
-    use actix_web::http::header::HeaderValue;
+    use actix_web::http::header::{HeaderName, HeaderValue};
 
     use super::*;
 
@@ -137,6 +152,31 @@ mod tests {
             assert_eq!(name_in(disposition), expected, "{disposition}");
         }
         assert_eq!(name(&HeaderMap::new()).unwrap().as_str(), "file");
+    }
+
+    #[test]
+    fn where_http_is_silent_the_field_of_tus_is_heard() {
+        let mut headers = HeaderMap::new();
+        let told = "filename Y2xpcC5tcDQ=,filetype dmlkZW8vbXA0";
+        headers.insert(
+            HeaderName::from_static("upload-metadata"),
+            HeaderValue::from_static(told),
+        );
+        headers.insert(
+            CONTENT_TYPE,
+            HeaderValue::from_static("application/partial-upload"),
+        );
+
+        assert_eq!(name(&headers).unwrap().as_str(), "clip.mp4");
+        assert_eq!(kind(&headers).as_str(), "video/mp4");
+
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("image/png"));
+        headers.insert(
+            CONTENT_DISPOSITION,
+            HeaderValue::from_static("inline; filename=x.png"),
+        );
+        assert_eq!(name(&headers).unwrap().as_str(), "x.png");
+        assert_eq!(kind(&headers).as_str(), "image/png");
     }
 
     #[test]

@@ -46,7 +46,8 @@ impl Concat {
 /// The id in the address of an upload.
 fn id_behind(address: &str, mounts: &[String]) -> Option<UploadId> {
     let is_whole = address.starts_with("http://") || address.starts_with("https://");
-    if !is_whole && !address.starts_with('/') {
+    // A list with commas is a mistake, and would pass for one address that ends like its last.
+    if (!is_whole && !address.starts_with('/')) || address.contains(',') {
         return None;
     }
     // It stands for whoever is asked here: no name in an address is ever looked up.

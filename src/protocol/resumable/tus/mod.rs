@@ -7,7 +7,6 @@
 mod answers;
 mod concat;
 mod fields;
-mod metadata;
 
 use std::collections::BTreeMap;
 
@@ -22,8 +21,8 @@ use uuid::Uuid;
 use self::answers::{Refusal, set, tell_expiry};
 use self::concat::Concat;
 use self::fields::{Fields, Told, VERSION};
-use self::metadata::Metadata;
 use super::download;
+use super::metadata::{self, Metadata};
 use super::shared::{self, Door};
 use crate::domain::{NewAppending, NewUpload, Principal, Role, State, Transfer, Upload, UploadId, Wishes};
 use crate::error::Error;

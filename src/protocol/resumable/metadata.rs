@@ -2,7 +2,8 @@
 //! <https://tus.io/protocols/resumable-upload#upload-metadata>.
 //!
 //! Separate, because it is kept in two forms: the field as it came, which is told again as it was, and what can be read
-//! of it. Values are any bytes, so what is no text, or longer than we keep, is in the field alone.
+//! of it. Values are any bytes, so what is no text, or longer than we keep, is in the field alone. It is a field of tus;
+//! clients that speak both protocols send it in both.
 
 use std::collections::BTreeMap;
 
