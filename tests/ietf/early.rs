@@ -251,8 +251,9 @@ async fn rufh_56_a_creation_tells_its_progress_too_and_none_is_told_without_a_ve
         connection.send(&body[100_000..]).await;
         connection.answer().await.expect(201);
 
-        let quiet = place.client();
-        let path = quiet.begin(b"").await;
+        // Whatever the upload was made in.
+        let path = client.begin(b"").await;
+        let quiet = client.quietly();
         let length = [("Content-Length", "2")];
         let mut connection = quiet.half_append(&path, 0, true, &length, b"a").await;
         assert!(connection.is_silent_for(Duration::from_millis(1500)).await);

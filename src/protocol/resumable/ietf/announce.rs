@@ -30,9 +30,11 @@ pub(super) struct Herald {
 }
 
 impl Herald {
-    /// `None` where no 104 may be sent: to a version that none goes to, or over HTTP/1.0.
-    pub(super) fn of(request: &HttpRequest, version: &Version) -> Option<Self> {
-        let number = version.number.filter(|_| version.is_announced)?;
+    /// `None` where no 104 may be sent: to a request that names no version, whatever its upload was made in, to a version
+    /// that none goes to, or over HTTP/1.0.
+    pub(super) fn of(request: &HttpRequest) -> Option<Self> {
+        let version = Version::told(request.headers()).filter(|version| version.is_announced)?;
+        let number = version.number?;
         Some(Self {
             interim: Interim::of(request)?,
             version: HeaderValue::from(number),

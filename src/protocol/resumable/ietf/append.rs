@@ -38,7 +38,7 @@ impl Desk<'_> {
             )
         })?;
         let content = Content::of(self.request, offset, is_last)?;
-        let herald = Herald::of(self.request, self.version);
+        let herald = Herald::of(self.request);
         let taken = self.take(caller, id, content, payload, herald).await;
         let appended = taken.map_err(|error| self.limit_meant(error, offset))?;
         self.conclude(caller, appended, None).await

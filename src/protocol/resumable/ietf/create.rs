@@ -36,7 +36,7 @@ impl Desk<'_> {
         let upload = self.uploads.create(&caller, new, false).await?.status.upload;
         let location = self.door.location(self.request, &upload.id);
         let location = HeaderValue::try_from(location).map_err(Error::internal)?;
-        let herald = Herald::of(self.request, self.version);
+        let herald = Herald::of(self.request);
         if let Some(herald) = &herald {
             let limits = self.limits(Some(&upload));
             herald.made(
