@@ -124,7 +124,9 @@ async fn at_upload(
         None => match shared::tongue_of(&uploads, &request, &id).await {
             Some(tongue) => tongue,
             // One that adds nothing learns that there is none, which only one of the two can say without its version.
-            None if matches!(*request.method(), Method::HEAD | Method::GET | Method::DELETE) => Tongue::Ietf,
+            None if matches!(*request.method(), Method::HEAD | Method::DELETE) => Tongue::Ietf,
+            // Downloads are told of in one way.
+            None if request.method() == Method::GET && !door.settings.downloads => Tongue::Ietf,
             None => Tongue::Tus,
         },
     };
