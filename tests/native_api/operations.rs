@@ -301,6 +301,11 @@ async fn a_stop_lets_a_running_request_finish_and_takes_no_new_ones() {
         let place = Place::new();
         let server = place.serve(&[("API_KEY", "a-very-secret-key-0123456789")]);
         let address = server.base.trim_start_matches("http://").to_owned();
+        // One that has only just started might not have taken the connection by the time that it stops.
+        let mut first = TcpStream::connect(&address).expect("a connection");
+        let alive = format!("GET /health/live HTTP/1.1\r\nHost: {address}\r\nConnection: close\r\n\r\n");
+        first.write_all(alive.as_bytes()).expect("sent");
+        first.read_to_string(&mut String::new()).expect("an answer");
         let body = file("film.mp4", 20).to_string();
         let mut running = TcpStream::connect(&address).expect("a connection");
         let head = format!(

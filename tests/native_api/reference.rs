@@ -275,13 +275,13 @@ async fn a_closed_door_is_closed() {
     )
     .await;
     on_both_with(
-        |config| config.protocols.native.path = "/files/api".into(),
+        |config| config.protocols.native.path = "/own/api".into(),
         async |server| {
             let api = Api::of(&server).outside();
-            api.get("/files/api/v1/session").await.expect(200);
-            let document = api.get("/files/api/openapi.json").await.expect(200);
-            assert_eq!(document["servers"][0]["url"], "/files/api/v1");
-            assert!(api.get("/").await.expect_page().contains("/files/api/v1"));
+            api.get("/own/api/v1/session").await.expect(200);
+            let document = api.get("/own/api/openapi.json").await.expect(200);
+            assert_eq!(document["servers"][0]["url"], "/own/api/v1");
+            assert!(api.get("/").await.expect_page().contains("/own/api/v1"));
         },
     )
     .await;
