@@ -75,8 +75,8 @@ impl Database {
             .map(|row| {
                 let (count, bytes) = recorded.remove(&row.id).unwrap_or_default();
                 let upload: Upload = row.try_into()?;
-                let bytes_recorded = match &upload.appending {
-                    Some(appending) => appending.offset,
+                let bytes_recorded = match upload.offset() {
+                    Some(offset) => offset,
                     None => to_bytes(bytes)?,
                 };
                 Ok(UploadSummary {

@@ -326,6 +326,18 @@ impl Upload {
         (self.length() != Length::Deferred).then_some(self.size)
     }
 
+    /// The bytes that are there of one that is appended to, as far as was written down; `None` for one that is sent in
+    /// parts.
+    pub fn offset(&self) -> Option<u64> {
+        let appending = self.appending.as_ref()?;
+        // One that was made of others was never appended to itself.
+        Some(if self.state == State::Complete {
+            self.size
+        } else {
+            appending.offset
+        })
+    }
+
     /// What is known of its length.
     pub fn length(&self) -> Length {
         self.appending

@@ -114,7 +114,7 @@ impl UploadView {
             upload_id: upload.multipart_id.clone(),
             filename: upload.filename.as_str().to_owned(),
             size: upload.known_size(),
-            offset: upload.appending.as_ref().map(|appending| appending.offset),
+            offset: upload.offset(),
             content_type: upload.content_type.as_str().to_owned(),
             part_size: upload.part_size,
             part_count: upload.plan().part_count(),
