@@ -19,6 +19,16 @@ impl Config {
             "protocols.native.path",
             PATH,
         );
+        let tus = &self.protocols.tus;
+        let api = &self.protocols.native.path;
+        let is_inside = api
+            .strip_prefix(&tus.path)
+            .is_some_and(|rest| rest.starts_with('/'));
+        complaints.unless(
+            !(tus.enabled && is_inside),
+            "protocols.native.path",
+            "must not lie inside protocols.tus.path, where every address is an upload's",
+        );
         self.check_relays(complaints);
         self.check_galileo(complaints);
         self.check_mule(complaints);
@@ -133,4 +143,28 @@ fn is_path(text: &str) -> bool {
         && text
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_api_may_not_lie_where_uploads_do() {
+        let mut config = Config::default();
+        config.protocols.native.path = "/files/api".into();
+
+        let complaints = config.validate();
+
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(
+            complaints[0].starts_with("protocols.native.path: "),
+            "{complaints:?}"
+        );
+        config.protocols.native.path = "/filesystem".into();
+        assert_eq!(config.validate(), Vec::<String>::new());
+        config.protocols.native.path = "/files/api".into();
+        config.protocols.tus.enabled = false;
+        assert_eq!(config.validate(), Vec::<String>::new());
+    }
 }
