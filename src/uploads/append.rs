@@ -250,10 +250,10 @@ impl Uploads {
             ..Expectation::at_most(most).with_checksum(append.checksum)
         };
         let receipt = append.receipt.clone();
-        let mut body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
+        let body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
         if most == 0 {
             // Nothing can come that is to be stored.
-            while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+            drain(body).await;
             return Ok(offset);
         }
         match self.storage(upload)?.append(upload, offset, body).await {
@@ -299,14 +299,25 @@ pub(super) fn appending(upload: &Upload) -> Result<&Appending, Error> {
     upload.appending.as_ref().ok_or(Error::NotFound("upload"))
 }
 
-/// What is wrong with a request, as far as our record tells.
-fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
+/// Where the upload stands, if bytes may be appended to it.
+pub(super) fn taking(upload: &Upload) -> Result<&Appending, Error> {
     let known = appending(upload)?;
     if matches!(known.role, Role::Joined(_)) {
         return Err(Error::Forbidden(
             "this upload is made of others, and takes no bytes of its own",
         ));
     }
+    Ok(known)
+}
+
+/// Reads a body of which nothing is to be stored; its receipt tells how it ended.
+pub(super) async fn drain(mut body: Body) {
+    while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+}
+
+/// What is wrong with a request, as far as our record tells.
+fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
+    let known = taking(upload)?;
     let is_repeated = upload.state == State::Complete
         && append.offset == upload.size
         && append.length.is_none_or(|length| length == 0);
@@ -345,8 +356,8 @@ fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
 /// The answer to the last request was lost, and its client asks again: nothing may come that is not there.
 async fn repeated(upload: Upload, append: Append) -> Result<Appended, Error> {
     let expected = Expectation::at_most(0).with_checksum(append.checksum);
-    let mut body = Body::new(append.pieces, expected).with_receipt(append.receipt.clone());
-    while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+    let body = Body::new(append.pieces, expected).with_receipt(append.receipt.clone());
+    drain(body).await;
     match append.receipt.failure() {
         Some(BodyError::TooLong { .. }) => Err(Error::WrongState {
             state: upload.state,

@@ -5,14 +5,13 @@
 //! append what is stored for good.
 
 use bytes::Bytes;
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::Uploads;
-use super::append::{Rivals, appending};
+use super::append::{Rivals, appending, drain, taking};
 use super::claims::{Claim, Loss};
-use crate::domain::{Checksum, Principal, Role, Upload, UploadId};
+use crate::domain::{Checksum, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation, Receipt};
 
@@ -47,11 +46,7 @@ impl Uploads {
     pub async fn hold(&self, caller: &Principal, id: &UploadId) -> Result<Hold, Error> {
         let upload = self.find(caller, id).await?;
         caller.may_send(&upload.owner)?;
-        if matches!(appending(&upload)?.role, Role::Joined(_)) {
-            return Err(Error::Forbidden(
-                "this upload is made of others, and takes no bytes of its own",
-            ));
-        }
+        taking(&upload)?;
         let this = self.clone();
         Self::see_through(async move {
             let (claim, mut upload) = this.claim(&upload.id, Rivals::Yield).await?;
@@ -116,10 +111,10 @@ impl Hold {
         let receipt = Receipt::default();
         let expected = Expectation::at_most(self.upload.size.saturating_sub(self.offset));
         let is_full = expected.most == 0;
-        let mut body = Body::new(self.claim.guard(pieces), expected).with_receipt(receipt.clone());
+        let body = Body::new(self.claim.guard(pieces), expected).with_receipt(receipt.clone());
         if is_full {
             // Nothing can come that is to be stored.
-            while body.next().await.is_some_and(|piece| piece.is_ok()) {}
+            drain(body).await;
             return Ok(receipt.failure());
         }
         self.is_sure = false;
