@@ -11,8 +11,8 @@ use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::StreamExt as _;
 use futures_util::stream::{self, BoxStream};
+use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Notify, watch};
 
 use super::holder;
@@ -401,7 +401,20 @@ struct Guarded {
 }
 
 impl Guarded {
+    /// Whether it must not just go on.
+    fn is_asked_to_leave(&self) -> bool {
+        self.leaving.is_some()
+            || *self.wanted.borrow() == Some(Urgency::AtOnce)
+            || (self.slot.ends_on_stop && *self.is_stopping.borrow())
+    }
+
     async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
+        // Most pieces have come already: for those nothing need be armed that would wake us.
+        if !self.is_asked_to_leave()
+            && let Some(piece) = self.pieces.next().now_or_never()
+        {
+            return piece;
+        }
         let began = Instant::now();
         let ends_on_stop = self.slot.ends_on_stop;
         while self.leaving.is_none() {

@@ -2,6 +2,9 @@
 //! they have read what came before.
 //!
 //! Separate, because it knows nothing of HTTP: bytes from above pass through, what is due goes first.
+//!
+//! actix asks for 8 KiB at a time. Where a body flows, most of what a relay costs would be those many small reads, so
+//! here it is read in larger ones.
 
 use std::io;
 use std::pin::Pin;
@@ -10,16 +13,25 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use actix_web::rt::net::TcpStream;
+use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio_util::io::poll_read_buf;
 
 use super::ends::Ends;
 use crate::web::interim::Outgoing;
+
+/// Bytes that are read at once where a body flows.
+const BULK: usize = 256 << 10;
 
 /// The socket of one client.
 pub(super) struct Wire {
     socket: TcpStream,
     outgoing: Arc<Outgoing>,
     ends: Rc<Ends>,
+    /// What was read and not yet asked for; empty on connections that do not flow.
+    ahead: BytesMut,
+    /// Whether the last read brought all that was asked for, so that there is probably more.
+    is_flowing: bool,
     /// How the client's side has ended, while that may not be told yet.
     end: Option<io::Result<()>>,
 }
@@ -34,6 +46,8 @@ impl Wire {
             socket,
             outgoing: Arc::default(),
             ends: Rc::default(),
+            ahead: BytesMut::new(),
+            is_flowing: false,
             end: None,
         }
     }
@@ -41,6 +55,32 @@ impl Wire {
     /// What tells of its end and of the bodies before it.
     pub(super) fn ends(&self) -> Rc<Ends> {
         Rc::clone(&self.ends)
+    }
+
+    /// Reads what is there, much at once where much came before.
+    fn poll_socket(&mut self, cx: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        let asked = buffer.remaining();
+        if !self.is_flowing || asked >= BULK {
+            ready!(Pin::new(&mut self.socket).poll_read(cx, buffer))?;
+            self.is_flowing = buffer.remaining() == 0 && asked > 0;
+            return Poll::Ready(Ok(()));
+        }
+        self.ahead.reserve(BULK);
+        let Poll::Ready(read) = poll_read_buf(Pin::new(&mut self.socket), cx, &mut self.ahead) else {
+            // A connection that waits holds no memory.
+            self.ahead = BytesMut::new();
+            return Poll::Pending;
+        };
+        self.is_flowing = read? > asked;
+        self.pass_on(buffer);
+        Poll::Ready(Ok(()))
+    }
+
+    /// Gives what was read ahead, as much as is asked for.
+    fn pass_on(&mut self, buffer: &mut ReadBuf<'_>) {
+        let count = self.ahead.len().min(buffer.remaining());
+        buffer.put_slice(&self.ahead[..count]);
+        self.ahead.advance(count);
     }
 
     /// Where the requests of this connection leave their interim answers.
@@ -55,9 +95,13 @@ impl AsyncRead for Wire {
         cx: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if !self.ahead.is_empty() {
+            self.pass_on(buffer);
+            return Poll::Ready(Ok(()));
+        }
         if self.end.is_none() {
             let before = buffer.filled().len();
-            let read = ready!(Pin::new(&mut self.socket).poll_read(cx, buffer));
+            let read = ready!(self.poll_socket(cx, buffer));
             if read.is_ok() && buffer.filled().len() > before {
                 return Poll::Ready(read);
             }
