@@ -188,6 +188,17 @@ impl Error {
         Self::Invalid(vec![FieldError::new(field, detail)])
     }
 
+    /// The same in the words of a protocol that calls a field otherwise.
+    #[must_use]
+    pub fn calling(mut self, field: &str, name: &str) -> Self {
+        if let Self::Invalid(fields) = &mut self {
+            for error in fields.iter_mut().filter(|error| error.field == field) {
+                name.clone_into(&mut error.field);
+            }
+        }
+        self
+    }
+
     /// A defect of ours, with its cause for the log.
     pub fn internal(cause: impl Into<Cause>) -> Self {
         Self::Internal(cause.into())

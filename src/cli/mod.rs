@@ -119,6 +119,8 @@ fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::Pars
     let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?
         .add_directive("aws_sigv4=info".parse()?)
         .add_directive("s3s=off".parse()?)
+        // Clients that break off, and connections that we end, are errors to it; what matters is in our own log.
+        .add_directive("actix_http::h1::dispatcher=off".parse()?)
         // Closing a connection to a share is an error to its library.
         .add_directive("smb=off".parse()?)
         .add_directive("smb_transport=off".parse()?);

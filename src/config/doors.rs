@@ -29,9 +29,40 @@ impl Config {
             "protocols.native.path",
             "must not lie inside protocols.tus.path, where every address is an upload's",
         );
+        self.check_addresses(complaints);
         self.check_relays(complaints);
         self.check_galileo(complaints);
         self.check_mule(complaints);
+    }
+
+    /// No two doors are at one address, where one of them would never be reached. Those of tus and of the chunk server can
+    /// share theirs, and WebSockets are told from all else.
+    fn check_addresses(&self, complaints: &mut Complaints) {
+        let (native, tus) = (&self.protocols.native, &self.protocols.tus);
+        let (chunks, offset, mule) = (
+            &self.protocols.chunks,
+            &self.protocols.offset,
+            &self.protocols.mule,
+        );
+        let mut doors = vec![
+            ("protocols.native.path", native.path.as_str(), true),
+            ("protocols.tus.path", tus.path.as_str(), tus.enabled),
+            ("protocols.chunks.path", chunks.path.as_str(), chunks.enabled),
+            ("protocols.offset.path", offset.path.as_str(), offset.enabled),
+        ];
+        doors.extend(
+            mule.paths
+                .iter()
+                .map(|path| ("protocols.mule.paths", path.as_str(), mule.enabled)),
+        );
+        doors.retain(|(_, _, is_open)| *is_open);
+        for (at, (name, path, _)) in doors.iter().enumerate() {
+            for (other, its_path, _) in &doors[..at] {
+                let share = [*other, *name] == ["protocols.tus.path", "protocols.chunks.path"];
+                let text = format!("must not be the same as {other}, or one of the two is never reached");
+                complaints.unless(share || path != its_path, name, &text);
+            }
+        }
     }
 
     /// The doors whose bytes pass through us.
@@ -71,9 +102,9 @@ impl Config {
             "must be 1 to file_max (MiB), or -1 for chunks as large as a file",
         );
         complaints.unless(
-            (1..=31_536_000).contains(&offset.expires),
+            (60..=31_536_000).contains(&offset.expires),
             "protocols.offset.expires",
-            "must be 1 to 31536000 (seconds; a year)",
+            "must be 60 to 31536000 (seconds; a year)",
         );
     }
 

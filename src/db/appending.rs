@@ -14,28 +14,48 @@ use super::uploads::unfinished;
 use crate::domain::{Appending, Length, Role, UploadId};
 use crate::error::Error;
 
+/// The right to append, until somebody else begins.
+#[derive(Debug, Clone, Copy)]
+pub struct Turn {
+    /// Above all earlier ones.
+    pub fence: u64,
+    /// Where the upload stands; `None` where its storage must be asked.
+    pub offset: Option<u64>,
+}
+
 impl Database {
     /// Says that somebody begins to append to an unfinished upload: gives the fence that is theirs, and above all
     /// earlier ones. `None` where it has ended, or is not one that is appended to.
-    pub async fn begin_append(&self, id: &UploadId) -> Result<Option<u64>, Error> {
+    pub async fn begin_append(&self, id: &UploadId) -> Result<Option<Turn>, Error> {
         let id = id.to_string();
-        let fence: Option<Option<i64>> = self
+        let row: Option<(Option<i64>, Option<i64>, Option<bool>)> = self
             .run(move |conn| {
                 write_transaction(conn, |conn| {
+                    let own = uploads::table.find(&id).filter(unfinished());
+                    let columns = (uploads::fence, uploads::received, uploads::settled);
+                    let before = own.select(columns).first(conn).optional()?;
                     let own = uploads::table.find(&id).filter(unfinished());
                     diesel::update(own)
                         .set((uploads::fence.eq(uploads::fence + 1), uploads::settled.eq(false)))
                         .execute(conn)?;
-                    let own = uploads::table.find(&id).filter(unfinished());
-                    own.select(uploads::fence).first(conn).optional()
+                    Ok(before)
                 })
             })
             .await?;
-        fence.flatten().map(to_bytes).transpose()
+        let Some((Some(fence), Some(received), is_settled)) = row else {
+            return Ok(None);
+        };
+        Ok(Some(Turn {
+            fence: to_bytes(fence)? + 1,
+            offset: is_settled
+                .unwrap_or(false)
+                .then(|| to_bytes(received))
+                .transpose()?,
+        }))
     }
 
     /// Writes down where an upload stands that was begun to append to under `fence`. False where somebody else has
-    /// begun since.
+    /// begun since, or it has ended.
     pub async fn settle_append(
         &self,
         id: &UploadId,
@@ -47,7 +67,8 @@ impl Database {
         let id = id.to_string();
         let (fence, offset) = (from_bytes(fence)?, from_bytes(offset)?);
         self.run(move |conn| {
-            diesel::update(uploads::table.find(id).filter(uploads::fence.eq(fence)))
+            let own = uploads::table.find(id).filter(uploads::fence.eq(fence));
+            diesel::update(own.filter(unfinished()))
                 .set((
                     uploads::received.eq(offset),
                     uploads::settled.eq(true),
@@ -60,12 +81,15 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Fixes the length of an upload whose length was deferred. False where it was fixed before.
-    pub async fn declare_length(&self, id: &UploadId, size: u64) -> Result<bool, Error> {
+    /// Fixes the length of an upload whose length was deferred, and that was begun to append to under `fence`. False where
+    /// it was fixed before, or somebody else has begun since.
+    pub async fn declare_length(&self, id: &UploadId, fence: u64, size: u64) -> Result<bool, Error> {
         let id = id.to_string();
-        let size = from_bytes(size)?;
+        let (fence, size) = (from_bytes(fence)?, from_bytes(size)?);
         self.run(move |conn| {
-            let deferred = uploads::length.eq(Length::Deferred.as_str());
+            let deferred = uploads::length
+                .eq(Length::Deferred.as_str())
+                .and(uploads::fence.eq(fence));
             diesel::update(uploads::table.find(id).filter(deferred))
                 .set((
                     uploads::size.eq(size),

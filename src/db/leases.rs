@@ -99,6 +99,18 @@ impl Database {
         .map(drop)
     }
 
+    /// Says that somebody who waited for the lease called `name` does no longer.
+    pub async fn unwant_lease(&self, name: &str) -> Result<(), Error> {
+        let name = name.to_owned();
+        self.run(move |conn| {
+            diesel::update(leases::table.find(name))
+                .set(leases::wanted.eq(0))
+                .execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+
     /// Those of `holder`'s leases that somebody waits for, and how urgently.
     pub async fn wanted_leases(&self, holder: &str) -> Result<Vec<(String, i32)>, Error> {
         let holder = holder.to_owned();

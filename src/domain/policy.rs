@@ -2,6 +2,8 @@
 //!
 //! Separate from `upload`, because the rules change with the settings and the upload does not.
 
+use super::appending::Role;
+use super::name::FileName;
 use super::plan::{MAX_PARTS, PartLimits, PartPlan};
 use super::upload::NewUpload;
 use crate::error::{Error, FieldError};
@@ -34,6 +36,12 @@ impl MediaType {
             ));
         }
         Ok(Self(text.trim().to_owned()))
+    }
+
+    /// What a file of this name most probably is, for clients that say nothing of it.
+    pub fn of_name(name: &FileName) -> Self {
+        let guess = mime_guess::from_path(name.as_str()).first_raw();
+        guess.and_then(|kind| Self::new(kind).ok()).unwrap_or_default()
     }
 
     /// The type with its parameters.
@@ -89,7 +97,13 @@ impl Policy {
         if size > limit {
             return Err(Error::TooLarge { limit, size });
         }
-        if !self.types.is_empty() && !self.types.iter().any(|pattern| kind.matches(pattern)) {
+        // A piece of an upload has no type of its own: what it becomes a part of does.
+        let has_type = new
+            .wishes
+            .appending
+            .as_ref()
+            .is_none_or(|appending| appending.role != Role::Partial);
+        if has_type && !self.types.is_empty() && !self.types.iter().any(|pattern| kind.matches(pattern)) {
             return Err(Error::TypeRefused {
                 content_type: kind.as_str().to_owned(),
             });

@@ -1,8 +1,16 @@
 //! Abort: give an upload up, in the store and in our record.
 
 use super::Uploads;
+use super::append::append_claim;
+use super::claims::{Claim, Manner};
 use crate::domain::{Principal, State, Transfer, Upload, UploadId};
 use crate::error::Error;
+
+/// Nobody else appends to an upload, or completes it, until this is dropped.
+pub(super) struct Alone {
+    _sender: Option<Claim>,
+    _completion: Claim,
+}
 
 impl Uploads {
     /// Gives an upload up; one that has ended without an object is fine as it is.
@@ -23,13 +31,49 @@ impl Uploads {
             State::Open | State::Completing => {}
         }
         let this = self.clone();
-        match Self::see_through(async move { this.give_up(&upload, State::Aborted).await }).await? {
+        let ended = Self::see_through(async move {
+            let (_alone, upload) = this.alone(&upload, Manner::TAKE_OVER, Manner::TURN).await?;
+            if upload.state.is_unfinished() {
+                this.give_up(&upload, State::Aborted).await
+            } else {
+                Ok(upload.state)
+            }
+        });
+        match ended.await? {
             state @ State::Complete => Err(Error::WrongState {
                 state,
                 verb: "aborted",
             }),
             _ => Ok(()),
         }
+    }
+
+    /// Waits until nobody appends to the upload and nobody completes it, and keeps it so; gives the upload as it is then.
+    /// What whoever appended before may still do counts for nothing.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where that takes longer than these manners allow.
+    pub(super) async fn alone(
+        &self,
+        upload: &Upload,
+        sender: Manner,
+        completion: Manner,
+    ) -> Result<(Alone, Upload), Error> {
+        let id = &upload.id;
+        let sender = match upload.appending {
+            Some(_) => Some(self.0.claims.take(append_claim(id), sender).await?),
+            None => None,
+        };
+        let completion = self.turn_to_complete(id, completion).await?;
+        if sender.is_some() {
+            self.0.db.begin_append(id).await?;
+        }
+        let upload = self.0.db.find_upload(id, None).await?;
+        let alone = Alone {
+            _sender: sender,
+            _completion: completion,
+        };
+        Ok((alone, upload.ok_or(Error::NotFound("upload"))?))
     }
 
     /// Ends an unfinished upload as `end`, and says how it ended: `complete` where a completion was first.

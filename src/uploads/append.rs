@@ -4,6 +4,8 @@
 //! because a client that comes back after a lost connection must find the way free: its new request ends the old one.
 //! Where an upload stands is written down when a request has ended; after a kill the storage is asked.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
@@ -13,6 +15,9 @@ use super::claims::{Claim, Manner};
 use crate::domain::{Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
 use crate::error::{Digested, Error};
 use crate::storage::{Body, BodyError, Expectation, Receipt};
+
+/// How often it is noted that somebody is still sending.
+const NOTE_EVERY: Duration = Duration::from_secs(61);
 
 /// Which request ends an upload.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -97,12 +102,16 @@ impl Uploads {
         if appending(&upload)?.is_settled || !upload.state.is_unfinished() {
             return Ok(upload);
         }
+        // Who only looks disturbs nobody who is sending.
+        let manner = match rivals {
+            Rivals::Yield => Manner::TAKE_OVER,
+            Rivals::Stay => Manner::UNTAKEN,
+        };
         let this = self.clone();
         Self::see_through(async move {
-            let (_claim, mut upload) = this.claim(&upload.id, rivals).await?;
+            let (_claim, mut upload) = this.claim(&upload.id, manner).await?;
             if !appending(&upload)?.is_settled && upload.state.is_unfinished() {
-                this.fence(&mut upload).await?;
-                let offset = this.stored(&upload).await?;
+                let offset = this.begin_turn(&mut upload).await?;
                 this.settle(&mut upload, offset).await?;
             }
             Ok(upload)
@@ -117,39 +126,51 @@ impl Uploads {
     }
 
     /// The only one who may append to it just now, and the upload as they find it.
-    pub(super) async fn claim(&self, id: &UploadId, rivals: Rivals) -> Result<(Claim, Upload), Error> {
-        let manner = match rivals {
-            Rivals::Yield => Manner::TAKE_OVER,
-            Rivals::Stay => Manner::IF_FREE,
-        };
-        let claim = self.0.claims.take(format!("append:{id}"), manner).await?;
+    pub(super) async fn claim(&self, id: &UploadId, manner: Manner) -> Result<(Claim, Upload), Error> {
+        let claim = self.0.claims.take(append_claim(id), manner).await?;
         let upload = self.0.db.find_upload(id, None).await?;
         Ok((claim, upload.ok_or(Error::NotFound("upload"))?))
     }
 
-    /// Shuts out whoever has begun to append before, however late their bytes may come.
-    pub(super) async fn fence(&self, upload: &mut Upload) -> Result<(), Error> {
-        let fence = self.0.db.begin_append(&upload.id).await?;
-        let (Some(fence), Some(appending)) = (fence, &mut upload.appending) else {
+    /// Voids what whoever appended before may still write down, and gives where the upload stands.
+    pub(super) async fn begin_turn(&self, upload: &mut Upload) -> Result<u64, Error> {
+        let turn = self.0.db.begin_append(&upload.id).await?;
+        let (Some(turn), Some(appending)) = (turn, &mut upload.appending) else {
             return Err(Error::WrongState {
                 state: upload.state,
                 verb: "added to",
             });
         };
-        appending.fence = fence;
+        appending.fence = turn.fence;
         appending.is_settled = false;
-        Ok(())
+        match turn.offset {
+            Some(offset) => Ok(offset),
+            None => self.stored(upload).await,
+        }
     }
 
     /// Where the upload stands by its storage's own word.
-    pub(super) async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
-        match self.storage(upload)?.offset(upload).await {
+    async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
+        let offset = match self.storage(upload)?.offset(upload).await {
             Err(Error::Vanished) => {
                 self.settle_vanished(upload).await?;
-                Err(Error::Vanished)
+                return Err(Error::Vanished);
             }
-            offset => offset,
+            offset => offset?,
+        };
+        if offset < appending(upload)?.offset {
+            return self.lost_bytes(upload, offset).await;
         }
+        Ok(offset)
+    }
+
+    /// Ends an upload of which the storage has fewer bytes than its client was told: it must not go on from there, for its
+    /// client will not send them again.
+    async fn lost_bytes<T>(&self, upload: &Upload, offset: u64) -> Result<T, Error> {
+        tracing::error!(upload = %upload.id, offset, "the storage has lost bytes that were there");
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await?;
+        Err(Error::Vanished)
     }
 
     /// Writes down where the upload stands.
@@ -163,7 +184,14 @@ impl Uploads {
             .settle_append(&upload.id, fence, offset, now, expires_at)
             .await?;
         if !is_ours {
-            return Err(Error::Superseded);
+            let now = self.0.db.find_upload(&upload.id, None).await?;
+            return Err(match now.map(|upload| upload.state) {
+                Some(state) if !state.is_unfinished() => Error::WrongState {
+                    state,
+                    verb: "added to",
+                },
+                _ => Error::Superseded,
+            });
         }
         if let Some(appending) = &mut upload.appending {
             appending.offset = offset;
@@ -175,28 +203,43 @@ impl Uploads {
     }
 
     async fn take_up(&self, id: &UploadId, append: Append) -> Result<Appended, Error> {
-        let (claim, mut upload) = self.claim(id, append.rivals).await?;
+        let manner = match append.rivals {
+            Rivals::Yield => Manner::TAKE_OVER,
+            Rivals::Stay => Manner::IF_FREE,
+        };
+        let (claim, mut upload) = self.claim(id, manner).await?;
         // What was true before may have changed while we waited.
         judge(&upload, &append)?;
         if upload.state == State::Complete {
-            return repeated(upload, append).await;
+            return repeated(&claim, upload, append).await;
         }
-        let known = appending(&upload)?.clone();
-        self.fence(&mut upload).await?;
-        let offset = if known.is_settled {
-            known.offset
-        } else {
-            self.stored(&upload).await?
+        let offset = self.begin_turn(&mut upload).await?;
+        let told = match agree(&upload, offset, append.offset, append.size) {
+            Ok(told) => told,
+            Err(refused) => {
+                self.settle(&mut upload, offset).await?;
+                return Err(refused);
+            }
         };
-        if let Err(refused) = self.agree(&mut upload, offset, append.offset, append.size).await {
-            self.settle(&mut upload, offset).await?;
-            return Err(refused);
-        }
         let ends = append.ends;
         let receipt = append.receipt.clone();
-        let end = self.pour(&claim, &upload, offset, append).await?;
+        let end = match told {
+            // Written down below, once the request that says so has come to anything.
+            Some(size) => {
+                let of_that_length = with_length(upload.clone(), size);
+                self.pour(&claim, &of_that_length, offset, append).await?
+            }
+            None => self.pour(&claim, &upload, offset, append).await?,
+        };
         self.settle(&mut upload, end).await?;
         let failure = receipt.failure();
+        let is_refused = matches!(
+            failure,
+            Some(BodyError::Mismatch | BodyError::TooLong { .. } | BodyError::TooShort { .. })
+        );
+        if let Some(size) = told.filter(|_| !is_refused) {
+            self.declare(&mut upload, size).await?;
+        }
         match failure {
             Some(BodyError::Mismatch) => return Err(Error::ChecksumMismatch { what: Digested::Part }),
             None => self.end(&mut upload, end, ends, claim).await?,
@@ -205,39 +248,13 @@ impl Uploads {
         Ok(Appended { upload, failure })
     }
 
-    /// Holds a request against where the upload stands in truth, and fixes the length where it tells it.
-    async fn agree(
-        &self,
-        upload: &mut Upload,
-        offset: u64,
-        provided: u64,
-        size: Option<u64>,
-    ) -> Result<(), Error> {
-        if provided != offset {
-            return Err(Error::OffsetMismatch {
-                expected: offset,
-                provided,
-            });
-        }
-        let Some(size) = size.filter(|_| upload.length() == Length::Deferred) else {
-            return Ok(());
-        };
-        if size < offset {
-            let detail = format!("must not be less than the {offset} bytes that are there");
-            return Err(Error::invalid("Upload-Length", detail));
-        }
-        self.declare(upload, size).await
-    }
-
     /// Fixes the length of an upload whose length was not known.
     async fn declare(&self, upload: &mut Upload, size: u64) -> Result<(), Error> {
-        if !self.0.db.declare_length(&upload.id, size).await? {
+        let fence = appending(upload)?.fence;
+        if !self.0.db.declare_length(&upload.id, fence, size).await? {
             return Err(Error::Superseded);
         }
-        upload.size = size;
-        if let Some(appending) = &mut upload.appending {
-            appending.length = Length::Declared;
-        }
+        *upload = with_length(upload.clone(), size);
         Ok(())
     }
 
@@ -256,14 +273,37 @@ impl Uploads {
             drain(body).await;
             return Ok(offset);
         }
-        match self.storage(upload)?.append(upload, offset, body).await {
+        let counts_byte_by_byte = body.counts_byte_by_byte();
+        let appended = self.storage(upload)?.append(upload, offset, body);
+        match self.kept_alive(upload, appended).await {
             Err(Error::Vanished) => {
                 self.settle_vanished(upload).await?;
                 Err(Error::Vanished)
             }
-            // It is the body that failed, and nothing of it was kept.
-            Err(_) if receipt.failure().is_some() => Ok(offset),
+            Err(Error::OffsetMismatch { expected, .. }) if expected < offset => {
+                self.lost_bytes(upload, expected).await
+            }
+            // It is the body that failed, and nothing of it was kept. Where every byte counts the storage has failed as
+            // well, and only it knows how many it has.
+            Err(_) if receipt.failure().is_some() && !counts_byte_by_byte => Ok(offset),
             end => end,
+        }
+    }
+
+    /// Notes every minute that somebody sends to the upload, for as long as `work` takes.
+    async fn kept_alive<T>(&self, upload: &Upload, work: impl Future<Output = T>) -> T {
+        let mut work = std::pin::pin!(work);
+        let mut upload = upload.clone();
+        loop {
+            tokio::select! {
+                biased;
+                done = &mut work => return done,
+                () = tokio::time::sleep(NOTE_EVERY) => {
+                    if let Err(error) = self.touch(&mut upload).await {
+                        tracing::warn!(upload = %upload.id, %error, "it may run out while it is sent");
+                    }
+                }
+            }
         }
     }
 
@@ -292,6 +332,36 @@ impl Uploads {
         }
         Ok(())
     }
+}
+
+/// The claim of whoever appends to an upload.
+pub(super) fn append_claim(id: &UploadId) -> String {
+    format!("append:{id}")
+}
+
+/// Holds a request against where the upload stands in truth; gives the length that it tells, where none was known.
+fn agree(upload: &Upload, offset: u64, provided: u64, size: Option<u64>) -> Result<Option<u64>, Error> {
+    if provided != offset {
+        return Err(Error::OffsetMismatch {
+            expected: offset,
+            provided,
+        });
+    }
+    let told = size.filter(|_| upload.length() == Length::Deferred);
+    if told.is_some_and(|size| size < offset) {
+        let detail = format!("must not be less than the {offset} bytes that are there");
+        return Err(Error::invalid("Upload-Length", detail));
+    }
+    Ok(told)
+}
+
+/// An upload whose length was not known before.
+fn with_length(mut upload: Upload, size: u64) -> Upload {
+    upload.size = size;
+    if let Some(appending) = &mut upload.appending {
+        appending.length = Length::Declared;
+    }
+    upload
 }
 
 /// Where the upload stands, if it is one that is appended to.
@@ -354,9 +424,9 @@ fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
 }
 
 /// The answer to the last request was lost, and its client asks again: nothing may come that is not there.
-async fn repeated(upload: Upload, append: Append) -> Result<Appended, Error> {
+async fn repeated(claim: &Claim, upload: Upload, append: Append) -> Result<Appended, Error> {
     let expected = Expectation::at_most(0).with_checksum(append.checksum);
-    let body = Body::new(append.pieces, expected).with_receipt(append.receipt.clone());
+    let body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt.clone());
     drain(body).await;
     match append.receipt.failure() {
         Some(BodyError::TooLong { .. }) => Err(Error::WrongState {

@@ -9,10 +9,7 @@ use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::stream::{self, BoxStream};
-use futures_util::{FutureExt as _, StreamExt as _};
 use tokio::sync::{Notify, watch};
 
 use super::holder;
@@ -29,19 +26,6 @@ const LOOK_EVERY: Duration = Duration::from_millis(250);
 
 /// With every how many of these looks leases are renewed: every two seconds.
 const LOOKS_TO_RENEWAL: u32 = 8;
-
-/// A holder that has received nothing for this long makes way for a newcomer.
-const IDLE: Duration = Duration::from_secs(1);
-
-/// Who is asked to make way takes for this long what has come already, for as long as it goes on coming without a pause
-/// such as this: bytes that have reached us are not thrown away because their client was quick to come back.
-const LAST_BYTES: Duration = Duration::from_millis(250);
-
-/// See [`LAST_BYTES`].
-const A_PAUSE: Duration = Duration::from_millis(20);
-
-/// A client that sends nothing for this long is gone.
-const SILENCE: Duration = Duration::from_mins(1);
 
 /// How often a newcomer looks at another instance's lease.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -74,8 +58,8 @@ impl Urgency {
 /// How a claim is taken.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Manner {
-    /// How whoever has it is asked for it.
-    pub(super) urgency: Urgency,
+    /// How whoever has it is asked for it; `None` does not ask.
+    pub(super) urgency: Option<Urgency>,
     /// How long it is waited for.
     pub(super) patience: Duration,
     /// Whether what it receives ends when this process is about to.
@@ -85,7 +69,7 @@ pub(super) struct Manner {
 impl Manner {
     /// For a part, which counts as a whole only, and is done soon.
     pub(super) const PART: Self = Self {
-        urgency: Urgency::WhenIdle,
+        urgency: Some(Urgency::WhenIdle),
         patience: Duration::from_mins(2),
         ends_on_stop: false,
     };
@@ -93,16 +77,30 @@ impl Manner {
     /// For bytes that are appended by whoever came last. A storage that is slow to take what has come may need its time;
     /// for longer waits the client has its retries.
     pub(super) const TAKE_OVER: Self = Self {
-        urgency: Urgency::AtOnce,
+        urgency: Some(Urgency::AtOnce),
         patience: Duration::from_secs(20),
         ends_on_stop: true,
     };
 
     /// For bytes that are appended by whoever came first, unless they have gone silent.
     pub(super) const IF_FREE: Self = Self {
-        urgency: Urgency::WhenIdle,
+        urgency: Some(Urgency::WhenIdle),
         patience: Duration::from_millis(1500),
         ends_on_stop: true,
+    };
+
+    /// For a look, or for sweeping up: nobody is disturbed who is at it.
+    pub(super) const UNTAKEN: Self = Self {
+        urgency: None,
+        patience: Duration::ZERO,
+        ends_on_stop: false,
+    };
+
+    /// For putting an upload together, which nobody can hurry.
+    pub(super) const TURN: Self = Self {
+        urgency: None,
+        patience: Duration::from_mins(10),
+        ends_on_stop: false,
     };
 }
 
@@ -127,10 +125,59 @@ struct Held {
     is_renewed: bool,
 }
 
+/// Who wants a claim just now. A wish is over when whoever has it gives up: its holder must not make way for nobody.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+struct Wanted {
+    /// How many in this process want it once it is idle.
+    when_idle: u32,
+    /// How many in this process want it at once.
+    at_once: u32,
+    /// How other instances want it.
+    elsewhere: Option<Urgency>,
+}
+
+impl Wanted {
+    fn count(&mut self, urgency: Urgency) -> &mut u32 {
+        match urgency {
+            Urgency::WhenIdle => &mut self.when_idle,
+            Urgency::AtOnce => &mut self.at_once,
+        }
+    }
+
+    fn is_at_once(&self) -> bool {
+        self.at_once > 0 || self.elsewhere == Some(Urgency::AtOnce)
+    }
+
+    fn is_at_all(&self) -> bool {
+        self.is_at_once() || self.when_idle > 0 || self.elsewhere.is_some()
+    }
+}
+
+/// A wish for a claim; it ends when it is dropped.
+struct Wish {
+    slot: Arc<Slot>,
+    urgency: Urgency,
+}
+
+impl Wish {
+    fn new(slot: Arc<Slot>, urgency: Urgency) -> Self {
+        slot.wanted.send_modify(|wanted| *wanted.count(urgency) += 1);
+        Self { slot, urgency }
+    }
+}
+
+impl Drop for Wish {
+    fn drop(&mut self) {
+        self.slot
+            .wanted
+            .send_modify(|wanted| *wanted.count(self.urgency) -= 1);
+    }
+}
+
 /// One claim, as its holder and those who wait see it.
 struct Slot {
     ends_on_stop: bool,
-    wanted: watch::Sender<Option<Urgency>>,
+    wanted: watch::Sender<Wanted>,
     released: Notify,
     /// Until when the lease is ours, in microseconds since 1970.
     until: AtomicI64,
@@ -209,10 +256,13 @@ impl Claims {
             if let Ok(claim) = self.enter(&name, manner) {
                 break claim;
             }
-            other.want(manner.urgency);
-            if tokio::time::timeout(GLANCE, released).await.is_err() && Instant::now() > deadline {
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
                 return Err(BUSY);
             }
+            let _wish = manner.urgency.map(|urgency| Wish::new(other.clone(), urgency));
+            // Whether it was released or time is up, the next round says.
+            let _ = tokio::time::timeout(left, released).await;
         };
         loop {
             let until = self.0.clock.now() + LEASE;
@@ -223,10 +273,16 @@ impl Claims {
                     .store(until.timestamp_micros(), Ordering::Relaxed);
                 return Ok(claim);
             }
-            if Instant::now() > deadline {
+            if Instant::now() >= deadline {
+                if manner.urgency.is_some() {
+                    // Others who still want it say so again.
+                    self.0.db.unwant_lease(&name).await?;
+                }
                 return Err(BUSY);
             }
-            self.0.db.want_lease(&name, manner.urgency.level()).await?;
+            if let Some(urgency) = manner.urgency {
+                self.0.db.want_lease(&name, urgency.level()).await?;
+            }
             tokio::time::sleep(GLANCE).await;
         }
     }
@@ -239,7 +295,7 @@ impl Claims {
         }
         let slot = Arc::new(Slot {
             ends_on_stop: manner.ends_on_stop,
-            wanted: watch::Sender::new(None),
+            wanted: watch::Sender::new(Wanted::default()),
             released: Notify::new(),
             until: AtomicI64::new(i64::MAX),
         });
@@ -275,10 +331,9 @@ impl Claims {
             };
             match self.0.db.wanted_leases(&self.0.holder).await {
                 Ok(wanted) => {
-                    for (name, level) in wanted {
-                        if let (Some(slot), Some(urgency)) = (slots.get(&name), Urgency::of_level(level)) {
-                            slot.want(urgency);
-                        }
+                    let levels: HashMap<String, i32> = wanted.into_iter().collect();
+                    for (name, slot) in &slots {
+                        slot.wanted_elsewhere(levels.get(name).copied().and_then(Urgency::of_level));
                     }
                 }
                 Err(error) => tracing::warn!(%error, "nobody can ask for our leases just now"),
@@ -309,11 +364,11 @@ impl Claims {
 const BUSY: Error = Error::Busy("somebody else sends the same just now; try again");
 
 impl Slot {
-    /// Asks its holder to make way; a milder wish than one before changes nothing.
-    fn want(&self, urgency: Urgency) {
+    /// Notes how other instances want it by now.
+    fn wanted_elsewhere(&self, urgency: Option<Urgency>) {
         self.wanted.send_if_modified(|wanted| {
-            let is_new = *wanted < Some(urgency);
-            *wanted = (*wanted).max(Some(urgency));
+            let is_new = wanted.elsewhere != urgency;
+            wanted.elsewhere = urgency;
             is_new
         });
     }
@@ -323,127 +378,64 @@ impl Slot {
     }
 }
 
-/// Tells a holder that receives nothing just now when it must let go.
-pub(super) struct Loss {
-    slot: Arc<Slot>,
-    wanted: watch::Receiver<Option<Urgency>>,
-    is_stopping: watch::Receiver<bool>,
-    clock: Clock,
-}
-
-impl Loss {
-    /// Waits until somebody wants the claim, its lease has run out, or this process is about to end.
-    pub(super) async fn wait(&mut self) -> BodyError {
-        loop {
-            tokio::select! {
-                _ = self.wanted.wait_for(Option::is_some) => return BodyError::Superseded,
-                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => return BodyError::Stopped,
-                () = tokio::time::sleep(IDLE) => {}
-            }
-            if self.slot.has_run_out(self.clock.now()) {
-                return BodyError::Superseded;
-            }
-        }
-    }
-}
-
 impl Claim {
-    /// What tells when it is lost.
-    pub(super) fn loss(&self) -> Loss {
-        Loss {
+    /// What tells its holder how it stands.
+    pub(super) fn watch(&self) -> Watch {
+        Watch {
             slot: self.slot.clone(),
             wanted: self.slot.wanted.subscribe(),
             is_stopping: self.claims.0.is_stopping.subscribe(),
             clock: self.claims.0.clock.clone(),
         }
     }
-
-    /// The pieces of a request for as long as it may send: a silent one is cut off, one makes way where somebody
-    /// waits, and none goes on whose lease has run out.
-    pub(super) fn guard(
-        &self,
-        pieces: BoxStream<'static, Result<Bytes, BodyError>>,
-    ) -> BoxStream<'static, Result<Bytes, BodyError>> {
-        let guarded = Guarded {
-            pieces,
-            slot: self.slot.clone(),
-            wanted: self.slot.wanted.subscribe(),
-            is_stopping: self.claims.0.is_stopping.subscribe(),
-            clock: self.claims.0.clock.clone(),
-            leaving: None,
-            has_ended: false,
-        };
-        stream::unfold(guarded, async |mut guarded| {
-            if guarded.has_ended {
-                return None;
-            }
-            let mut outcome = guarded.next().await?;
-            if guarded.slot.has_run_out(guarded.clock.now()) {
-                outcome = Err(BodyError::Superseded);
-            }
-            guarded.has_ended = outcome.is_err();
-            Some((outcome, guarded))
-        })
-        .boxed()
-    }
 }
 
-/// The pieces of a holder's request.
-struct Guarded {
-    pieces: BoxStream<'static, Result<Bytes, BodyError>>,
+/// A claim as its holder watches it.
+pub(super) struct Watch {
     slot: Arc<Slot>,
-    wanted: watch::Receiver<Option<Urgency>>,
+    wanted: watch::Receiver<Wanted>,
     is_stopping: watch::Receiver<bool>,
     clock: Clock,
-    /// Why it makes way, and since when.
-    leaving: Option<(BodyError, Instant)>,
-    has_ended: bool,
 }
 
-impl Guarded {
-    /// Whether it must not just go on.
-    fn is_asked_to_leave(&self) -> bool {
-        self.leaving.is_some()
-            || *self.wanted.borrow() == Some(Urgency::AtOnce)
-            || (self.slot.ends_on_stop && *self.is_stopping.borrow())
+impl Watch {
+    /// Whether this process is about to end, and what is received ends with it.
+    pub(super) fn ends_now(&self) -> bool {
+        self.slot.ends_on_stop && *self.is_stopping.borrow()
     }
 
-    async fn next(&mut self) -> Option<Result<Bytes, BodyError>> {
-        // Most pieces have come already: for those nothing need be armed that would wake us.
-        if !self.is_asked_to_leave()
-            && let Some(piece) = self.pieces.next().now_or_never()
-        {
-            return piece;
-        }
-        let began = Instant::now();
+    /// Whether somebody wants it at once.
+    pub(super) fn is_wanted_at_once(&self) -> bool {
+        self.wanted.borrow().is_at_once()
+    }
+
+    /// Whether somebody wants it, at once or when it is idle.
+    pub(super) fn is_wanted(&self) -> bool {
+        self.wanted.borrow().is_at_all()
+    }
+
+    /// Whether it is no longer ours, because its lease was not renewed in time.
+    pub(super) fn has_run_out(&self) -> bool {
+        self.slot.has_run_out(self.clock.now())
+    }
+
+    /// Waits until it must be let go of at once: somebody wants it so, or this process is about to end and what is
+    /// received ends with it.
+    pub(super) async fn must_leave(&mut self) -> BodyError {
         let ends_on_stop = self.slot.ends_on_stop;
-        while self.leaving.is_none() {
-            let reason = tokio::select! {
-                biased;
-                _ = self.wanted.wait_for(|wanted| *wanted == Some(Urgency::AtOnce)) => {
-                    Some(BodyError::Superseded)
-                }
-                _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => {
-                    Some(BodyError::Stopped)
-                }
-                piece = self.pieces.next() => return piece,
-                () = tokio::time::sleep(IDLE) => None,
-            };
-            self.leaving = reason.map(|reason| (reason, Instant::now()));
-            if self.leaving.is_none() && self.wanted.borrow().is_some() {
-                return Some(Err(BodyError::Superseded));
-            }
-            if began.elapsed() > SILENCE {
-                return Some(Err(BodyError::Cut));
-            }
+        tokio::select! {
+            biased;
+            _ = self.wanted.wait_for(Wanted::is_at_once) => BodyError::Superseded,
+            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => BodyError::Stopped,
         }
-        let (reason, since) = self.leaving.clone()?;
-        if since.elapsed() < LAST_BYTES
-            && let Ok(piece) = tokio::time::timeout(A_PAUSE, self.pieces.next()).await
-        {
-            return piece;
+    }
+
+    /// Waits until somebody wants it in any way, or this process is about to end.
+    pub(super) async fn must_leave_if_idle(&mut self) -> BodyError {
+        tokio::select! {
+            _ = self.wanted.wait_for(Wanted::is_at_all) => BodyError::Superseded,
+            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => BodyError::Stopped,
         }
-        Some(Err(reason))
     }
 }
 

@@ -4,13 +4,11 @@
 //! second request that runs beside the first. So the list of parts is read before, the object itself is looked
 //! at whenever the upload is gone, and every outcome can be asked for again.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, Weak};
-
 use chrono::{DateTime, TimeDelta, Utc};
 use futures_util::StreamExt as _;
 
 use super::Uploads;
+use super::claims::{Claim, Manner};
 use crate::domain::{
     Checksum, Hasher, PartDefect, PartNumber, Principal, State, Upload, UploadId, check_whole,
 };
@@ -41,23 +39,69 @@ impl Uploads {
         Self::see_through(async move { this.complete_once(&upload.id).await }).await
     }
 
+    /// Completes an upload of which the whole must have the digest that is claimed of it. One with another is removed,
+    /// unless it was complete before.
+    ///
+    /// # Errors
+    /// [`Error::ChecksumMismatch`], and as [`complete`](Self::complete).
+    pub async fn complete_claimed(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        claimed: Checksum,
+    ) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        let this = self.clone();
+        Self::see_through(async move { this.complete_in_turn(&upload.id, Some(&claimed)).await }).await
+    }
+
     /// Puts the upload together, unless somebody before us has by the time that it is our turn.
     pub(super) async fn complete_once(&self, id: &UploadId) -> Result<Upload, Error> {
-        self.complete_claimed(id, None).await
+        self.complete_in_turn(id, None).await
     }
 
     /// The same, once the whole has the digest that is claimed of it besides what was said when it began.
-    pub(super) async fn complete_claimed(
+    pub(super) async fn complete_in_turn(
         &self,
         id: &UploadId,
         claimed: Option<&Checksum>,
     ) -> Result<Upload, Error> {
-        let lock = self.0.joining.lock_of(id);
-        let _turn = lock.lock().await;
+        let turn = self.turn_to_complete(id, Manner::TURN).await?;
+        self.complete_now(&turn, id, claimed).await
+    }
+
+    /// The same, unless somebody is at it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] where somebody is.
+    pub(super) async fn complete_if_free(&self, id: &UploadId) -> Result<Upload, Error> {
+        let turn = self.turn_to_complete(id, Manner::UNTAKEN).await?;
+        self.complete_now(&turn, id, None).await
+    }
+
+    /// Nobody else completes the upload while this is held, in no process: two that put one object together could each
+    /// undo what the other has done.
+    pub(super) async fn turn_to_complete(&self, id: &UploadId, manner: Manner) -> Result<Claim, Error> {
+        self.0.claims.take(format!("complete:{id}"), manner).await
+    }
+
+    async fn complete_now(
+        &self,
+        _turn: &Claim,
+        id: &UploadId,
+        claimed: Option<&Checksum>,
+    ) -> Result<Upload, Error> {
         let upload = self.0.db.find_upload(id, None).await?;
         let upload = upload.ok_or(Error::NotFound("upload"))?;
         match upload.state {
-            State::Complete => Ok(upload),
+            State::Complete => {
+                let claimed: Vec<Checksum> = claimed.into_iter().cloned().collect();
+                if self.has_digests(&upload, claimed).await? {
+                    Ok(upload)
+                } else {
+                    Err(Error::ChecksumMismatch { what: Digested::File })
+                }
+            }
             State::Open | State::Completing => self.put_together(upload, claimed).await,
             state => Err(Error::WrongState {
                 state,
@@ -101,6 +145,11 @@ impl Uploads {
                 // Nothing was joined: parts may be sent again, or the operator mends what was refused.
                 self.change(&upload.id, &[State::Completing], State::Open).await?;
                 Err(Error::StoreRefused { code })
+            }
+            Err(error @ Error::OffsetMismatch { .. }) => {
+                // Bytes are missing that may still come.
+                self.change(&upload.id, &[State::Completing], State::Open).await?;
+                Err(error)
             }
             Err(error) => Err(error),
         }
@@ -222,11 +271,23 @@ impl Uploads {
     async fn verify(&self, upload: &Upload, claimed: Option<&Checksum>) -> Result<(), Error> {
         let mut expected: Vec<Checksum> = upload.sha256.map(Checksum::from).into_iter().collect();
         expected.extend(claimed.cloned());
-        if expected.is_empty() {
+        if self.has_digests(upload, expected).await? {
             return Ok(());
         }
-        let storage = self.storage(upload)?;
-        let mut bytes = storage.read(&upload.key, None).await?;
+        tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
+        // The object goes first: where it stays, the upload is still being completed, and comes here again.
+        self.storage(upload)?.remove(&upload.key).await?;
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await?;
+        Err(Error::ChecksumMismatch { what: Digested::File })
+    }
+
+    /// Whether the finished object has these digests. Where there are none it is not read.
+    async fn has_digests(&self, upload: &Upload, expected: Vec<Checksum>) -> Result<bool, Error> {
+        if expected.is_empty() {
+            return Ok(true);
+        }
+        let mut bytes = self.storage(upload)?.read(&upload.key, None).await?;
         let mut hashers: Vec<Hasher> = expected
             .iter()
             .map(|checksum| Hasher::new(checksum.algorithm()))
@@ -239,14 +300,7 @@ impl Uploads {
         }
         // A share does not let go of a file's name while somebody has it open.
         drop(bytes);
-        if hashers.into_iter().map(Hasher::finish).eq(expected) {
-            return Ok(());
-        }
-        tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
-        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-            .await?;
-        storage.remove(&upload.key).await?;
-        Err(Error::ChecksumMismatch { what: Digested::File })
+        Ok(hashers.into_iter().map(Hasher::finish).eq(expected))
     }
 }
 
@@ -257,26 +311,17 @@ fn check_ended(upload: &Upload) -> Result<(), Error> {
             "this upload is a piece of another, and is never complete by itself",
         ));
     }
-    if upload.known_size().is_none() {
+    let Some(size) = upload.known_size() else {
         return Err(Error::invalid("Upload-Length", "has not been told yet"));
-    }
-    Ok(())
-}
-
-/// Who completes what just now, so that every request for one upload's completion waits for the same work.
-#[derive(Default)]
-pub(super) struct Joining(Mutex<HashMap<UploadId, Weak<tokio::sync::Mutex<()>>>>);
-
-impl Joining {
-    /// The one lock of this upload.
-    pub(super) fn lock_of(&self, id: &UploadId) -> Arc<tokio::sync::Mutex<()>> {
-        let mut locks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(lock) = locks.get(id).and_then(Weak::upgrade) {
-            return lock;
+    };
+    match &upload.appending {
+        Some(appending) if appending.is_settled && !upload.is_joined() && appending.offset != size => {
+            Err(Error::WrongSize {
+                what: "the upload",
+                expected: size,
+                actual: appending.offset,
+            })
         }
-        locks.retain(|_, lock| lock.strong_count() > 0);
-        let lock = Arc::new(tokio::sync::Mutex::new(()));
-        locks.insert(id.clone(), Arc::downgrade(&lock));
-        lock
+        _ => Ok(()),
     }
 }

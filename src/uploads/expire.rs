@@ -3,7 +3,8 @@
 use chrono::TimeDelta;
 
 use super::Uploads;
-use crate::domain::State;
+use super::claims::Manner;
+use crate::domain::{State, Upload};
 use crate::error::Error;
 
 /// Uploads that one round looks at.
@@ -73,8 +74,11 @@ impl Uploads {
             let expired = self.0.db.expired_uploads(self.now(), BATCH, failed).await?;
             let full = expired.len() == BATCH as usize;
             for upload in expired {
-                match self.give_up(&upload, State::Expired).await {
-                    Ok(end) => swept += usize::from(end == State::Expired),
+                match self.expire(&upload).await {
+                    Ok(State::Expired) => swept += 1,
+                    // Somebody is at it again after all.
+                    Ok(State::Open | State::Completing) | Err(Error::Busy(_)) => failed += 1,
+                    Ok(_) => {}
                     Err(error) => {
                         failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "an expired upload stays for now");
@@ -87,12 +91,23 @@ impl Uploads {
         }
     }
 
+    /// Gives up an upload whose time is over, unless somebody sends to it or completes it just now; gives its state.
+    async fn expire(&self, upload: &Upload) -> Result<State, Error> {
+        let (_alone, upload) = self.alone(upload, Manner::UNTAKEN, Manner::UNTAKEN).await?;
+        if !upload.state.is_unfinished() || upload.expires_at > self.now() {
+            return Ok(upload.state);
+        }
+        self.give_up(&upload, State::Expired).await
+    }
+
     /// A process that was killed while it completed an upload may have left it whole and unsaid.
     async fn complete_stuck(&self) -> Result<usize, Error> {
         let mut completed = 0;
         for upload in self.0.db.stuck_completions(self.now() - STUCK, BATCH).await? {
-            match self.complete_once(&upload.id).await {
+            match self.complete_if_free(&upload.id).await {
                 Ok(_) => completed += 1,
+                // It is not stuck: it takes that long.
+                Err(Error::Busy(_)) => {}
                 Err(error) => {
                     tracing::warn!(upload = %upload.id, %error, "a completion stays unfinished for now");
                 }

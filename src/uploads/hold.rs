@@ -9,8 +9,9 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::Uploads;
-use super::append::{Rivals, appending, drain, taking};
-use super::claims::{Claim, Loss};
+use super::append::{drain, taking};
+use super::claims::{Claim, Manner};
+use super::guard::Loss;
 use crate::domain::{Checksum, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation, Receipt};
@@ -49,14 +50,8 @@ impl Uploads {
         taking(&upload)?;
         let this = self.clone();
         Self::see_through(async move {
-            let (claim, mut upload) = this.claim(&upload.id, Rivals::Yield).await?;
-            let known = appending(&upload)?.clone();
-            this.fence(&mut upload).await?;
-            let offset = if known.is_settled {
-                known.offset
-            } else {
-                this.stored(&upload).await?
-            };
+            let (claim, mut upload) = this.claim(&upload.id, Manner::TAKE_OVER).await?;
+            let offset = this.begin_turn(&mut upload).await?;
             Ok(Hold {
                 uploads: this,
                 claim,
@@ -160,7 +155,7 @@ impl Hold {
         }
         let uploads = self.uploads.clone();
         let upload = self.release().await?;
-        Uploads::see_through(async move { uploads.complete_claimed(&upload.id, claimed.as_ref()).await })
+        Uploads::see_through(async move { uploads.complete_in_turn(&upload.id, claimed.as_ref()).await })
             .await
     }
 }

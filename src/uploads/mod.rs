@@ -11,6 +11,7 @@ mod complete;
 mod create;
 mod download;
 mod expire;
+mod guard;
 mod hold;
 mod holder;
 mod join;
@@ -65,7 +66,6 @@ pub struct Uploads(Arc<Inner>);
 struct Inner {
     parts: Parts,
     claims: Claims,
-    joining: complete::Joining,
     health: strays::StorageHealth,
 }
 
@@ -117,7 +117,6 @@ impl Uploads {
     pub fn new(parts: Parts) -> Self {
         Self(Arc::new(Inner {
             claims: Claims::new(parts.db.clone(), parts.clock.clone()),
-            joining: complete::Joining::default(),
             health: strays::StorageHealth::default(),
             parts,
         }))

@@ -3,8 +3,8 @@
 //! Separate from aborting, which leaves a finished object alone: here its owner wants that removed too.
 
 use super::Uploads;
-use super::append::Rivals;
-use crate::domain::{Principal, State, UploadId};
+use super::claims::Manner;
+use crate::domain::{Principal, State, Upload, UploadId};
 use crate::error::Error;
 
 impl Uploads {
@@ -18,22 +18,12 @@ impl Uploads {
         let upload = self.find(caller, id).await?;
         super::append::appending(&upload)?;
         let this = self.clone();
-        Self::see_through(async move { this.end_for_good(&upload.id).await }).await
+        Self::see_through(async move { this.end_for_good(&upload).await }).await
     }
 
-    async fn end_for_good(&self, id: &UploadId) -> Result<(), Error> {
-        let (_claim, mut upload) = self.claim(id, Rivals::Yield).await?;
-        let lock = self.0.joining.lock_of(id);
-        let _turn = lock.lock().await;
-        if upload.state.is_unfinished() {
-            match self.fence(&mut upload).await {
-                // It has ended while we waited for our turn.
-                Err(Error::WrongState { .. }) => {}
-                outcome => outcome?,
-            }
-        }
-        let upload = self.0.db.find_upload(id, None).await?;
-        let upload = upload.ok_or(Error::NotFound("upload"))?;
+    async fn end_for_good(&self, upload: &Upload) -> Result<(), Error> {
+        let (_alone, upload) = self.alone(upload, Manner::TAKE_OVER, Manner::TURN).await?;
+        let id = &upload.id;
         let state = if upload.state.is_unfinished() {
             self.give_up(&upload, State::Aborted).await?
         } else {
@@ -46,7 +36,11 @@ impl Uploads {
                 tracing::info!(upload = %id, key = %upload.key, "removed");
                 Ok(())
             }
-            State::Failed => self.change(id, &[State::Failed], State::Aborted).await.map(drop),
+            State::Failed => {
+                // An object that was not what its client claimed may have been in the way of its own removal.
+                self.storage(&upload)?.remove(&upload.key).await?;
+                self.change(id, &[State::Failed], State::Aborted).await.map(drop)
+            }
             _ if upload.state.is_unfinished() => Ok(()),
             _ => Err(Error::NotFound("upload")),
         }

@@ -26,7 +26,7 @@ const PIECES_UNDER_WAY: usize = 4;
 ///
 /// actix drops a handler whose client has reset the connection, and its payload may stay on its own thread only: so a
 /// small task of that thread passes the pieces on, and whoever takes them decides what becomes of a body that ends
-/// too soon.
+/// too soon. The end of a body is said; where the task is gone without a word, the body was cut.
 pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyError>> {
     let (pass_on, pieces) = tokio::sync::mpsc::channel(PIECES_UNDER_WAY);
     let (ask, asked) = tokio::sync::oneshot::channel::<()>();
@@ -37,17 +37,23 @@ pub fn detach(mut payload: Payload) -> BoxStream<'static, Result<Bytes, BodyErro
         while let Some(piece) = payload.next().await {
             let piece = piece.map_err(|_| BodyError::Cut);
             let is_over = piece.is_err();
-            if pass_on.send(piece).await.is_err() || is_over {
+            if pass_on.send(Some(piece)).await.is_err() || is_over {
                 return;
             }
         }
+        let _ = pass_on.send(None).await;
     });
-    futures_util::stream::unfold((Some(ask), pieces), async |(mut ask, mut pieces)| {
+    futures_util::stream::unfold(Some((Some(ask), pieces)), async |state| {
+        let (mut ask, mut pieces) = state?;
         if let Some(ask) = ask.take() {
             // Where nobody listens any more, there are no pieces either.
             let _ = ask.send(());
         }
-        Some((pieces.recv().await?, (ask, pieces)))
+        match pieces.recv().await {
+            Some(Some(piece)) => Some((piece, Some((ask, pieces)))),
+            Some(None) => None,
+            None => Some((Err(BodyError::Cut), None)),
+        }
     })
     .boxed()
 }

@@ -384,6 +384,9 @@ pub fn log(error: &Error) {
                 "unavailable"
             );
         }
+        Error::StoreRefused { code } => {
+            tracing::warn!(request_id = request_id(), code, "the storage refused");
+        }
         _ => {}
     }
 }

@@ -260,3 +260,61 @@ async fn an_abort_drops_what_is_stored() {
     })
     .await;
 }
+
+#[actix_web::test]
+async fn a_wrong_hash_of_a_file_that_is_finished_is_not_repeated_to_its_client() {
+    everywhere(async |place: Place| {
+        let file = content(300_000);
+        let mut socket = open(&place).await;
+        let ready = begin(&mut socket, "x", file.len(), None).await;
+        let id = id_of(&ready);
+        let close = send_rest(&mut socket, &file, ready, &json!({ "finished": true })).await;
+        let path = close["path"].as_str().unwrap().to_owned();
+        // Its client has not heard the last word.
+        let mut again = open(&place).await;
+        let ready = begin(&mut again, "x", file.len(), Some(&id)).await;
+        assert_eq!(check_ready(&ready), file.len());
+        let wrong = json!({ "type": "sha256", "value": "0".repeat(64) });
+
+        again.json(&json!({ "finished": true, "hash": wrong })).await;
+
+        assert_eq!(again.fatal().await, "checksum_mismatch");
+        assert!(place.object(&path).await == Some(file), "what is finished stays");
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn who_gives_up_a_file_that_is_finished_loses_nothing() {
+    everywhere(async |place: Place| {
+        let file = content(3);
+        let mut socket = open(&place).await;
+        let ready = begin(&mut socket, "x", file.len(), None).await;
+        let id = id_of(&ready);
+        let close = send_rest(&mut socket, &file, ready, &json!({ "finished": true })).await;
+        let path = close["path"].as_str().unwrap().to_owned();
+        let mut again = open(&place).await;
+        begin(&mut again, "x", file.len(), Some(&id)).await;
+
+        again.json(&json!({ "abort": true })).await;
+
+        assert_eq!(again.fatal().await, "wrong_state");
+        assert!(place.object(&path).await == Some(file));
+    })
+    .await;
+}
+
+#[actix_web::test]
+async fn a_file_has_the_type_that_its_name_stands_for() {
+    let place = here(|config| config.limits.types = vec!["image/*".into()]);
+    let first = async |name: &str| {
+        let mut socket = open(&place).await;
+        socket
+            .json(&json!({ "name": name, "size": 1, "protocol": 2 }))
+            .await;
+        socket.signal().await
+    };
+
+    assert_eq!(first("a.png").await["ready"], true);
+    assert_eq!(first("a.mp4").await["code"], "type_refused");
+}

@@ -109,6 +109,31 @@ async fn a_ticket_is_bound_to_what_it_was_made_for() {
     let path = path_of(&ticket(&place, &json!({ "origin": "https://a.example" })).await);
     let from = |origin: &str| Handshake::new(&path).with("Origin", origin);
     assert_eq!(from("https://a.example").status(&place).await, 101);
+
+    // With the first message instead of the address it is no less bound.
+    for (origin, code) in [("https://b.example", "forbidden"), ("https://a.example", "")] {
+        let made = ticket(&place, &json!({ "origin": "https://a.example" })).await;
+        let path = path_of(&made);
+        let shown = path.split_once("ticket=").expect("a ticket").1;
+        let handshake = Handshake::new("/galileo").with("Origin", origin);
+        let mut socket = handshake
+            .with("Sec-WebSocket-Protocol", "galileo.v2")
+            .open(&place)
+            .await;
+        socket
+            .json(&json!({ "name": "a.bin", "size": 10, "token": shown }))
+            .await;
+        let told = socket.signal().await;
+        if code.is_empty() {
+            assert_eq!(told["ready"], true, "{told}");
+        } else {
+            assert_eq!(
+                (&told["fatal"], &told["code"]),
+                (&json!(true), &json!(code)),
+                "{told}"
+            );
+        }
+    }
 }
 
 #[actix_web::test]

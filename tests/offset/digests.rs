@@ -72,7 +72,8 @@ async fn a_file_with_another_digest_than_was_promised_is_not_kept() {
         let right = started().await;
         client.put(&right, 0, b"abcde").await.expect(200);
         let wrong = started().await;
-        error(&client.put(&wrong, 0, b"edcba").await, 400, "digest");
+        let told = error(&client.put(&wrong, 0, b"edcba").await, 400, "digest");
+        assert_eq!(told["session_id"], json!(null), "there is none any more: {told}");
 
         assert_eq!(place.object_of(&id_of(&right)).await.unwrap(), b"abcde");
         assert_eq!(place.object_of(&id_of(&wrong)).await, None);

@@ -90,3 +90,29 @@ async fn a_chunk_that_is_coming_in_keeps_others_out_until_it_goes_silent() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn who_only_looks_disturbs_no_chunk_that_pauses() {
+    everywhere(async |place| {
+        let client = Client::of(&place);
+        let file = bytes(100_000);
+        let session = client.start(file.len()).await;
+        let mut slow = client.connect().await;
+        let fields = [("Content-Length", "100000")];
+        slow.send(client.head("PUT", &at(&session, 0), &fields)).await;
+        slow.send(&file[..1000]).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+
+        for _ in 0..3 {
+            assert_eq!(client.look(&session).await.status, 200);
+            error(&client.put(&session, "nonsense", b"x").await, 409, "busy");
+        }
+        // Longer than it may be idle while somebody waits for its place.
+        tokio::time::sleep(Duration::from_millis(2500)).await;
+
+        slow.send(&file[1000..]).await;
+        assert_eq!(slow.answer().await.status, 200);
+        assert!(place.object_of(&id_of(&session)).await == Some(file));
+    })
+    .await;
+}

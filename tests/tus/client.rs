@@ -182,6 +182,9 @@ impl Place {
 /// What is true of every answer at these addresses, whatever was asked.
 #[track_caller]
 pub fn check(path: &str, answer: &Answer) {
+    if path.starts_with("/api/") {
+        return;
+    }
     assert_eq!(answer.header("Tus-Resumable"), "1.0.0", "{path} {answer:?}");
     assert_eq!(answer.header("Cache-Control"), "no-store", "{path} {answer:?}");
     assert!(answer.status < 500, "{path} {answer:?}");
@@ -228,4 +231,9 @@ pub fn metadata(pairs: &[(&str, &[u8])]) -> String {
         .map(|(key, value)| format!("{key} {}", STANDARD.encode(value)))
         .collect();
     pairs.join(",")
+}
+
+/// Our own id of the upload at this path.
+pub fn id_of(upload: &str) -> UploadId {
+    UploadId::parse(upload.rsplit('/').next().expect("an id")).expect("an id of ours")
 }

@@ -1,6 +1,6 @@
 //! Concatenation: several uploads become one.
 
-use muleteer::domain::{State, UploadId};
+use muleteer::domain::State;
 
 use super::client::{BYTES, Client, VERSION, content, location, metadata};
 use super::place::Place;
@@ -386,7 +386,7 @@ async fn cat_18_an_upload_that_is_still_being_joined_stands_nowhere_yet() {
         let client = place.client();
         let part = piece(&client, b"hello").await;
         let upload = joined(&place, &client, &[part], b"hello").await;
-        let id = UploadId::parse(upload.rsplit('/').next().expect("an id")).expect("an id of ours");
+        let id = super::client::id_of(&upload);
         let db = place.database().await;
         let now = place.clock.now();
         let changed = db.change_state(&id, &[State::Complete], State::Completing, None, now);
@@ -401,5 +401,34 @@ async fn cat_18_an_upload_that_is_still_being_joined_stands_nowhere_yet() {
         );
         assert_eq!(looked.field("Upload-Expires"), None);
     })
+    .await;
+}
+
+#[tokio::test]
+async fn cat_10_a_piece_has_no_type_but_what_is_made_of_it_does() {
+    here_with(
+        |config| config.limits.types = vec!["image/*".into()],
+        async |place| {
+            let client = place.client();
+            let part = piece(&client, b"hello").await;
+            let whole = format!("final;{part}");
+            let typed = |kind: &str| metadata(&[("filetype", kind.as_bytes())]);
+
+            client
+                .post(&[
+                    ("Upload-Concat", &whole),
+                    ("Upload-Metadata", &typed("text/plain")),
+                ])
+                .await
+                .expect(415);
+            client
+                .post(&[
+                    ("Upload-Concat", &whole),
+                    ("Upload-Metadata", &typed("image/png")),
+                ])
+                .await
+                .expect(201);
+        },
+    )
     .await;
 }

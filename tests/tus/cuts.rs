@@ -99,15 +99,19 @@ async fn cut_05_the_offset_never_goes_back_however_often_it_is_cut() {
             let mut sending = client
                 .begin_patch(&upload, offset, file.len() - offset, &file[offset..end])
                 .await;
+            // Only a reset takes with it what has come. What of an earlier one came late after all makes this one wrong.
+            let mut least = offset;
             if round % 2 == 0 {
                 sending.finish().await;
-                sending.rest().await;
+                if !sending.rest().await.starts_with(b"HTTP/1.1 409") {
+                    least = end;
+                }
             } else {
                 tokio::time::sleep(Duration::from_millis(150)).await;
                 sending.reset();
             }
             let now = client.offset(&upload).await;
-            assert!((offset..=end).contains(&now), "{offset} {now} {end}");
+            assert!((least..=end).contains(&now), "{offset} {now} {end}");
             offset = now;
         }
         assert!(offset > 500_000, "{offset}");

@@ -208,3 +208,30 @@ async fn with_05_the_first_bytes_may_come_before_the_length() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn defer_09_a_request_that_counts_for_nothing_fixes_no_length() {
+    everywhere(async |place| {
+        let client = place.client();
+        let upload = client.create_deferred().await;
+        let wrong = [
+            ("Upload-Length", "3"),
+            ("Upload-Checksum", "sha1 AAAAAAAAAAAAAAAAAAAAAAAAAAA="),
+        ];
+        client.patch_with(&upload, 0, &wrong, b"abc").await.expect(460);
+        let mut too_long = client.begin_chunked(&upload, 0, &[("Upload-Length", "3")]).await;
+        too_long.send(super::raw_http::chunk(b"abcdef")).await;
+        too_long.send(b"0\r\n\r\n").await;
+        too_long.answer().await.expect(413);
+
+        let now = client.look(&upload).await.expect(200);
+
+        assert_eq!(now.field("Upload-Length"), None, "{now:?}");
+        let offset = usize::try_from(now.number("Upload-Offset")).expect("small");
+        let rest = &b"abcd"[offset..];
+        let told = [("Upload-Length", "4")];
+        client.patch_with(&upload, offset, &told, rest).await.expect(204);
+        assert_eq!(place.object(&upload).await.as_deref(), Some(&b"abcd"[..]));
+    })
+    .await;
+}

@@ -1,10 +1,12 @@
 //! Expiration: a promise to keep what is unfinished until then, and not for ever.
 
+use std::time::Duration;
+
 use chrono::{DateTime, TimeDelta, Utc};
 
-use super::client::content;
+use super::client::{content, id_of};
 use super::raw_http::Answer;
-use super::{here, here_with};
+use super::{everywhere, here, here_with};
 
 /// The time in `Upload-Expires`, which must be written as HTTP writes it.
 #[track_caller]
@@ -78,6 +80,24 @@ async fn exp_04_what_has_run_out_is_gone_at_once_and_its_bytes_with_the_sweep() 
         assert_eq!(place.unfinished().await, Vec::<String>::new());
         client.look(&late).await.expect(404);
         assert_eq!(place.object(&done).await.as_deref(), Some(&b"hello"[..]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn exp_04_what_is_being_sent_does_not_run_out_meanwhile() {
+    everywhere(async |place| {
+        let (client, file) = (place.client(), content(900_000));
+        let upload = client.create(file.len()).await;
+        let mut sending = client.begin_patch(&upload, 0, file.len(), &file[..300_000]).await;
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        place.run_out(&id_of(&upload)).await;
+
+        place.sweep().await;
+
+        sending.send(&file[300_000..]).await;
+        sending.answer().await.expect(204);
+        assert!(place.object(&upload).await == Some(file));
     })
     .await;
 }

@@ -121,3 +121,23 @@ async fn head_06_no_answer_has_a_body_and_the_connection_goes_on() {
     })
     .await;
 }
+
+#[tokio::test]
+async fn head_09_what_the_storage_has_lost_ends_the_upload_and_its_offset_never_goes_back() {
+    here(async |place| {
+        let client = place.client();
+        let upload = client.create(10).await;
+        client.send(&upload, 0, b"hello").await;
+        let id = super::client::id_of(&upload);
+        let data = format!("{}/.muleteer/{id}/data", place.config.storage.local.path);
+        let file = std::fs::File::options().write(true).open(&data).expect(&data);
+        file.set_len(2).expect("it is cut");
+
+        let refused = client.patch(&upload, 5, b"world").await;
+
+        assert!(matches!(refused.status, 404 | 410), "{refused:?}");
+        let now = client.look(&upload).await;
+        assert!(matches!(now.status, 404 | 410), "{now:?}");
+    })
+    .await;
+}

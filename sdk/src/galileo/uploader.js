@@ -134,6 +134,8 @@ export class GalileoUploader {
     const wasRunning = this.#running !== null;
     this.#running?.abort(new UploadError("cancelled", "The upload was given up."));
     await this.#work;
+    // It may have been finished while we waited.
+    if (this.#state === "complete") return;
     if (this.#id !== undefined || wasRunning) this.#run(true);
     await this.#work;
     this.#forget();

@@ -46,7 +46,7 @@ impl InitUpload {
             return Err(Error::Invalid(bad));
         };
         Ok(NewUpload {
-            content_type: kind_of(&filename),
+            content_type: MediaType::of_name(&filename),
             filename,
             size,
             last_modified: None,
@@ -88,12 +88,6 @@ fn whole_number(number: &Number) -> Result<u64, FieldError> {
     as_double()
         .map(|double| double as u64)
         .ok_or_else(|| FieldError::new("total_size", "is a whole number of bytes from 0"))
-}
-
-/// The media type that the name's ending stands for.
-fn kind_of(name: &FileName) -> MediaType {
-    let guess = mime_guess::from_path(name.as_str()).first_or_octet_stream();
-    MediaType::new(guess.essence_str()).unwrap_or_default()
 }
 
 #[cfg(test)]

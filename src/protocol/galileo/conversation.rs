@@ -144,7 +144,9 @@ impl Conversation {
         admitted: &Admitted,
     ) -> Result<(Principal, TicketBounds), End> {
         if let Some(token) = &metadata.token {
-            return Ok(line.attend(by_any_token(&self.identity, token)).await?);
+            let (caller, bounds) = line.attend(by_any_token(&self.identity, token)).await?;
+            admitted.check_site(&bounds)?;
+            return Ok((caller, bounds));
         }
         let caller = admitted.caller.clone().ok_or(Error::Unauthenticated(
             "say who you are: put an API key, a ticket or an upload's token into token",
@@ -154,7 +156,8 @@ impl Conversation {
 
     async fn begin(&self, caller: &Principal, metadata: &Metadata) -> Result<Sending, End> {
         let new = requests::new_upload(metadata, &self.door, &self.uploads)?;
-        let begun = self.uploads.create(caller, new, false).await?;
+        let begun = self.uploads.create(caller, new, false).await;
+        let begun = begun.map_err(|error| error.calling("filename", "name"))?;
         let hold = self.uploads.hold(caller, &begun.status.upload.id).await?;
         Ok(Sending::new(self.uploads.clone(), caller.clone(), hold))
     }
@@ -239,6 +242,10 @@ impl Conversation {
                 }
                 Incoming::Text(text) => match Word::read(&text)? {
                     Word::Finished(claimed) => return sending.finish(line, claimed).await,
+                    Word::Abort if sending.is_whole() => {
+                        let text = "the file is finished, and stays; only its last word was lost";
+                        return Err(Refusal::new("wrong_state", text).into());
+                    }
                     Word::Abort if sender.wants_offsets => {
                         sending.drop_all(line).await;
                         return Err(Refusal::new("aborted", "the upload was given up, as asked").into());

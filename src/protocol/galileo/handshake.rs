@@ -51,6 +51,8 @@ pub struct Admitted {
     pub caller: Option<Principal>,
     /// What a ticket allows, where it came with one.
     pub bounds: TicketBounds,
+    /// The page that opened it, where one did.
+    pub origin: Option<String>,
     /// The place of one who has not said who they are.
     pub stranger: Option<Stranger>,
 }
@@ -71,13 +73,10 @@ impl Admitted {
             has_subprotocol: offered.has_subprotocol,
             caller,
             bounds,
+            origin: page.origin,
             stranger: None,
         };
-        if let Some(bound) = &admitted.bounds.origin
-            && page.origin.as_ref() != Some(bound)
-        {
-            return Err(Error::Forbidden("this ticket is for pages of another site").into());
-        }
+        admitted.check_site(&admitted.bounds)?;
         if admitted.caller.is_none() {
             admitted.caller = identity(request)?.anybody();
         }
@@ -90,6 +89,17 @@ impl Admitted {
             admitted.stranger = Some(stranger.ok_or(Error::Busy("too many connections of strangers"))?);
         }
         Ok(admitted)
+    }
+
+    /// Holds the page that opened the connection against a ticket.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a ticket that is for pages of another site.
+    pub fn check_site(&self, bounds: &TicketBounds) -> Result<(), Error> {
+        if bounds.origin.is_some() && bounds.origin != self.origin {
+            return Err(Error::Forbidden("this ticket is for pages of another site"));
+        }
+        Ok(())
     }
 }
 
@@ -234,14 +244,11 @@ pub struct Stranger(String);
 impl Stranger {
     fn admit(address: String, most: u32) -> Option<Self> {
         let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = strangers
-            .get_or_insert_default()
-            .entry(address.clone())
-            .or_insert(0);
-        if *count >= most {
+        let strangers = strangers.get_or_insert_default();
+        if strangers.get(&address).copied().unwrap_or(0) >= most {
             return None;
         }
-        *count += 1;
+        *strangers.entry(address.clone()).or_insert(0) += 1;
         Some(Self(address))
     }
 }

@@ -134,12 +134,13 @@ impl Line {
             tokio::select! {
                 biased;
                 () = stopped(&mut self.stopping) => return Err(Fall::Stopping),
+                // Before what comes, or a client that never stops would have all the time it likes.
+                () = sleep_until(deadline) => return Err(Fall::Idle),
                 _ = self.pings.tick() => self.send(frames::ping()).await?,
                 bytes = self.payload.next() => match bytes {
                     Some(Ok(bytes)) => self.decoder.feed(&bytes),
                     Some(Err(_)) | None => return Err(Fall::Gone),
                 },
-                () = sleep_until(deadline) => return Err(Fall::Idle),
             }
         }
     }
@@ -174,10 +175,11 @@ impl Line {
         self.decoder.binary_limit = u64::MAX;
         let deadline = Instant::now() + FAREWELL;
         let fall = loop {
-            match self
-                .next(deadline.saturating_duration_since(Instant::now()))
-                .await
-            {
+            let patience = deadline.saturating_duration_since(Instant::now());
+            if patience.is_zero() {
+                break Fall::Idle;
+            }
+            match self.next(patience).await {
                 Ok(_) => {}
                 Err(fall) => break fall,
             }

@@ -28,9 +28,9 @@ pub fn new_upload(metadata: &Metadata, door: &Door, uploads: &Uploads) -> Result
     })?;
     let hours = i64::try_from(door.settings.ttl_hours).unwrap_or(i64::MAX / 3600);
     Ok(NewUpload {
+        content_type: MediaType::of_name(&filename),
         filename,
         size,
-        content_type: MediaType::default(),
         last_modified: None,
         // Every upload stands for itself: it is its id that goes on.
         fingerprint: Some(format!("galileo\0{}", Uuid::new_v4())),

@@ -185,6 +185,11 @@ impl Sending {
         self.position
     }
 
+    /// Whether all its bytes were there when it was taken up.
+    pub fn is_whole(&self) -> bool {
+        matches!(self.holder, Holder::Nobody)
+    }
+
     /// What tells that somebody takes it over.
     pub fn watch(&self) -> Option<HoldWatch> {
         match &self.holder {
@@ -263,12 +268,15 @@ impl Sending {
         }
         // What we have not seen from its first byte is read again.
         let unproven = claimed.filter(|_| hash.is_none());
-        let upload = match std::mem::replace(&mut self.holder, Holder::Nobody) {
-            Holder::Us(hold) => line.attend(hold.complete(unproven.clone())).await?,
-            _ => {
-                line.attend(self.uploads.complete(&self.caller, &self.upload.id))
-                    .await?
-            }
+        let holder = std::mem::replace(&mut self.holder, Holder::Nobody);
+        let (caller, id) = (&self.caller, &self.upload.id);
+        let upload = if let Holder::Us(hold) = holder {
+            line.attend(hold.complete(unproven.clone())).await?
+        } else if let Some(claimed) = unproven.clone() {
+            line.attend(self.uploads.complete_claimed(caller, id, claimed))
+                .await?
+        } else {
+            line.attend(self.uploads.complete(caller, id)).await?
         };
         let hash = hash.or(unproven);
         Ok(Finished { upload, hash })

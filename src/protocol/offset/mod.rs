@@ -60,7 +60,11 @@ async fn put(
     let Some(session) = query.session else {
         let begin = Begin::read(&request, payload).await?;
         let new = begin.parse(&settings, PROTOCOL.name)?;
-        let upload = uploads.create(&caller, new, false).await?.status.upload;
+        let begun = uploads.create(&caller, new, false).await;
+        let upload = begun
+            .map_err(|error| error.calling("filename", "name"))?
+            .status
+            .upload;
         return Ok(Session::new(upload, uploads.now()).answer(202));
     };
     let upload = find(&uploads, &caller, &session).await?;
@@ -112,9 +116,13 @@ impl Desk<'_> {
         {
             Ok(appended) => appended,
             Err(error) => {
-                let now = find(self.uploads, &self.caller, &session.name()).await;
-                let session = now.map_or(session, |upload| self.session(upload));
-                return Err(session.refuses(answers::in_own_words(error, session.upload())));
+                let error = answers::in_own_words(error, session.upload());
+                return Err(match find(self.uploads, &self.caller, &session.name()).await {
+                    Ok(upload) => self.session(upload).refuses(error),
+                    // It has ended with this chunk: there is no session to speak of.
+                    Err(Error::NotFound(_)) => error.into(),
+                    Err(_) => session.refuses(error),
+                });
             }
         };
         let is_complete = upload.state == State::Complete;

@@ -14,12 +14,13 @@ mod tus;
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig, scope};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpRequest, HttpResponse, ResponseError as _};
 
 use self::shared::Door;
 use super::Protocol;
 use crate::config::ProtocolsConfig;
 use crate::uploads::Uploads;
+use crate::web::problem::{Failure, ProblemDocument};
 
 /// tus 1.0 and the IETF's resumable uploads.
 pub const PROTOCOL: Protocol = Protocol {
@@ -122,12 +123,13 @@ async fn at_upload(
         Some(tongue) => tongue,
         // A request that does not say goes by the protocol that began the upload.
         None => match shared::tongue_of(&uploads, &request, &id).await {
-            Some(tongue) => tongue,
+            Ok(Some(tongue)) => tongue,
             // One that adds nothing learns that there is none, which only one of the two can say without its version.
-            None if matches!(*request.method(), Method::HEAD | Method::DELETE) => Tongue::Ietf,
+            Ok(None) if matches!(*request.method(), Method::HEAD | Method::DELETE) => Tongue::Ietf,
             // Downloads are told of in one way.
-            None if request.method() == Method::GET && !door.settings.downloads => Tongue::Ietf,
-            None => Tongue::Tus,
+            Ok(None) if request.method() == Method::GET && !door.settings.downloads => Tongue::Ietf,
+            Ok(None) => Tongue::Tus,
+            Err(error) => return Failure::<ProblemDocument>::from(error).error_response(),
         },
     };
     match tongue {

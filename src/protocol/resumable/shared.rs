@@ -61,17 +61,24 @@ pub(super) async fn caller(request: &HttpRequest) -> Result<Principal, Error> {
 }
 
 /// The protocol that began an upload; `None` where there is none of this caller's.
-pub(super) async fn tongue_of(uploads: &Uploads, request: &HttpRequest, id: &str) -> Option<Tongue> {
+///
+/// # Errors
+/// [`Error::Unavailable`] where nobody can say.
+pub(super) async fn tongue_of(
+    uploads: &Uploads,
+    request: &HttpRequest,
+    id: &str,
+) -> Result<Option<Tongue>, Error> {
     let found = async {
         let caller = caller(request).await?;
         uploads.detail(&caller, &UploadId::parse(id)?).await
     };
-    let upload = found.await.ok()?.upload;
-    Some(if upload.protocol == ietf::NAME {
-        Tongue::Ietf
-    } else {
-        Tongue::Tus
-    })
+    match found.await {
+        Ok(detail) if detail.upload.protocol == ietf::NAME => Ok(Some(Tongue::Ietf)),
+        Ok(_) => Ok(Some(Tongue::Tus)),
+        Err(error @ Error::Unavailable { .. }) => Err(error),
+        Err(_) => Ok(None),
+    }
 }
 
 /// What can be done here, for both protocols in one answer.
