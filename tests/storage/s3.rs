@@ -123,6 +123,7 @@ impl Place for Bucket {
             public_location: locate(),
             url_lifetime: Duration::from_mins(10),
             signature_v2: None,
+            handed_out: None,
         };
         let source = CredentialSource::fixed(self.credentials.clone());
         let store = Arc::new(S3Store::new(settings, source).expect("a store"));
