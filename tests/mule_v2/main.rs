@@ -43,9 +43,9 @@ async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServe
         eprintln!("on {kind:?}");
         let started = TestServer::start(kind, |config| {
             config.protocols.mule.chunk_size = CHUNK as u64;
-            config.protocols.mule.signing_key.access_key_id = NARROW_ID.to_owned();
+            NARROW_ID.clone_into(&mut config.protocols.mule.signing_key.access_key_id);
             config.protocols.mule.signing_key.secret_access_key = Secret::new(NARROW_SECRET);
-            config.dev_s3.access_key_id = MAIN_ID.to_owned();
+            MAIN_ID.clone_into(&mut config.dev_s3.access_key_id);
             config.dev_s3.secret_access_key = Secret::new(MAIN_SECRET);
             config.dev_s3.min_part_size = 8;
             adjust(config);

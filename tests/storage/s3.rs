@@ -48,6 +48,7 @@ impl Bucket {
             access_key_id: id.into(),
             secret_access_key: secret.into(),
             session_token: None,
+            parts_only: None,
             region: REGION.into(),
             bucket: "uploads".into(),
             min_part_size: least_part,
