@@ -38,6 +38,7 @@ async fn main() -> anyhow::Result<()> {
         access_key_id: from_environment("S3_KEY", "testaccesskey"),
         secret_access_key: from_environment("S3_SECRET", "testsecretkey123456").into(),
         session_token: env::var("S3_TOKEN").ok(),
+        parts_only: None,
         region: from_environment("S3_REGION", "us-east-1"),
         bucket: from_environment("S3_BUCKET", "matrix-bucket"),
         min_part_size,

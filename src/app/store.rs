@@ -55,6 +55,7 @@ impl Embedded {
             access_key_id: settings.access_key_id.clone(),
             secret_access_key: SecretString::from(secret.clone()),
             session_token: None,
+            parts_only: narrow_key(config).map(|own| (own.access_key_id, own.secret_access_key)),
             region: config.s3.region.clone(),
             bucket: settings.bucket.clone(),
             min_part_size: settings.min_part_size,
@@ -126,6 +127,7 @@ pub(super) async fn open(
         public_location: locate(public)?,
         url_lifetime: Duration::from_secs(s3.url_lifetime_s),
         signature_v2: signature_v2_key(config, &source, clock).await?,
+        handed_out: handed_out_key(config, &source, clock).await?,
     };
     S3Store::new(settings, source).map_err(explain)
 }
@@ -197,6 +199,38 @@ async fn signature_v2_key(
         "protocols.mule.signature_v2 needs a long-term key: set protocols.mule.access_key_id"
     );
     Ok(Some((*current).clone()))
+}
+
+/// The key of which pages of mule-uploader's second generation get the signing key of the day.
+async fn handed_out_key(
+    config: &Config,
+    source: &CredentialSource,
+    clock: &Clock,
+) -> anyhow::Result<Option<Credentials>> {
+    let Some(own) = narrow_key(config) else {
+        return Ok(None);
+    };
+    let current = source.current(clock.now()).await.map_err(explain)?;
+    // The settings' check cannot see what AWS's own chain finds, nor a secret that the database keeps.
+    anyhow::ensure!(
+        !own.is_akin_to(&current),
+        "protocols.mule.signing_key is the store's own credential, whose key must not be handed out"
+    );
+    tracing::warn!(
+        credential = own.access_key_id,
+        "protocols.mule.signing_key is set: whoever may upload gets a key that signs everything that this credential \
+         may do; see docs/mule.md"
+    );
+    Ok(Some(own))
+}
+
+/// The credential of `protocols.mule.signing_key`, if one is set.
+fn narrow_key(config: &Config) -> Option<Credentials> {
+    let own = &config.protocols.mule.signing_key;
+    (!own.access_key_id.is_empty()).then(|| {
+        let secret = own.secret_access_key.expose().to_owned();
+        Credentials::long_term(own.access_key_id.clone(), secret)
+    })
 }
 
 /// The credentials that the settings give, or AWS's own chain of places to find some.

@@ -5,8 +5,8 @@
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
     GalileoConfig, HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat,
-    MuleConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig,
-    SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
+    MuleConfig, MuleKeyConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret,
+    ServerConfig, SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -170,6 +170,7 @@ impl Default for MuleConfig {
             secret_access_key: Secret::default(),
             chunk_size: 6 * MIB,
             mime_type: "application/octet-stream".into(),
+            signing_key: MuleKeyConfig::default(),
         }
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! Separate from the other rules, because each protocol brings its own.
 
-use super::Config;
 use super::validate::Complaints;
+use super::{Anonymous, Config, Secret};
 use crate::domain::MediaType;
 
 const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
@@ -160,6 +160,43 @@ impl Config {
             "protocols.mule.mime_type",
             "must be a media type without parameters",
         );
+        self.check_signing_key(complaints);
+    }
+
+    /// Whoever may upload gets this credential's key of the day, so it must be nobody else's.
+    fn check_signing_key(&self, complaints: &mut Complaints) {
+        const ID: &str = "protocols.mule.signing_key.access_key_id";
+        let own = &self.protocols.mule.signing_key;
+        complaints.unless(
+            own.access_key_id.is_empty() == own.secret_access_key.is_empty(),
+            ID,
+            "must be given together with protocols.mule.signing_key.secret_access_key",
+        );
+        if own.access_key_id.is_empty() {
+            return;
+        }
+        let (store, name) = if self.uses_embedded_store() {
+            (
+                (&self.dev_s3.access_key_id, &self.dev_s3.secret_access_key),
+                "dev_s3",
+            )
+        } else {
+            ((&self.s3.access_key_id, &self.s3.secret_access_key), "s3")
+        };
+        // The key of the day follows from the secret alone, whatever the id.
+        let is_same = |(id, secret): (&String, &Secret)| {
+            *id == own.access_key_id || (!secret.is_empty() && *secret == own.secret_access_key)
+        };
+        complaints.unless(
+            !is_same(store),
+            ID,
+            &format!("must be a credential of its own, and not that of {name}: its key is handed out"),
+        );
+        complaints.unless(
+            self.auth.anonymous != Anonymous::On,
+            ID,
+            "is handed out to whoever may upload, so auth.anonymous must not be \"on\"",
+        );
     }
 }
 
@@ -197,5 +234,43 @@ mod tests {
         config.protocols.native.path = "/files/api".into();
         config.protocols.tus.enabled = false;
         assert_eq!(config.validate(), Vec::<String>::new());
+    }
+
+    /// Settings with a bucket and a signing key of their own, adjusted.
+    fn with_signing_key(adjust: impl FnOnce(&mut Config)) -> Vec<String> {
+        let mut config = Config::default();
+        config.s3.bucket = "media".into();
+        config.s3.access_key_id = "MAIN".into();
+        config.s3.secret_access_key = Secret::new("main secret");
+        config.protocols.mule.signing_key.access_key_id = "NARROW".into();
+        config.protocols.mule.signing_key.secret_access_key = Secret::new("narrow secret");
+        adjust(&mut config);
+        config.validate()
+    }
+
+    #[test]
+    fn a_signing_key_that_is_handed_out_is_neither_the_stores_nor_for_everybody() {
+        assert_eq!(with_signing_key(|_| {}), Vec::<String>::new());
+        let refused: [fn(&mut Config); 6] = [
+            |config| config.protocols.mule.signing_key.access_key_id = "MAIN".into(),
+            |config| config.protocols.mule.signing_key.secret_access_key = Secret::new("main secret"),
+            |config| config.protocols.mule.signing_key.secret_access_key = Secret::default(),
+            |config| config.protocols.mule.signing_key.access_key_id = String::new(),
+            |config| config.auth.anonymous = Anonymous::On,
+            |config| {
+                config.s3.bucket = String::new();
+                config.protocols.mule.signing_key.access_key_id = config.dev_s3.access_key_id.clone();
+            },
+        ];
+        for (number, adjust) in refused.into_iter().enumerate() {
+            let complaints = with_signing_key(adjust);
+
+            assert_eq!(complaints.len(), 1, "{number}: {complaints:?}");
+            assert!(
+                complaints[0].starts_with("protocols.mule.signing_key.access_key_id: "),
+                "{number}: {complaints:?}"
+            );
+            assert!(!complaints[0].contains("secret\""), "{number}: {complaints:?}");
+        }
     }
 }

@@ -247,7 +247,7 @@ pub struct UploadsConfig {
 pub struct ProtocolsConfig {
     /// The native API and the page that uses it.
     pub native: NativeConfig,
-    /// mule-uploader, first generation.
+    /// mule-uploader, both generations.
     pub mule: MuleConfig,
     /// The chunk server with a token for each part.
     pub chunks: ChunksConfig,
@@ -269,7 +269,7 @@ pub struct NativeConfig {
     pub path: String,
 }
 
-/// mule-uploader, first generation.
+/// mule-uploader, both generations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MuleConfig {
@@ -287,6 +287,19 @@ pub struct MuleConfig {
     pub chunk_size: u64,
     /// The `content_type` of the pages that use it, which the script sends with every part.
     pub mime_type: String,
+    /// The credential of the second generation, whose signing key is handed out to pages.
+    pub signing_key: MuleKeyConfig,
+}
+
+/// A credential of which everybody who may upload gets the signing key of the day. Allow it to put and list parts below
+/// one prefix, and nothing else.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct MuleKeyConfig {
+    /// Its id; empty keeps the second generation switched off.
+    pub access_key_id: String,
+    /// The secret that belongs to it; it never leaves the process itself.
+    pub secret_access_key: Secret,
 }
 
 /// The chunk server with a token for each part.

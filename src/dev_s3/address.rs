@@ -5,8 +5,9 @@
 use s3s::S3Result;
 use s3s::host::{S3Host, VirtualHost};
 
-/// The domain below which a bucket may stand in the host name: `bucket.s3.localhost`.
-const DOMAIN: &str = ".s3.localhost";
+/// The domains below which a bucket may stand in the host name. AWS's own is for clients that can reach no other host,
+/// where a name server leads them here.
+const DOMAINS: [&str; 2] = [".s3.localhost", ".s3.amazonaws.com"];
 
 /// Finds the bucket in the host name; every other host is asked path-style.
 #[derive(Debug)]
@@ -24,7 +25,8 @@ impl S3Host for LocalHosts {
 
 fn bucket_of_host(host: &str) -> Option<&str> {
     let name = host.split_once(':').map_or(host, |(name, _port)| name);
-    name.strip_suffix(DOMAIN).filter(|bucket| !bucket.is_empty())
+    let bucket = DOMAINS.iter().find_map(|domain| name.strip_suffix(domain));
+    bucket.filter(|bucket| !bucket.is_empty())
 }
 
 /// The bucket that a request names in its host or as the first step of its path.
@@ -86,6 +88,7 @@ mod tests {
     #[test]
     fn the_bucket_stands_in_the_host_or_begins_the_path() {
         assert_eq!(bucket_of("photos.s3.localhost:9000", "/a/b"), "photos");
+        assert_eq!(bucket_of("photos.s3.amazonaws.com", "/a/b"), "photos");
         assert_eq!(bucket_of("127.0.0.1:9000", "/photos/a/b"), "photos");
         assert_eq!(bucket_of("localhost:9000", "/photos"), "photos");
         assert_eq!(bucket_of("s3.localhost:9000", "/"), "");

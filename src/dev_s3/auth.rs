@@ -1,4 +1,4 @@
-//! Who may ask: the one key pair of this server, and the checks of a signature that `s3s` leaves to us.
+//! Who may ask: the key pair of this server, a second one for parts alone, and the checks of a signature that `s3s` leaves to us.
 //!
 //! Separate because these are the rules that a signer is tested against. `s3s` compares the signature itself; here
 //! stand the token, the scope, the lifetime of an URL and the headers that had to be signed. See
@@ -19,6 +19,15 @@ const MAX_URL_LIFE_S: u64 = 7 * 24 * 60 * 60;
 /// How far a signed date may be from ours: fifteen minutes, in seconds.
 const MAX_SKEW_S: i64 = 15 * 60;
 
+/// What the second key pair may do.
+const PARTS_ONLY: [&str; 5] = [
+    "CreateMultipartUpload",
+    "UploadPart",
+    "ListParts",
+    "CompleteMultipartUpload",
+    "AbortMultipartUpload",
+];
+
 /// The key pair, with the token and the region that belong to it.
 #[derive(Clone)]
 pub struct Keys {
@@ -28,6 +37,8 @@ pub struct Keys {
     pub secret_access_key: SecretString,
     /// When set, every request must carry it; when not, no request may carry any.
     pub session_token: Option<String>,
+    /// A second pair for parts alone.
+    pub parts_only: Option<(String, SecretString)>,
     /// The only region that a signature may name.
     pub region: String,
 }
@@ -35,23 +46,37 @@ pub struct Keys {
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
-        if access_key != self.access_key_id {
-            return Err(s3_error!(
-                InvalidAccessKeyId,
-                "The AWS Access Key Id you provided does not exist in our records."
-            ));
-        }
-        Ok(SecretKey::from(self.secret_access_key.expose_secret()))
+        let narrow = self.parts_only.as_ref().filter(|(id, _)| access_key == id);
+        let secret = match narrow {
+            Some((_, secret)) => secret,
+            None if access_key == self.access_key_id => &self.secret_access_key,
+            None => {
+                return Err(s3_error!(
+                    InvalidAccessKeyId,
+                    "The AWS Access Key Id you provided does not exist in our records."
+                ));
+            }
+        };
+        Ok(SecretKey::from(secret.expose_secret()))
     }
 }
 
 #[async_trait::async_trait]
 impl S3Access for Keys {
     async fn check(&self, cx: &mut S3AccessContext<'_>) -> S3Result<()> {
-        if cx.credentials().is_none() {
+        let Some(credentials) = cx.credentials() else {
             return Err(s3_error!(
                 AccessDenied,
                 "Access Denied: the request is not signed"
+            ));
+        };
+        let narrow = self.parts_only.as_ref();
+        if narrow.is_some_and(|(id, _)| *id == credentials.access_key)
+            && !PARTS_ONLY.contains(&cx.s3_op().name())
+        {
+            return Err(s3_error!(
+                AccessDenied,
+                "Access Denied: this key is for parts alone"
             ));
         }
         if cx.s3_op().name() == "PostObject" {

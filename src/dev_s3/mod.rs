@@ -70,12 +70,14 @@ pub struct DevS3Config {
     pub address: IpAddr,
     /// The port to listen on; 0 picks a free one.
     pub port: u16,
-    /// The public half of the only key pair.
+    /// The public half of the key pair that may do everything.
     pub access_key_id: String,
-    /// The secret half of the only key pair.
+    /// Its secret half.
     pub secret_access_key: SecretString,
     /// When set, each request must carry exactly this `X-Amz-Security-Token`; when not, none may carry any.
     pub session_token: Option<String>,
+    /// A second key pair, which may put, list and join the parts of uploads, and drop them, and nothing else.
+    pub parts_only: Option<(String, SecretString)>,
     /// The region that signatures must name.
     pub region: String,
     /// A bucket that is made at the start where it is missing.
@@ -236,6 +238,7 @@ fn s3_service(config: &DevS3Config, store: Arc<Store>) -> S3Service {
         access_key_id: config.access_key_id.clone(),
         secret_access_key: config.secret_access_key.clone(),
         session_token: config.session_token.clone(),
+        parts_only: config.parts_only.clone(),
         region: config.region.clone(),
     };
     let mut limits = S3Config::default();

@@ -1,4 +1,4 @@
-//! What a person sees: the uploader page, and a page for each type of problem.
+//! What a person sees: the uploader page, the demo of the drop-in for mule-uploader, and a page for each type of problem.
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
 
@@ -34,6 +34,15 @@ struct UploaderPage<'a> {
     embedded_store: bool,
 }
 
+/// An old page of mule-uploader's. Not that protocol's own, since the script behind it speaks the native API.
+#[derive(Template)]
+#[template(path = "mule.html")]
+struct MulePage<'a> {
+    base: &'static str,
+    api: &'a str,
+    version: &'static str,
+}
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
@@ -50,6 +59,7 @@ type Page = Result<HttpResponse, Failure<ProblemDocument>>;
 pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/", uploader));
     config.service(readable("/problems/{slug}", problem));
+    config.service(readable("/mule/demo", mule));
 }
 
 /// Nobody becomes a visitor here but by the page's own first call: who follows a link from another site sends no
@@ -65,6 +75,14 @@ async fn uploader(settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page 
         max_size: policy.max_size(),
         part_size: policy.parts.preferred,
         embedded_store: settings.embedded_store,
+    })
+}
+
+async fn mule(settings: Data<PageSettings>) -> Page {
+    render(&MulePage {
+        base: "",
+        api: settings.api.as_deref().ok_or(Error::NotFound("page"))?,
+        version: VERSION,
     })
 }
 

@@ -6,7 +6,7 @@ use std::fmt;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::SigningError;
 
@@ -36,6 +36,13 @@ impl Credentials {
             session_token: None,
             expires_at: None,
         }
+    }
+
+    /// Whether the two have an id or a secret in common. The signing key of a day follows from the secret alone, so
+    /// whoever has one key of such a pair has the other's, too.
+    pub fn is_akin_to(&self, other: &Self) -> bool {
+        self.access_key_id == other.access_key_id
+            || self.secret_access_key.expose_secret() == other.secret_access_key.expose_secret()
     }
 }
 
@@ -120,6 +127,15 @@ mod tests {
 
         let long_term = Credentials::long_term("AKID", "secret");
         assert!(some_lifetime(Duration::from_millis(999), &long_term, now()).is_err());
+    }
+
+    #[test]
+    fn credentials_are_akin_by_id_or_by_secret() {
+        let one = Credentials::long_term("AKID", "secret");
+
+        assert!(one.is_akin_to(&Credentials::long_term("AKID", "other")));
+        assert!(one.is_akin_to(&Credentials::long_term("OTHER", "secret")));
+        assert!(!one.is_akin_to(&Credentials::long_term("OTHER", "other")));
     }
 
     #[test]

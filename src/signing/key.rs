@@ -29,6 +29,21 @@ pub fn derive_signing_key(secret: &SecretString, time: DateTime<Utc>, region: &s
     derive(secret, &encoding::day(time), region)
 }
 
+/// A signing key that leaves the process, for clients that sign by themselves. `Debug` does not show it.
+#[derive(Debug, Clone)]
+pub struct HandedKey {
+    /// The credential that it was derived from.
+    pub access_key_id: String,
+    /// The only region that it signs for.
+    pub region: String,
+    /// The bucket that the client is to use; the key itself knows no bucket.
+    pub bucket: String,
+    /// The UTC day that it signs for, as a time in it.
+    pub time: DateTime<Utc>,
+    /// The key in lower-case hexadecimal.
+    pub hex: SecretString,
+}
+
 fn derive(secret: &SecretString, day: &str, region: &str) -> SecretBox<[u8; 32]> {
     let start = Zeroizing::new(["AWS4", secret.expose_secret()].concat());
     let mut key = Zeroizing::new(hmac_sha256(start.as_bytes(), day));

@@ -23,7 +23,7 @@ pub mod v4;
 
 pub use batch::{MultipartUpload, PartSigner, Signature};
 pub use credentials::{Credentials, MAX_LIFETIME, lifetime};
-pub use key::{SigningKeys, derive_signing_key};
+pub use key::{HandedKey, SigningKeys, derive_signing_key};
 pub use location::{AddressingStyle, BucketLocation};
 pub use operation::{ObjectHeaders, Operation, copy_source};
 pub use token::{PartClaim, TicketClaim, Tokens, UploadClaim};

@@ -31,7 +31,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
-pub use crate::signing::{Operation, Signature, SignedRequest};
+pub use crate::signing::{HandedKey, Operation, Signature, SignedRequest};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};
 pub use create::Begun;

@@ -5,7 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Uploads;
 use crate::domain::{PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
-use crate::signing::{Operation, PartSigner, SignedRequest, v2};
+use crate::signing::{HandedKey, Operation, PartSigner, SignedRequest, v2};
 
 /// Signed doors for parts of one upload; what each looks like is the protocol's to say.
 pub struct SignedParts {
@@ -86,6 +86,18 @@ impl Uploads {
         self.0
             .store
             .sign_v2(operation, content_type, &upload.key, self.now())
+    }
+
+    /// The signing key of the day for clients that sign by themselves; `None` where the operator has not set a
+    /// credential for that apart. It signs whatever that credential may do, and not this upload alone: every one that
+    /// is given is logged.
+    pub async fn hand_out_key(&self, upload: &Upload) -> Result<Option<HandedKey>, Error> {
+        let key = self.0.store.handed_key(self.now()).await?;
+        if let Some(key) = &key {
+            let credential = key.access_key_id.as_str();
+            tracing::info!(upload = %upload.id, owner = %upload.owner, credential, "a signing key was handed out");
+        }
+        Ok(key)
     }
 
     /// The upload, if this caller may reach it and it has not ended.

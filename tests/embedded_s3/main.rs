@@ -82,6 +82,7 @@ fn config(root: &Path) -> DevS3Config {
         access_key_id: "AKTEST".to_owned(),
         secret_access_key: "a secret".to_owned().into(),
         session_token: None,
+        parts_only: None,
         region: "eu-test-1".to_owned(),
         bucket: BUCKET.to_owned(),
         min_part_size: MIN_PART,

@@ -48,6 +48,7 @@ impl Bucket {
             access_key_id: id.into(),
             secret_access_key: secret.into(),
             session_token: None,
+            parts_only: None,
             region: REGION.into(),
             bucket: "uploads".into(),
             min_part_size: least_part,
@@ -123,6 +124,7 @@ impl Place for Bucket {
             public_location: locate(),
             url_lifetime: Duration::from_mins(10),
             signature_v2: None,
+            handed_out: None,
         };
         let source = CredentialSource::fixed(self.credentials.clone());
         let store = Arc::new(S3Store::new(settings, source).expect("a store"));

@@ -20,6 +20,7 @@ async fn store(folder: &std::path::Path) -> DevS3 {
         access_key_id: "testaccesskey".into(),
         secret_access_key: "testsecretkey123456".into(),
         session_token: None,
+        parts_only: None,
         region: "us-east-1".into(),
         bucket: "matrix-bucket".into(),
         min_part_size: MIN_PART_SIZE,

@@ -1,6 +1,7 @@
-//! mule-uploader, first generation (2012 to February 2014): the unmodified script's backend.
+//! mule-uploader: the unmodified script's backend, of both generations.
 //!
-//! Six actions answer with signatures, `chunk_loaded` and `upload_finished` are told what happened; all are GETs
+//! The second (February 2014 to 2016) signs in the browser and has an action of its own, see [`second`]. The first
+//! (2012 to February 2014) has all signatures from here. Six actions answer with signatures, `chunk_loaded` and `upload_finished` are told what happened; all are GETs
 //! under the page's `ajax_base`, with a slash before the query. Three of our answers differ from the original
 //! backends', and the script cannot tell:
 //!
@@ -13,6 +14,7 @@ mod query;
 mod replies;
 mod request;
 mod rounds;
+mod second;
 
 use std::collections::HashSet;
 use std::sync::{Arc, LazyLock};
@@ -25,22 +27,22 @@ use query::MuleQuery;
 use replies::{
     PlainText, V2_IS_OFF, Version, fresh, http_date, listed_signature, noted, signature, wrong_method,
 };
-use request::Request;
+use request::{Generation, Request};
 use rounds::ForcedRounds;
 
 use super::Protocol;
 use crate::config::{MuleConfig, ProtocolsConfig};
-use crate::domain::{MAX_PARTS, PartNumber, Principal, State, Upload};
+use crate::domain::{MAX_PARTS, NewUpload, PartNumber, Principal, State, Upload};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{ArrivedPart, Begun, Operation, Status, Uploads};
 use crate::web::auth;
 use crate::web::problem::Failure;
 
-/// mule-uploader, first generation.
+/// mule-uploader; an upload is on record under the name of its generation.
 pub const PROTOCOL: Protocol = Protocol {
-    name: "mule-v1",
-    title: "mule-uploader, version 1",
+    name: Generation::First.name(),
+    title: "mule-uploader",
     mounts,
     routes,
 };
@@ -103,8 +105,21 @@ async fn act(
         let caller = who(&request, query, &identity, true).await?;
         return Ok(call.init(&caller, &rounds).await?);
     }
+    if action.as_str() == "signing_key" {
+        // Nobody becomes a visitor for the sake of a refusal.
+        second::check_is_on(&settings)?;
+        let caller = who(&request, query, &identity, true).await?;
+        return Ok(second::signing_key(&call, &caller, &rounds).await?);
+    }
     let caller = who(&request, query, &identity, false).await?;
-    let upload = call.upload(&caller).await?;
+    let key = match action.as_str() {
+        "chunk_loaded" => call.asked.encoded_key()?,
+        _ => call.asked.key()?,
+    };
+    // Only pairs that we made, and only this caller's.
+    let upload = uploads
+        .by_multipart(&caller, &key, call.asked.upload_id()?)
+        .await?;
     match action.as_str() {
         "get_all_signatures" => Ok(call.all(&caller, &upload).await?),
         "get_chunk_signature" => {
@@ -153,21 +168,9 @@ impl Call<'_> {
         }
         // The page's proposal; the key is ours to choose.
         self.asked.key()?;
-        let new = self.asked.new_upload()?;
-        let mut begun = self.uploads.create(caller, new.clone(), true).await?;
-        if begun.status.upload.state == State::Complete {
-            // Its answer was lost; what the person chose now is a new upload to this script.
-            begun = self.uploads.create(caller, new, false).await?;
-        }
-        let Begun { status, resumed } = begun;
+        let new = self.asked.new_upload(Generation::First)?;
+        let status = self.begin(caller, new, rounds).await?;
         let upload = &status.upload;
-        let forced = self.asked.query.get("force") == Some("true");
-        if resumed && forced && rounds.is_too_many(&upload.id, &status.parts) {
-            tracing::warn!(upload = %upload.id, "a page starts this upload over and over; it is stopped");
-            return Err(Error::Busy(
-                "this upload could not be completed; ask the operator",
-            ));
-        }
         let mut reply = match version {
             // The script signs nothing with it: an upload id in the answer makes it skip that request.
             Version::V2 => json!({ "signature": "-", "date": http_date(self.uploads.now()) }),
@@ -177,6 +180,30 @@ impl Call<'_> {
         reply["upload_id"] = json!(upload.multipart_id);
         reply["chunks"] = json!(chunks_to_tell(&status));
         Ok(fresh(&reply))
+    }
+
+    /// A new upload, or the unfinished one of the same file, unless the page goes round and round.
+    async fn begin(
+        &self,
+        caller: &Principal,
+        new: NewUpload,
+        rounds: &ForcedRounds,
+    ) -> Result<Status, Error> {
+        let mut begun = self.uploads.create(caller, new.clone(), true).await?;
+        if begun.status.upload.state == State::Complete {
+            // Its answer was lost; what the person chose now is a new upload to this script.
+            begun = self.uploads.create(caller, new, false).await?;
+        }
+        let Begun { status, resumed } = begun;
+        let id = &status.upload.id;
+        let forced = self.asked.query.get("force") == Some("true");
+        if resumed && forced && rounds.is_too_many(id, &status.parts) {
+            tracing::warn!(upload = %id, "a page starts this upload over and over; it is stopped");
+            return Err(Error::Busy(
+                "this upload could not be completed; ask the operator",
+            ));
+        }
+        Ok(status)
     }
 
     /// `get_all_signatures`: in SigV2 a few parts' only, in SigV4 everything.
@@ -221,18 +248,15 @@ impl Call<'_> {
             etag: None,
         };
         self.uploads.record(caller, &upload.id, vec![arrived]).await?;
+        if second::is_about_to_end(self.uploads, caller, upload).await? {
+            second::look_for_the_end(self.uploads.clone(), caller.clone(), upload.id.clone());
+        }
         Ok(noted())
     }
 
     async fn sign(&self, upload: &Upload, operation: Operation<'_>) -> Result<Value, Error> {
         check_unfinished(upload)?;
         signature(self.uploads, upload, operation, self.asked.version()?).await
-    }
-
-    /// The upload that `upload_id` and `key` name together: only pairs that we made, and only this caller's.
-    async fn upload(&self, caller: &Principal) -> Result<Upload, Error> {
-        let (key, id) = (self.asked.key()?, self.asked.upload_id()?);
-        self.uploads.by_multipart(caller, &key, id).await
     }
 }
 

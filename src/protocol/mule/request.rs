@@ -6,7 +6,6 @@ use std::collections::BTreeMap;
 
 use chrono::DateTime;
 
-use super::PROTOCOL;
 use super::query::MuleQuery;
 use super::replies::Version;
 use crate::config::MuleConfig;
@@ -14,6 +13,34 @@ use crate::domain::{
     FileName, MAX_PARTS, MediaType, NewUpload, ObjectKey, PartNumber, Transfer, Upload, Wishes,
 };
 use crate::error::Error;
+
+/// Which of the two scripts a page loads.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Generation {
+    /// Every request to the store is signed here; chunks count from 1.
+    First,
+    /// The browser signs; chunks count from 0.
+    Second,
+}
+
+impl Generation {
+    /// The name under which its uploads are on record.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::First => "mule-v1",
+            Self::Second => "mule-v2",
+        }
+    }
+
+    /// Which one began an upload. The requests alone do not tell: `chunk_loaded` is an action of both.
+    pub fn of(upload: &Upload) -> Self {
+        if upload.protocol == Self::Second.name() {
+            Self::Second
+        } else {
+            Self::First
+        }
+    }
+}
 
 /// One request of the script, and the settings that it is read by.
 pub struct Request<'a> {
@@ -37,12 +64,20 @@ impl Request<'_> {
     /// # Errors
     /// [`Error::Invalid`] naming what is not as the script writes it.
     pub fn key(&self) -> Result<ObjectKey, Error> {
-        if let Some(name) = self.query.torn() {
-            return Err(Error::invalid(name, "has a bare & in it"));
-        }
         // Front ends of today write `%2F`; the script writes what stands in the key, so there a `%` is its own.
         if self.version()? == Version::V2 && self.query.raw("key").is_some_and(|raw| raw.contains('%')) {
             return Err(Error::invalid("key", "has a % in it"));
+        }
+        self.encoded_key()
+    }
+
+    /// The key where nothing is signed: the second generation encodes it.
+    ///
+    /// # Errors
+    /// As [`Request::key`].
+    pub fn encoded_key(&self) -> Result<ObjectKey, Error> {
+        if let Some(name) = self.query.torn() {
+            return Err(Error::invalid(name, "has a bare & in it"));
         }
         ObjectKey::new(self.required("key")?).map_err(|error| Error::Invalid(vec![error]))
     }
@@ -55,17 +90,22 @@ impl Request<'_> {
         self.required("upload_id")
     }
 
-    /// A chunk's number, which counts from 1.
+    /// The part that a chunk's number means.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a chunk that the upload does not have.
     pub fn chunk(&self, upload: &Upload) -> Result<PartNumber, Error> {
-        let number = PartNumber::new(self.digits("chunk")?, "chunk")?;
+        let first = match Generation::of(upload) {
+            Generation::First => 1,
+            Generation::Second => 0,
+        };
+        let number = PartNumber::new(self.digits("chunk")?.saturating_add(1 - first), "chunk")?;
         let plan = upload.plan();
         if plan.size_of(number).is_some() {
             return Ok(number);
         }
-        let detail = format!("is 1 to {} for this upload", plan.part_count());
+        let last = u64::from(plan.part_count()) + first - 1;
+        let detail = format!("is {first} to {last} for this upload");
         Err(Error::invalid("chunk", detail))
     }
 
@@ -89,15 +129,18 @@ impl Request<'_> {
     ///
     /// # Errors
     /// [`Error::Invalid`] and [`Error::TooLarge`] for what the script could not finish, or we cannot take.
-    pub fn new_upload(&self) -> Result<NewUpload, Error> {
+    pub fn new_upload(&self, generation: Generation) -> Result<NewUpload, Error> {
         let name = self.required("filename")?;
         let filename = FileName::new(name).map_err(|error| Error::Invalid(vec![error]))?;
         let size = self.digits("filesize")?;
         let modified = self.digits("last_modified").unwrap_or(0);
         let chunk_size = self.settings.chunk_size;
         check_size(size, chunk_size)?;
-        let content_type = self.content_type()?;
-        let kind = content_type.as_str();
+        let content_type = match generation {
+            Generation::First => self.content_type("mime_type")?,
+            Generation::Second => self.content_type("content_type")?,
+        };
+        let (protocol, kind) = (generation.name(), content_type.as_str());
         Ok(NewUpload {
             size,
             last_modified: i64::try_from(modified)
@@ -106,28 +149,28 @@ impl Request<'_> {
                 .and_then(DateTime::from_timestamp_millis),
             // The script cannot take up what was cut differently, nor what is signed for another type: so both are
             // part of the file's identity.
-            fingerprint: Some(format!("mule-v1\0{chunk_size}\0{kind}\0{name}\0{modified}")),
+            fingerprint: Some(format!("{protocol}\0{chunk_size}\0{kind}\0{name}\0{modified}")),
             content_type,
             filename,
             metadata: BTreeMap::new(),
             part_size: Some(chunk_size),
             transfer: Transfer::Direct,
             wishes: Wishes::default(),
-            protocol: PROTOCOL.name,
+            protocol,
         })
     }
 
-    fn content_type(&self) -> Result<MediaType, Error> {
+    fn content_type(&self, name: &str) -> Result<MediaType, Error> {
         let given = self
             .query
-            .get("mime_type")
+            .get(name)
             .filter(|text| !text.is_empty() && *text != "undefined");
         let text = given.unwrap_or(&self.settings.mime_type);
         if text.contains(';') {
             // Browsers rewrite a charset on the completing POST alone, and its signature would not match.
-            return Err(Error::invalid("mime_type", "must have no parameters"));
+            return Err(Error::invalid(name, "must have no parameters"));
         }
-        MediaType::new(text).map_err(|error| Error::invalid("mime_type", error.detail))
+        MediaType::new(text).map_err(|error| Error::invalid(name, error.detail))
     }
 
     fn required(&self, name: &str) -> Result<&str, Error> {

@@ -4,11 +4,14 @@
 //! that we do is sign.
 
 use chrono::{DateTime, Utc};
+use secrecy::{ExposeSecret as _, SecretString};
 
 use super::{S3Store, unsigned};
 use crate::domain::ObjectKey;
 use crate::error::Error;
-use crate::signing::{MultipartUpload, Operation, PartSigner, SignedRequest, v2, v4};
+use crate::signing::{
+    HandedKey, MultipartUpload, Operation, PartSigner, SignedRequest, derive_signing_key, v2, v4,
+};
 
 impl S3Store {
     /// A signer for the parts of one upload, as browsers will send them.
@@ -65,5 +68,30 @@ impl S3Store {
         v2::sign(operation, key.as_str(), location, credentials, now, content_type)
             .map(Some)
             .map_err(unsigned)
+    }
+
+    /// The signing key of the day for clients that sign by themselves; `None` where none is handed out.
+    ///
+    /// # Errors
+    /// [`Error::Internal`] rather than a key that would open the store itself: credentials that are renewed may turn
+    /// into those that are handed out long after the start has looked.
+    pub async fn handed_key(&self, now: DateTime<Utc>) -> Result<Option<HandedKey>, Error> {
+        let Some(own) = &self.settings.handed_out else {
+            return Ok(None);
+        };
+        if own.is_akin_to(&*self.credentials.current(now).await?) {
+            return Err(Error::internal(
+                "the credential whose key is handed out is the store's own",
+            ));
+        }
+        let region = self.settings.public_location.region();
+        let key = derive_signing_key(&own.secret_access_key, now, region);
+        Ok(Some(HandedKey {
+            access_key_id: own.access_key_id.clone(),
+            region: region.to_owned(),
+            bucket: self.bucket().to_owned(),
+            time: now,
+            hex: SecretString::from(hex::encode(key.expose_secret())),
+        }))
     }
 }

@@ -57,6 +57,8 @@ pub struct StoreSettings {
     pub url_lifetime: Duration,
     /// A long-term key for SigV2 alone, which its clients can use where it is given.
     pub signature_v2: Option<Credentials>,
+    /// A long-term key of which clients get the signing key of the day, where it is given; never that of the store.
+    pub handed_out: Option<Credentials>,
 }
 
 /// One bucket.

@@ -5,15 +5,16 @@ import { createServer } from "node:http";
 /**
  * Serves an empty page with a file input until the test ends.
  * @param {import("node:test").TestContext} test
- * @param {Record<string, string>} [scripts] text of further files by their path
+ * @param {Record<string, string>} [files] text of further files by their path: scripts, and pages that end in `.html`
  * @param {string} [head] what the page's head has besides
  * @returns {Promise<string>} the site's origin
  */
-export async function startSite(test, scripts = {}, head = "") {
+export async function startSite(test, files = {}, head = "") {
   const server = createServer((request, answer) => {
-    const script = scripts[request.url];
-    answer.setHeader("content-type", `text/${script ? "javascript" : "html"}; charset=utf-8`);
-    answer.end(script ?? `<!doctype html><title>another site</title>${head}<input type=file>`);
+    const file = files[request.url];
+    const isPage = file === undefined || request.url.endsWith(".html");
+    answer.setHeader("content-type", `text/${isPage ? "html" : "javascript"}; charset=utf-8`);
+    answer.end(file ?? `<!doctype html><title>another site</title>${head}<input type=file>`);
   });
   await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
   test.after(() => {
