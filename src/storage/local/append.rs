@@ -49,6 +49,7 @@ pub(super) async fn append(
     .await?;
     let opened = Arc::new(opened);
     let mut writing = Writing::new(opened.file.clone(), offset, u64::MAX)
+        .in_bulk()
         .syncing(opened.tree.sync)
         .fenced(opened.fence.clone());
     let mut kept = offset;

@@ -1,4 +1,4 @@
-//! Bytes on their way into a file: gathered as they come, and written a mebibyte at a time.
+//! Bytes on their way into a file: gathered as they come, and written as many at once.
 //!
 //! Separate from parts and appending, which differ in where the bytes go and in what becomes of them after a failure.
 //! A thread that may block is asked for each gathering and not for the whole of a body, which can be slow for hours;
@@ -17,7 +17,10 @@ use crate::error::Error;
 
 /// Bytes that are written at once. Each writing costs a thread's waking, so more of them cost CPU time; each request that
 /// sends fast holds twice this much memory.
-const GATHERING: usize = 1 << 20;
+const GATHERING: usize = 256 << 10;
+
+/// The same where one request brings a whole file.
+const LARGE_GATHERING: usize = 768 << 10;
 
 /// Bytes after which what was written is made durable, where that is done along the way.
 const SYNC_EVERY: u64 = 16 << 20;
@@ -31,6 +34,8 @@ pub(super) struct Writing {
     end: u64,
     pieces: Vec<Bytes>,
     gathered: usize,
+    /// Bytes after which it is time to write.
+    enough: usize,
     running: Option<JoinHandle<Result<(), Error>>>,
     /// Bytes that were written since they were last made durable; `None` where that is not done along the way.
     unsynced: Option<u64>,
@@ -47,6 +52,7 @@ impl Writing {
             end,
             pieces: Vec::new(),
             gathered: 0,
+            enough: GATHERING,
             running: None,
             unsynced: None,
             fence: None,
@@ -56,6 +62,12 @@ impl Writing {
     /// Writes only while this fence is the highest.
     pub(super) fn fenced(mut self, fence: Option<Arc<Fence>>) -> Self {
         self.fence = fence;
+        self
+    }
+
+    /// Writes more at once.
+    pub(super) fn in_bulk(mut self) -> Self {
+        self.enough = LARGE_GATHERING;
         self
     }
 
@@ -85,7 +97,7 @@ impl Writing {
 
     /// Whether it is time to [`start`](Self::start).
     pub(super) fn is_full(&self) -> bool {
-        self.gathered >= GATHERING
+        self.gathered >= self.enough
     }
 
     /// Where the next piece would go.
