@@ -9,7 +9,9 @@
 //! | any other single request, as a URL | [`v4::presign`] |
 //! | a request that we send ourselves | [`v4::sign`] |
 //! | what a SigV2 client asks for | [`v2::sign`], [`v2::presign`] |
+//! | what a page writes itself and asks to have signed | [`Signable`], [`AskedPolicy`] |
 
+mod asked;
 mod batch;
 mod credentials;
 mod encoding;
@@ -21,6 +23,7 @@ mod token;
 pub mod v2;
 pub mod v4;
 
+pub use asked::{AskRules, Asked, AskedOperation, AskedPolicy, Refusal, Signable, SignedPolicy};
 pub use batch::{MultipartUpload, PartSigner, Signature};
 pub use credentials::{Credentials, MAX_LIFETIME, lifetime};
 pub use key::{SigningKeys, derive_signing_key};
