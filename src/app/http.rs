@@ -49,7 +49,11 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
-    let sites = Sites::new(&config.cors.allowed_origins, discoverable);
+    let with_cookies = [&protocol::evaporate::PROTOCOL, &protocol::fine_uploader::PROTOCOL]
+        .into_iter()
+        .flat_map(|protocol| (protocol.mounts)(&config.protocols))
+        .collect();
+    let sites = Sites::new(&config.cors.allowed_origins, discoverable, with_cookies);
     let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())

@@ -3,6 +3,8 @@
 //! Every handler parses, calls one verb and renders. No protocol knows another, nor the database or the store.
 
 pub mod chunks;
+pub mod evaporate;
+pub mod fine_uploader;
 pub mod galileo;
 pub mod mule;
 pub mod native;
@@ -35,6 +37,8 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &resumable::PROTOCOL,
     &chunks::PROTOCOL,
     &offset::PROTOCOL,
+    &evaporate::PROTOCOL,
+    &fine_uploader::PROTOCOL,
 ];
 
 /// Mounts every protocol that is switched on.

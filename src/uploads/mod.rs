@@ -6,6 +6,7 @@
 
 mod abort;
 mod append;
+mod asked;
 mod claims;
 mod complete;
 mod create;
@@ -30,9 +31,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
-pub use crate::signing::{Operation, Signature, SignedRequest};
+pub use crate::signing::{Credentials, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};
+pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};

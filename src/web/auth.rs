@@ -7,13 +7,13 @@ use actix_web::body::MessageBody;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cors;
-use super::peer::is_https;
+use super::peer::{is_https, origin_of, own_origin};
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -87,6 +87,26 @@ pub async fn caller_at_handshake(request: &HttpRequest, own_page: bool) -> Resul
     Ok(cookie.and_then(|cookie| identity.by_cookie(cookie.value())))
 }
 
+/// Refuses a page of another site that `cors.allowed_origins` does not list, whatever it brings. A browser names the
+/// page's site with every request from elsewhere, and with every one that could change something.
+///
+/// # Errors
+/// [`Error::Forbidden`] for such a page.
+pub fn refuse_unlisted_sites(request: &HttpRequest) -> Result<(), Error> {
+    const FOREIGN: Error =
+        Error::Forbidden("pages of this site may not call here; cors.allowed_origins lists those that may");
+    let Some(value) = request.headers().get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
+    let is_own = own_origin(request).is_some_and(|own| own == origin);
+    if is_own || cors::is_from_allowed_site(request) {
+        Ok(())
+    } else {
+        Err(FOREIGN)
+    }
+}
+
 /// Who is asking, by an API key alone.
 ///
 /// # Errors
@@ -155,6 +175,9 @@ async fn bearer_of(identity: &Identity, token: &str) -> Result<Principal, Error>
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from
 /// no page at all: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>.
 fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
+    if cors::is_from_site_with_cookies(request) {
+        return Ok(());
+    }
     match request
         .headers()
         .get("sec-fetch-site")

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -43,14 +43,18 @@ pub struct Sites {
     origins: Arc<[String]>,
     /// Addresses at which `OPTIONS` means something without a browser, too.
     discoverable: Arc<[String]>,
+    /// Addresses that pages of sites may call with their cookies, where the site is listed by name.
+    with_cookies: Arc<[String]>,
 }
 
 impl Sites {
-    /// From the settings; below the addresses `discoverable` a preflight is answered by the address itself.
-    pub fn new(origins: &[String], discoverable: Vec<String>) -> Self {
+    /// From the settings; below the addresses `discoverable` a preflight is answered by the address itself, and those
+    /// `with_cookies` may be called with credentials.
+    pub fn new(origins: &[String], discoverable: Vec<String>, with_cookies: Vec<String>) -> Self {
         Self {
             origins: origins.into(),
             discoverable: discoverable.into(),
+            with_cookies: with_cookies.into(),
         }
     }
 
@@ -62,11 +66,32 @@ impl Sites {
     }
 
     fn is_discoverable(&self, path: &str) -> bool {
-        self.discoverable.iter().any(|address| {
-            path.strip_prefix(address.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        is_below(path, &self.discoverable)
     }
+
+    /// Whether a page of a site that is listed by its name asks at an address that takes its cookies.
+    fn takes_cookies(&self, headers: &HeaderMap, path: &str) -> bool {
+        let is_named = |origin: &HeaderValue| {
+            let listed = |name: &String| name.as_bytes() == origin.as_bytes();
+            self.origins.iter().any(listed)
+        };
+        headers.get(ORIGIN).is_some_and(is_named) && is_below(path, &self.with_cookies)
+    }
+}
+
+fn is_below(path: &str, addresses: &[String]) -> bool {
+    addresses.iter().any(|address| {
+        path.strip_prefix(address.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Whether a visitor's cookie counts although a page of another site asks: the site is listed by its name, and the
+/// address is of those that its pages call with cookies.
+pub fn is_from_site_with_cookies(request: &HttpRequest) -> bool {
+    request
+        .app_data::<Sites>()
+        .is_some_and(|sites| sites.takes_cookies(request.headers(), request.path()))
 }
 
 /// Whether a request comes from a page of another site that may call us.
@@ -86,6 +111,7 @@ pub async fn share(
     };
     let origin = sites.allowed(request.headers()).cloned();
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
+    let takes_cookies = sites.takes_cookies(request.headers(), request.path());
     let is_preflight = *request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)
         && request.headers().contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -114,6 +140,9 @@ pub async fn share(
     let headers = response.headers_mut();
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if takes_cookies {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(ANSWER_FIELDS),
@@ -172,7 +201,7 @@ mod tests {
 
     fn sites(origins: &[&str]) -> Sites {
         let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
-        Sites::new(&origins, vec!["/files".into()])
+        Sites::new(&origins, vec!["/files".into()], vec!["/sign".into()])
     }
 
     fn from(origin: &'static str) -> HeaderMap {
@@ -196,6 +225,20 @@ mod tests {
         }
         assert!(own.allowed(&HeaderMap::new()).is_none());
         assert!(sites(&["*"]).allowed(&from("https://any.example")).is_some());
+    }
+
+    #[test]
+    fn cookies_count_for_sites_listed_by_name_at_addresses_that_take_them() {
+        let own = sites(&["https://app.example.org", "*"]);
+
+        assert!(own.takes_cookies(&from("https://app.example.org"), "/sign/x"));
+        assert!(!own.takes_cookies(&from("https://app.example.org"), "/files"));
+        assert!(
+            !own.takes_cookies(&from("https://any.example"), "/sign"),
+            "the star is no name"
+        );
+        assert!(!own.takes_cookies(&from("*"), "/elsewhere"));
+        assert!(!own.takes_cookies(&HeaderMap::new(), "/sign"));
     }
 
     #[test]

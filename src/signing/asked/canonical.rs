@@ -3,6 +3,8 @@
 //!
 //! Separate from SigV2, which writes the same facts in another order.
 
+use std::collections::BTreeMap;
+
 use super::fields::{Fields, is_md5, is_name, is_value};
 use super::{AskRules, Asked, AskedOperation, Form, Refusal, address, dates, encoding};
 
@@ -107,7 +109,7 @@ pub(super) fn read(date: &str, scope: &str, text: &str, rules: &AskRules<'_>) ->
     if lines.header("x-amz-date") != Some(date) {
         return Err(Refusal("x-amz-date: must be the date of the string to sign"));
     }
-    check_fields(&lines, &operation, rules)?;
+    let metadata = check_fields(&lines, &operation, rules)?;
     let mut canonical = format!("{}\n{}\n{}\n", lines.method, place.path, query_of(&lines)?);
     for (name, value) in &lines.headers {
         let value = if *name == "host" { &place.host } else { *value };
@@ -118,6 +120,7 @@ pub(super) fn read(date: &str, scope: &str, text: &str, rules: &AskRules<'_>) ->
         operation,
         key: place.key,
         content_type: lines.header("content-type").map(str::to_owned),
+        metadata,
         date: date.to_owned(),
         form: Form::V4 { canonical },
     })
@@ -143,7 +146,12 @@ fn check_payload(operation: &AskedOperation, payload: &str) -> Result<(), Refusa
     }
 }
 
-fn check_fields(lines: &Lines<'_>, operation: &AskedOperation, rules: &AskRules<'_>) -> Result<(), Refusal> {
+/// Checks the headers, and gives the metadata among them.
+fn check_fields(
+    lines: &Lines<'_>,
+    operation: &AskedOperation,
+    rules: &AskRules<'_>,
+) -> Result<BTreeMap<String, String>, Refusal> {
     let mut fields = Fields::default();
     for &(name, value) in &lines.headers {
         match name {
@@ -158,7 +166,7 @@ fn check_fields(lines: &Lines<'_>, operation: &AskedOperation, rules: &AskRules<
             }
         }
     }
-    Ok(())
+    Ok(fields.meta)
 }
 
 /// The query as S3 encodes it, sorted.

@@ -3,6 +3,8 @@
 //! Separate, because headers in both versions and the fields of a form carry the same things, and because each of them
 //! changes what the store does: a copy, an ACL or a foreign token is a header.
 
+use std::collections::BTreeMap;
+
 use super::{AskRules, AskedOperation, Refusal};
 
 /// Most fields of `x-amz-meta-…`, and most bytes of their names and values together: what S3 keeps
@@ -18,8 +20,8 @@ const META: &str = "x-amz-meta-";
 /// Collects the fields that are stored with an object, and refuses what may not be there.
 #[derive(Default)]
 pub(super) struct Fields {
-    meta: usize,
-    meta_bytes: usize,
+    /// Names without what they all begin with.
+    pub(super) meta: BTreeMap<String, String>,
 }
 
 impl Fields {
@@ -56,10 +58,14 @@ impl Fields {
                 "header: only the x-amz- headers of the settings may be signed, at the beginning",
             ));
         }
-        if name.starts_with(META) {
-            self.meta += 1;
-            self.meta_bytes += name.len() - META.len() + value.len();
-            if self.meta > MAX_META || self.meta_bytes > MAX_META_BYTES {
+        if let Some(name) = name.strip_prefix(META) {
+            self.meta.insert(name.to_owned(), value.to_owned());
+            let bytes: usize = self
+                .meta
+                .iter()
+                .map(|(name, value)| name.len() + value.len())
+                .sum();
+            if self.meta.len() > MAX_META || bytes > MAX_META_BYTES {
                 return Err(Refusal("x-amz-meta-: at most 32 fields of 2048 bytes together"));
             }
         }

@@ -13,6 +13,7 @@ mod fields;
 mod policy;
 mod string_v2;
 
+use std::collections::BTreeMap;
 use std::fmt;
 
 use chrono::{DateTime, Utc};
@@ -119,6 +120,16 @@ impl<'a> Signable<'a> {
     /// Whether it is SigV2.
     pub fn is_v2(&self) -> bool {
         matches!(self, Self::V2(_))
+    }
+
+    /// Whether this is the date that it is signed for.
+    pub fn is_dated(&self, told: &str) -> bool {
+        match self {
+            Self::V4 { date, .. } => *date == told,
+            Self::V2(text) => text
+                .split('\n')
+                .any(|line| line.strip_prefix("x-amz-date:") == Some(told)),
+        }
     }
 
     /// Reads it.
@@ -254,8 +265,9 @@ pub struct Asked {
     pub key: String,
     /// The object's type, where the request tells it.
     pub content_type: Option<String>,
-    /// The date that the request will carry, in the form of its version.
-    pub date: String,
+    /// What is stored beside it: names without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
+    date: String,
     form: Form,
 }
 

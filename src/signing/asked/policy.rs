@@ -5,6 +5,8 @@
 //! leaves open, the holder of the signature may choose. So every condition must be an exact value, and the bounds of the
 //! size are added where the page has none.
 
+use std::collections::BTreeMap;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
@@ -32,6 +34,8 @@ pub struct AskedPolicy {
     pub key: String,
     /// The object's type, where the page tells it.
     pub content_type: Option<String>,
+    /// What is stored beside it: names without `x-amz-meta-`.
+    pub metadata: BTreeMap<String, String>,
     /// Most bytes of the object.
     pub max_size: u64,
     /// The day of the credential, in SigV4; `None` for SigV2.
@@ -113,6 +117,7 @@ impl AskedPolicy {
                 "conditions: key, bucket, acl and success_action_status must be given",
             ))?,
             content_type: reading.content_type,
+            metadata: reading.fields.meta,
             max_size: max,
             day,
             document: json!({ "expiration": expiration, "conditions": kept }).to_string(),

@@ -3,6 +3,8 @@
 //!
 //! Separate from SigV4: here the path is signed as the client spells it, and the bucket always stands before it.
 
+use std::collections::BTreeMap;
+
 use super::fields::{Fields, is_md5, is_name, is_value};
 use super::{AskRules, Asked, AskedOperation, Form, Refusal, address, dates};
 use crate::signing::v2::StringToSign;
@@ -45,7 +47,7 @@ pub(super) fn read(text: &str, rules: &AskRules<'_>) -> Result<Asked, Refusal> {
         .and_then(|path| path.strip_prefix('/'))
         .ok_or(Refusal("resource: must be an object of our bucket"))?;
     let key = address::key_of(encoded)?;
-    let date = check_fields(&headers, &operation, rules)?;
+    let (date, metadata) = check_fields(&headers, &operation, rules)?;
     let text = StringToSign {
         method,
         content_md5,
@@ -61,6 +63,7 @@ pub(super) fn read(text: &str, rules: &AskRules<'_>) -> Result<Asked, Refusal> {
         content_type: Some(*content_type)
             .filter(|text| !text.is_empty())
             .map(str::to_owned),
+        metadata,
         date: date.to_owned(),
         form: Form::V2 { text },
     })
@@ -82,12 +85,12 @@ fn parameters(query: &str) -> Result<Vec<(&str, String)>, Refusal> {
         .collect()
 }
 
-/// Checks the headers, and gives the date among them.
+/// Checks the headers, and gives date and metadata among them.
 fn check_fields<'a>(
     headers: &[(&str, &'a str)],
     operation: &AskedOperation,
     rules: &AskRules<'_>,
-) -> Result<&'a str, Refusal> {
+) -> Result<(&'a str, BTreeMap<String, String>), Refusal> {
     let mut fields = Fields::default();
     let mut date = None;
     for &(name, value) in headers {
@@ -98,5 +101,6 @@ fn check_fields<'a>(
             fields.admit(operation, name, value, rules)?;
         }
     }
-    date.ok_or(Refusal("x-amz-date: must be among the signed headers"))
+    let date = date.ok_or(Refusal("x-amz-date: must be among the signed headers"))?;
+    Ok((date, fields.meta))
 }

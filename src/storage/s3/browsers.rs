@@ -8,7 +8,10 @@ use chrono::{DateTime, Utc};
 use super::{S3Store, unsigned};
 use crate::domain::ObjectKey;
 use crate::error::Error;
-use crate::signing::{MultipartUpload, Operation, PartSigner, SignedRequest, v2, v4};
+use crate::signing::{
+    Asked, AskedPolicy, BucketLocation, Credentials, MultipartUpload, Operation, PartSigner, SignedPolicy,
+    SignedRequest, SigningError, v2, v4,
+};
 
 impl S3Store {
     /// A signer for the parts of one upload, as browsers will send them.
@@ -65,5 +68,58 @@ impl S3Store {
         v2::sign(operation, key.as_str(), location, credentials, now, content_type)
             .map(Some)
             .map_err(unsigned)
+    }
+
+    /// The bucket as browsers reach it.
+    pub fn public_location(&self) -> &BucketLocation {
+        &self.settings.public_location
+    }
+
+    /// The key for pages that write their requests themselves: the one that is given, else the store's.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where that is a temporary one: such a page has no place for its token.
+    pub async fn page_key(
+        &self,
+        given: Option<&Credentials>,
+        now: DateTime<Utc>,
+    ) -> Result<Credentials, Error> {
+        if let Some(given) = given {
+            return Ok(given.clone());
+        }
+        let own = self.credentials.current(now).await?;
+        if own.session_token.is_some() {
+            return Err(NO_LONG_TERM_KEY);
+        }
+        Ok((*own).clone())
+    }
+
+    /// Signs one request that a page has written and that was read and allowed.
+    pub fn sign_asked(&self, asked: &Asked, credentials: &Credentials) -> Result<String, Error> {
+        asked
+            .sign(&self.keys, &self.settings.public_location, credentials)
+            .map_err(unsigned_page)
+    }
+
+    /// Signs the policy of a form that was read and allowed.
+    pub fn sign_asked_policy(
+        &self,
+        asked: &AskedPolicy,
+        credentials: &Credentials,
+    ) -> Result<SignedPolicy, Error> {
+        asked
+            .sign(&self.keys, self.settings.public_location.region(), credentials)
+            .map_err(unsigned_page)
+    }
+}
+
+const NO_LONG_TERM_KEY: Error = Error::Forbidden(
+    "these pages need a long-term key: the operator sets access_key_id in the section of this protocol",
+);
+
+fn unsigned_page(error: SigningError) -> Error {
+    match error {
+        SigningError::SessionToken => NO_LONG_TERM_KEY,
+        other => unsigned(other),
     }
 }

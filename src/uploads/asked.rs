@@ -1,0 +1,233 @@
+//! Asked: sign what a page has written itself.
+//!
+//! Separate from `sign`, where we write what is signed: here the page chooses key, version and moment, so it is read,
+//! held against its owner's part of the bucket and against the record of the upload, and only then signed.
+
+use serde_json::Value;
+
+use super::{ListingQuery, Uploads};
+use crate::domain::{KeyPrefix, ObjectKey, Principal, State, Upload};
+use crate::error::Error;
+use crate::signing::{AskRules, AskedPolicy, Credentials, Refusal, Signable, SignedPolicy};
+
+/// How one protocol signs what its pages write.
+#[derive(Debug, Clone)]
+pub struct SigningDoor {
+    /// The protocol's name.
+    pub protocol: &'static str,
+    /// Where an owner's keys may be.
+    pub prefix: KeyPrefix,
+    /// The long-term key that signs; `None` takes the store's own. The page must know its id.
+    pub key: Option<Credentials>,
+    /// Whether SigV2 is offered.
+    pub signature_v2: bool,
+    /// The only canned ACL that may be asked for.
+    pub acl: String,
+    /// Further `x-amz-…` headers that may be stored with an object.
+    pub headers: Vec<String>,
+    /// Whether a page may ask if an object of its owner exists.
+    pub existence: bool,
+}
+
+/// What a page has to know to write requests that we sign.
+#[derive(Debug, Clone)]
+pub struct SigningFacts {
+    /// What its keys must begin with.
+    pub prefix: String,
+    /// The id of the key that signs.
+    pub access_key_id: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Its region.
+    pub region: String,
+    /// The bucket's address, without a slash at its end.
+    pub bucket_url: String,
+    /// The same without the bucket, where that stands in the path; `None` where it stands in the host.
+    pub endpoint_url: Option<String>,
+}
+
+const V2_IS_OFF: Error = Error::Forbidden(
+    "SigV2 is switched off here: set the page's signature version to 4, or signature_v2 in the settings",
+);
+
+impl Uploads {
+    /// What this caller's pages have to know.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where only a temporary key could sign; [`Error::Unavailable`] from the credential chain.
+    pub async fn signing_facts(&self, caller: &Principal, door: &SigningDoor) -> Result<SigningFacts, Error> {
+        let key = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let location = self.0.store.public_location();
+        let bucket_url = location.url("").trim_end_matches('/').to_owned();
+        let endpoint_url = bucket_url.strip_suffix(&format!("/{}", location.bucket()));
+        Ok(SigningFacts {
+            prefix: door.prefix.of(&caller.owner),
+            access_key_id: key.access_key_id.clone(),
+            bucket: location.bucket().to_owned(),
+            region: location.region().to_owned(),
+            endpoint_url: endpoint_url.map(str::to_owned),
+            bucket_url,
+        })
+    }
+
+    /// Signs one request of a page, if it is one of the six operations on a key of this caller's.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] naming the rule that it breaks, also for somebody else's key or upload.
+    pub async fn sign_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        signable: Signable<'_>,
+    ) -> Result<String, Error> {
+        caller.may_begin()?;
+        if signable.is_v2() && !door.signature_v2 {
+            return Err(V2_IS_OFF);
+        }
+        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let asked = signable.read(&self.rules(door, &credentials)).map_err(refused)?;
+        let key = own_key(caller, door, &asked.key)?;
+        let _ = key;
+        self.0.store.sign_asked(&asked, &credentials)
+    }
+
+    /// Signs the policy of a form that brings a whole object, with the bounds of its size added.
+    ///
+    /// # Errors
+    /// As [`Uploads::sign_asked`].
+    pub async fn sign_asked_policy(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        document: &Value,
+    ) -> Result<SignedPolicy, Error> {
+        caller.may_begin()?;
+        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let rules = self.rules(door, &credentials);
+        let asked = AskedPolicy::read(document, self.0.policy.max_size, &rules).map_err(refused)?;
+        if asked.is_v2() && !door.signature_v2 {
+            return Err(V2_IS_OFF);
+        }
+        let key = own_key(caller, door, &asked.key)?;
+        let _ = key;
+        self.0.store.sign_asked_policy(&asked, &credentials)
+    }
+
+    /// The caller's finished files that came through this door, newest first, at most two hundred.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for the holder of an upload's token.
+    pub async fn finished_asked(&self, caller: &Principal, door: &SigningDoor) -> Result<Vec<Upload>, Error> {
+        let query = ListingQuery {
+            owner: Some(caller.owner.to_string()),
+            state: Some(State::Complete),
+            limit: Some(200),
+            ..ListingQuery::default()
+        };
+        let listing = self.list(caller, query).await?;
+        let uploads = listing.uploads.into_iter().map(|summary| summary.upload);
+        Ok(uploads
+            .filter(|upload| upload.protocol == door.protocol)
+            .collect())
+    }
+
+    /// The caller's newest upload to this key that has not been given up.
+    async fn find_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Upload, Error> {
+        if bucket != self.0.store.public_location().bucket() {
+            return Err(Error::NotFound("upload"));
+        }
+        let query = ListingQuery {
+            owner: Some(caller.owner.to_string()),
+            key: Some(key.to_owned()),
+            limit: Some(200),
+            ..ListingQuery::default()
+        };
+        let listing = self.list(caller, query).await?;
+        let mut uploads = listing.uploads.into_iter().map(|summary| summary.upload);
+        uploads
+            .find(|upload| {
+                let lives = upload.state.is_unfinished() || upload.state == State::Complete;
+                lives && upload.protocol == door.protocol
+            })
+            .ok_or(Error::NotFound("upload"))
+    }
+
+    /// The page says that an object is there: looks at the object itself, and finishes its record.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none, and where the object is not there;
+    /// [`Error::Incomplete`], [`Error::TooLarge`], [`Error::Unavailable`].
+    pub async fn confirm_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Upload, Error> {
+        caller.may_begin()?;
+        let upload = self.find_asked(caller, door, bucket, key).await?;
+        self.complete(caller, &upload.id).await
+    }
+
+    /// Removes a finished file of the caller's, and its object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's as for none; [`Error::WrongState`] for one that is not finished.
+    pub async fn remove_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<(), Error> {
+        caller.may_begin()?;
+        let upload = self.find_asked(caller, door, bucket, key).await?;
+        if upload.state != State::Complete {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "removed",
+            });
+        }
+        let this = self.clone();
+        Self::see_through(async move {
+            this.storage(&upload)?.remove(&upload.key).await?;
+            this.change(&upload.id, &[State::Complete], State::Aborted)
+                .await?;
+            tracing::info!(upload = %upload.id, key = %upload.key, "removed");
+            Ok(())
+        })
+        .await
+    }
+
+    fn rules<'a>(&'a self, door: &'a SigningDoor, credentials: &'a Credentials) -> AskRules<'a> {
+        AskRules {
+            location: self.0.store.public_location(),
+            now: self.now(),
+            acl: &door.acl,
+            headers: &door.headers,
+            existence: door.existence,
+            access_key_id: &credentials.access_key_id,
+        }
+    }
+}
+
+/// The key, if it is in this caller's part of the bucket.
+fn own_key(caller: &Principal, door: &SigningDoor, key: &str) -> Result<ObjectKey, Error> {
+    if !key.starts_with(&door.prefix.of(&caller.owner)) {
+        return Err(Error::Forbidden(
+            "key: must begin with its owner's prefix, which the door's /settings tells",
+        ));
+    }
+    ObjectKey::path(key).map_err(|_| Error::Forbidden("key: cannot be that of an object"))
+}
+
+/// A refusal is the client's to read; nothing that it sent is in it.
+fn refused(Refusal(rule): Refusal) -> Error {
+    Error::Forbidden(rule)
+}

@@ -1,0 +1,141 @@
+//! A page as Evaporate runs it: writes, asks, sends.
+
+use crate::page::{EMPTY, Reply, Written, element, http, reply, v2_date};
+use crate::server::TestServer;
+use crate::{KEY_ID, store_of};
+
+/// One person's page.
+pub struct Page<'a> {
+    pub server: &'a TestServer,
+    pub api_key: String,
+}
+
+impl<'a> Page<'a> {
+    pub fn of(server: &'a TestServer, api_key: &str) -> Self {
+        Self {
+            server,
+            api_key: api_key.to_owned(),
+        }
+    }
+
+    /// The store's host as the released client writes it: without the port.
+    pub fn host(&self) -> String {
+        let (_, address) = self.server.store.split_once("://").expect("an address");
+        address.rsplit_once(':').expect("a port").0.to_owned()
+    }
+
+    pub fn bucket(&self) -> &str {
+        &self.server.config.dev_s3.bucket
+    }
+
+    /// A request as the client writes it; `key` is encoded already.
+    pub fn write(&self, method: &'static str, key: &str, query: &str, payload: &str) -> Written {
+        let path = format!("/{}/{key}", self.bucket());
+        Written::new(
+            method,
+            &self.host(),
+            &path,
+            query,
+            payload,
+            self.server.clock.now(),
+        )
+    }
+
+    pub fn begin(&self, key: &str) -> Written {
+        self.write("POST", key, "uploads=", EMPTY)
+    }
+
+    pub fn part(&self, key: &str, upload_id: &str, number: u16) -> Written {
+        let query = format!("partNumber={number}&uploadId={upload_id}");
+        self.write("PUT", key, &query, "UNSIGNED-PAYLOAD")
+    }
+
+    /// Asks for a signature with these parameters.
+    pub async fn ask(&self, parameters: &[(&str, &str)]) -> Reply {
+        let query = url::form_urlencoded::Serializer::new(String::new())
+            .extend_pairs(parameters)
+            .finish();
+        let url = format!("{}/evaporate/sign?{query}", self.server.base);
+        reply(http().get(url).header("x-api-key", &self.api_key)).await
+    }
+
+    /// Asks as the released client does.
+    pub async fn sign(&self, written: &Written) -> Reply {
+        let to_sign = written.to_sign(&written.hash());
+        let canonical = written.canonical();
+        self.ask(&[
+            ("to_sign", &to_sign),
+            ("datetime", &written.date),
+            ("canonical_request", &canonical),
+        ])
+        .await
+    }
+
+    /// Asks for SigV2.
+    pub async fn sign_v2(&self, to_sign: &str) -> Reply {
+        self.ask(&[
+            ("to_sign", to_sign),
+            ("datetime", &v2_date(self.server.clock.now())),
+        ])
+        .await
+    }
+
+    /// Has it signed and sends it to the store.
+    pub async fn send(&self, written: &Written, body: &[u8]) -> Reply {
+        let signed = self.sign(written).await;
+        assert_eq!(signed.status, 200, "{written:?}: {signed:?}");
+        let url = format!("{}{}", self.server.store, written.path);
+        written.send(&url, KEY_ID, &signed.text, body.to_vec()).await
+    }
+
+    /// Begins an upload; its id.
+    pub async fn begun(&self, key: &str) -> String {
+        let begun = self.send(&self.begin(key), b"").await;
+        assert_eq!(begun.status, 200, "{begun:?}");
+        element(&begun.text, "UploadId").to_owned()
+    }
+
+    /// Sends a part; its tag.
+    pub async fn sent(&self, key: &str, upload_id: &str, number: u16, bytes: &[u8]) -> String {
+        let sent = self.send(&self.part(key, upload_id, number), bytes).await;
+        assert_eq!(sent.status, 200, "{sent:?}");
+        sent.header("etag").to_owned()
+    }
+
+    /// The completing request for these tags, and its body.
+    pub fn complete(&self, key: &str, upload_id: &str, tags: &[String]) -> (Written, String) {
+        let parts: String = (1..)
+            .zip(tags)
+            .map(|(number, tag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"))
+            .collect();
+        let xml = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let query = format!("uploadId={upload_id}");
+        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&xml));
+        let written = self.write("POST", key, &query, &hash);
+        (
+            written.with("content-type", "application/xml; charset=UTF-8"),
+            xml,
+        )
+    }
+
+    /// The ids of all uploads that the store has begun.
+    pub async fn in_the_store(&self) -> Vec<String> {
+        let answer = store_of(self.server)
+            .ask("GET", "")
+            .query("uploads", "")
+            .send()
+            .await;
+        answer
+            .tags("UploadId")
+            .into_iter()
+            .map(|id| id.to_string())
+            .collect()
+    }
+
+    /// What the native API lists for this person.
+    pub async fn recorded(&self) -> serde_json::Value {
+        let url = format!("{}/api/v1/uploads", self.server.base);
+        let listed = reply(http().get(url).header("x-api-key", &self.api_key)).await;
+        serde_json::from_str::<serde_json::Value>(&listed.text).expect("JSON")["uploads"].clone()
+    }
+}
