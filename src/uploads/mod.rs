@@ -6,6 +6,7 @@
 
 mod abort;
 mod append;
+mod browser;
 mod claims;
 mod complete;
 mod create;
@@ -16,6 +17,7 @@ mod holder;
 mod join;
 mod receive;
 mod record;
+mod resume;
 mod sign;
 mod status;
 mod strays;
@@ -30,7 +32,8 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
-pub use crate::signing::{Operation, Signature, SignedRequest};
+pub use crate::signing::policy::SignedForm;
+pub use crate::signing::{ObjectHeaders, Operation, Signature, SignedRequest};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};
 pub use create::Begun;
