@@ -3,12 +3,19 @@
 //! Separate from `sign`, where we write what is signed: here the page chooses key, version and moment, so it is read,
 //! held against its owner's part of the bucket and against the record of the upload, and only then signed.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::{ListingQuery, Uploads};
-use crate::domain::{KeyPrefix, ObjectKey, Principal, State, Upload};
+use crate::domain::{
+    Cut, FileName, KeyPrefix, MediaType, Naming, NewUpload, ObjectKey, Principal, State, Transfer, Upload,
+    Wishes,
+};
 use crate::error::Error;
-use crate::signing::{AskRules, AskedPolicy, Credentials, Refusal, Signable, SignedPolicy};
+use crate::signing::{
+    AskRules, Asked, AskedOperation, AskedPolicy, Credentials, Refusal, Signable, SignedPolicy,
+};
 
 /// How one protocol signs what its pages write.
 #[derive(Debug, Clone)]
@@ -27,6 +34,8 @@ pub struct SigningDoor {
     pub headers: Vec<String>,
     /// Whether a page may ask if an object of its owner exists.
     pub existence: bool,
+    /// The metadata that has the file's name, percent-encoded; without it the name is the last piece of the key.
+    pub name_field: Option<&'static str>,
 }
 
 /// What a page has to know to write requests that we sign.
@@ -87,7 +96,7 @@ impl Uploads {
         let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
         let asked = signable.read(&self.rules(door, &credentials)).map_err(refused)?;
         let key = own_key(caller, door, &asked.key)?;
-        let _ = key;
+        self.admit_asked(caller, door, &key, &asked).await?;
         self.0.store.sign_asked(&asked, &credentials)
     }
 
@@ -109,8 +118,77 @@ impl Uploads {
             return Err(V2_IS_OFF);
         }
         let key = own_key(caller, door, &asked.key)?;
-        let _ = key;
+        let content_type = asked.content_type.as_deref();
+        let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
+        let begun = self.create(caller, new, false).await?;
+        self.expect_end(&begun.status.upload).await?;
         self.0.store.sign_asked_policy(&asked, &credentials)
+    }
+
+    /// Holds a request against the record of its upload: makes one where it begins, and finds the caller's own where it
+    /// goes on.
+    async fn admit_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        key: &ObjectKey,
+        asked: &Asked,
+    ) -> Result<(), Error> {
+        let Some(multipart_id) = asked.operation.upload_id() else {
+            if asked.operation == AskedOperation::Begin {
+                let content_type = asked.content_type.as_deref();
+                let new = new_upload(door, key.clone(), Cut::Browser, content_type, &asked.metadata)?;
+                self.create(caller, new, false).await?;
+            }
+            return Ok(());
+        };
+        let mut upload = self.by_key(caller, key).await?;
+        if upload.state.is_unfinished() {
+            self.touch(&mut upload).await?;
+        }
+        match &asked.operation {
+            // What the store does not know any more, it says to the client itself, which begins anew.
+            AskedOperation::List { .. } | AskedOperation::Abort { .. } if !upload.state.is_unfinished() => {
+                Ok(())
+            }
+            AskedOperation::List { .. } | AskedOperation::Abort { .. } => {
+                match self.adopt(caller, &upload, multipart_id).await {
+                    Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            // The answer was lost; the store gives it again.
+            AskedOperation::Complete { .. }
+                if upload.state == State::Complete
+                    && upload.multipart_id.as_deref() == Some(multipart_id) =>
+            {
+                Ok(())
+            }
+            _ if !upload.state.is_unfinished() => Err(Error::WrongState {
+                state: upload.state,
+                verb: "signed",
+            }),
+            AskedOperation::Part { number, .. } => {
+                // All parts before it are at least of the smallest size.
+                let least = u64::from(*number - 1) * self.0.policy.parts.min;
+                self.check_size(least)?;
+                self.adopt(caller, &upload, multipart_id).await.map(drop)
+            }
+            _ => {
+                let upload = self.adopt(caller, &upload, multipart_id).await?;
+                let parts = self.0.store.list_parts(key, multipart_id, self.now()).await?;
+                self.check_size(parts.iter().map(|part| part.size).sum())?;
+                self.expect_end(&upload).await
+            }
+        }
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), Error> {
+        let limit = self.0.policy.max_size();
+        if size > limit {
+            return Err(Error::TooLarge { limit, size });
+        }
+        Ok(())
     }
 
     /// The caller's finished files that came through this door, newest first, at most two hundred.
@@ -131,63 +209,41 @@ impl Uploads {
             .collect())
     }
 
-    /// The caller's newest upload to this key that has not been given up.
-    async fn find_asked(
-        &self,
-        caller: &Principal,
-        door: &SigningDoor,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Upload, Error> {
-        if bucket != self.0.store.public_location().bucket() {
-            return Err(Error::NotFound("upload"));
+    async fn find_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
+        const NONE: Error = Error::NotFound("upload");
+        caller.may_begin()?;
+        if bucket != self.0.store.bucket() {
+            return Err(NONE);
         }
-        let query = ListingQuery {
-            owner: Some(caller.owner.to_string()),
-            key: Some(key.to_owned()),
-            limit: Some(200),
-            ..ListingQuery::default()
-        };
-        let listing = self.list(caller, query).await?;
-        let mut uploads = listing.uploads.into_iter().map(|summary| summary.upload);
-        uploads
-            .find(|upload| {
-                let lives = upload.state.is_unfinished() || upload.state == State::Complete;
-                lives && upload.protocol == door.protocol
-            })
-            .ok_or(Error::NotFound("upload"))
+        let key = ObjectKey::path(key).map_err(|_| NONE)?;
+        self.by_key(caller, &key).await
     }
 
-    /// The page says that an object is there: looks at the object itself, and finishes its record.
+    /// The page says that an object is there: looks at the object itself, and finishes its record. Asked again, it
+    /// answers the same.
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's upload as for none, and where the object is not there;
-    /// [`Error::Incomplete`], [`Error::TooLarge`], [`Error::Unavailable`].
-    pub async fn confirm_asked(
-        &self,
-        caller: &Principal,
-        door: &SigningDoor,
-        bucket: &str,
-        key: &str,
-    ) -> Result<Upload, Error> {
-        caller.may_begin()?;
-        let upload = self.find_asked(caller, door, bucket, key).await?;
-        self.complete(caller, &upload.id).await
+    /// [`Error::TooLarge`] for one that is, which is gone then; [`Error::Unavailable`].
+    pub async fn confirm_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
+        let upload = self.find_asked(caller, bucket, key).await?;
+        let upload = self.look(caller, &upload.id).await?;
+        match upload.state {
+            State::Complete => Ok(upload),
+            state if state.is_unfinished() => Err(Error::NotFound("object")),
+            state => Err(Error::WrongState {
+                state,
+                verb: "completed",
+            }),
+        }
     }
 
     /// Removes a finished file of the caller's, and its object.
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's as for none; [`Error::WrongState`] for one that is not finished.
-    pub async fn remove_asked(
-        &self,
-        caller: &Principal,
-        door: &SigningDoor,
-        bucket: &str,
-        key: &str,
-    ) -> Result<(), Error> {
-        caller.may_begin()?;
-        let upload = self.find_asked(caller, door, bucket, key).await?;
+    pub async fn remove_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<(), Error> {
+        let upload = self.find_asked(caller, bucket, key).await?;
         if upload.state != State::Complete {
             return Err(Error::WrongState {
                 state: upload.state,
@@ -215,6 +271,48 @@ impl Uploads {
             access_key_id: &credentials.access_key_id,
         }
     }
+}
+
+/// What a page says of a file before it is signed for. Its size is not in it.
+fn new_upload(
+    door: &SigningDoor,
+    key: ObjectKey,
+    cut: Cut,
+    content_type: Option<&str>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<NewUpload, Error> {
+    let refused = |error| Error::Invalid(vec![error]);
+    let told = door.name_field.and_then(|field| metadata.get(field));
+    let told = told.and_then(|text| decoded(text));
+    let last = key.segments().last().unwrap_or_default();
+    let filename = told.and_then(|name| FileName::new(&name).ok());
+    let filename = filename
+        .map_or_else(|| FileName::new(last), Ok)
+        .map_err(refused)?;
+    let content_type = content_type.map(MediaType::new).transpose().map_err(refused)?;
+    Ok(NewUpload {
+        filename,
+        size: 0,
+        content_type: content_type.unwrap_or_default(),
+        last_modified: None,
+        fingerprint: Some(key.to_string()),
+        metadata: metadata.clone(),
+        part_size: None,
+        transfer: Transfer::Direct,
+        wishes: Wishes {
+            naming: Naming::Key(key),
+            cut,
+            ..Wishes::default()
+        },
+        protocol: door.protocol,
+    })
+}
+
+/// The text behind `encodeURIComponent`.
+fn decoded(text: &str) -> Option<String> {
+    let text = format!("={text}");
+    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned())
 }
 
 /// The key, if it is in this caller's part of the bucket.

@@ -160,7 +160,6 @@ impl Hold {
         }
         let uploads = self.uploads.clone();
         let upload = self.release().await?;
-        Uploads::see_through(async move { uploads.complete_claimed(&upload.id, claimed.as_ref()).await })
-            .await
+        Uploads::see_through(async move { uploads.complete_claimed(&upload.id, claimed).await }).await
     }
 }

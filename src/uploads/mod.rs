@@ -7,6 +7,7 @@
 mod abort;
 mod append;
 mod asked;
+mod browser;
 mod claims;
 mod complete;
 mod create;
@@ -17,6 +18,7 @@ mod holder;
 mod join;
 mod receive;
 mod record;
+mod resume;
 mod sign;
 mod status;
 mod strays;
@@ -31,7 +33,10 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
-pub use crate::signing::{Credentials, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest};
+pub use crate::signing::policy::SignedForm;
+pub use crate::signing::{
+    Credentials, ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
+};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};
 pub use asked::{SigningDoor, SigningFacts};

@@ -73,6 +73,7 @@ fn door(settings: &EvaporateConfig) -> Option<SigningDoor> {
         acl: settings.acl.clone(),
         headers: settings.headers.clone(),
         existence: settings.existence,
+        name_field: None,
     })
 }
 

@@ -299,7 +299,8 @@ impl Asked {
                 let (day, region) = (&date[..8], location.region());
                 let hash = hex::encode(Sha256::digest(canonical));
                 let text = format!("{ALGORITHM}\n{date}\n{day}/{region}/s3/aws4_request\n{hash}");
-                sign_v4(keys, credentials, day, region, &text)
+                let mac = keys.mac(credentials, day, region).chain_update(text);
+                hex::encode(mac.finalize().into_bytes())
             }
         })
     }
@@ -313,12 +314,6 @@ impl fmt::Debug for Asked {
             .field("key", &self.key)
             .finish_non_exhaustive()
     }
-}
-
-/// The SigV4 signature of a text on a day in a region.
-fn sign_v4(keys: &SigningKeys, credentials: &Credentials, day: &str, region: &str, text: &str) -> String {
-    let mac = keys.mac(credentials, day, region).chain_update(text);
-    hex::encode(mac.finalize().into_bytes())
 }
 
 #[cfg(test)]

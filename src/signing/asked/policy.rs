@@ -12,7 +12,8 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use super::fields::Fields;
-use super::{ALGORITHM, AskRules, AskedOperation, Refusal, address, dates, sign_v4};
+use super::{ALGORITHM, AskRules, AskedOperation, Refusal, address, dates};
+use crate::signing::policy::sign_policy;
 use crate::signing::{Credentials, SigningError, SigningKeys, v2};
 
 /// Most bytes of an object that one request may bring: 5 GiB
@@ -157,7 +158,7 @@ impl AskedPolicy {
         }
         let policy = STANDARD.encode(&self.document);
         let signature = match &self.day {
-            Some(day) => sign_v4(keys, credentials, day, region, &policy),
+            Some(day) => sign_policy(&policy, keys, credentials, day, region),
             None => v2::sign_text(&policy, &credentials.secret_access_key),
         };
         Ok(SignedPolicy { policy, signature })

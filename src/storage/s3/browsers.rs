@@ -3,11 +3,14 @@
 //! Separate from the store's other requests, because none is sent here: the clients' bytes never pass through us, and all
 //! that we do is sign.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 
-use super::{S3Store, unsigned};
-use crate::domain::ObjectKey;
+use super::{S3Store, borrowed, object_headers, unsigned};
+use crate::domain::{ObjectKey, Upload};
 use crate::error::Error;
+use crate::signing::policy::{self, Form, SignedForm};
 use crate::signing::{
     Asked, AskedPolicy, BucketLocation, Credentials, MultipartUpload, Operation, PartSigner, SignedPolicy,
     SignedRequest, SigningError, v2, v4,
@@ -36,6 +39,49 @@ impl S3Store {
             self.settings.url_lifetime,
         )
         .map_err(unsigned)
+    }
+
+    /// As [`part_signer`](Self::part_signer), for parts of whatever length.
+    pub async fn any_part_signer(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<PartSigner, Error> {
+        let credentials = self.credentials.current(now).await?;
+        let upload = MultipartUpload {
+            key: key.as_str(),
+            upload_id,
+        };
+        let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
+        PartSigner::of_any_length(&self.keys, location, &credentials, upload, now, ttl).map_err(unsigned)
+    }
+
+    /// A form with which a browser may post the whole object of `upload`, of at most `most` bytes, and when it dies.
+    pub async fn sign_form(
+        &self,
+        upload: &Upload,
+        most: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(SignedForm, DateTime<Utc>), Error> {
+        let credentials = self.credentials.current(now).await?;
+        let (disposition, fields) = (upload.filename.content_disposition(), upload.stored_fields());
+        let extra = borrowed(&fields);
+        let form = Form {
+            key: upload.key.as_str(),
+            length: 0..=most,
+            headers: object_headers(&upload.content_type, &disposition, &extra),
+            success_status: 201,
+        };
+        let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
+        let signed = policy::sign(&form, &self.keys, location, &credentials, now, ttl).map_err(unsigned)?;
+        let lifetime = crate::signing::lifetime(ttl, &credentials, now);
+        Ok((signed, now + lifetime))
+    }
+
+    /// How long what is signed here lives at most.
+    pub fn url_lifetime(&self) -> Duration {
+        self.settings.url_lifetime
     }
 
     /// A presigned URL for one request of the browser, and when it dies.
