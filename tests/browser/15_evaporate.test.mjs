@@ -51,8 +51,10 @@ for (const store of STORES) {
       assert.equal(sent.error, undefined);
       await scene.assertStored(PREFIX + file.name, file);
       assert.deepEqual(scene.proxy.parts.map((part) => part.number).sort(), [1, 2, 3]);
-      const { body } = await scene.api(`/uploads?state=complete`, { key: scene.key });
-      assert.deepEqual(body.uploads.map(({ key, size }) => ({ key, size })), [{ key: PREFIX + file.name, size: file.size }]);
+      const { body } = await scene.api("/uploads", { key: scene.key });
+      assert.deepEqual(body.uploads.map(({ key }) => key), [PREFIX + file.name]);
+      const { body: known } = await scene.api(`/uploads/${body.uploads[0].id}`, { key: scene.key });
+      assert.deepEqual([known.state, known.size, known.filename], ["complete", file.size, file.name]);
     });
   }
 

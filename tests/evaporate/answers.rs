@@ -1,8 +1,7 @@
 //! The shape of answers: what the client takes for a signature, for a date, and for the end.
 
 use crate::client::Page;
-use crate::page::{http, key_for, reply};
-use crate::{KEY_ID, on_both, on_both_with};
+use crate::page::{KEY_ID, http, key_for, on_both, on_both_with, reply};
 
 #[tokio::test]
 async fn a_signature_is_bare_text_that_nothing_keeps() {

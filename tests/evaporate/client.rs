@@ -1,8 +1,7 @@
 //! A page as Evaporate runs it: writes, asks, sends.
 
-use crate::page::{EMPTY, Reply, Written, element, http, reply, v2_date};
+use crate::page::{EMPTY, KEY_ID, Reply, Written, element, http, reply, store_of, v2_date};
 use crate::server::TestServer;
-use crate::{KEY_ID, store_of};
 
 /// One person's page.
 pub struct Page<'a> {

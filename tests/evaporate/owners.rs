@@ -1,8 +1,7 @@
 //! Whose upload it is: another owner's key, id, and token.
 
 use crate::client::Page;
-use crate::page::{EMPTY, key_for};
-use crate::{PART, on_both};
+use crate::page::{EMPTY, PART, key_for, on_both};
 
 #[tokio::test]
 async fn another_owner_can_have_nothing_signed_for_an_upload() {

@@ -3,8 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::client::Page;
-use crate::page::{EMPTY, Written, key_for, v2_date, v4_date};
-use crate::{on_both, on_both_with};
+use crate::page::{EMPTY, Written, key_for, on_both, on_both_with, v2_date, v4_date};
 
 const KEY: &str = "pages/anna/a";
 

@@ -3,9 +3,10 @@
 use chrono::TimeDelta;
 
 use crate::client::Page;
-use crate::page::{EMPTY, Reply, http, key_for, reply, v2_date};
+use crate::page::{
+    EMPTY, KEY_ID, PART, Reply, element, http, key_for, on_both, on_both_with, reply, store_of, v2_date,
+};
 use crate::s3_client::encode;
-use crate::{KEY_ID, PART, on_both, on_both_with, store_of};
 
 /// Keys with everything that a person may type into a file's name.
 const ODD: [&str; 7] = [
@@ -79,7 +80,7 @@ async fn the_same_in_version_2_where_that_is_switched_on() {
             let key = "pages/anna/a%20b%2B!'()*.mp4";
             let begun = send_v2(&anna, "POST", key, "uploads", b"").await;
             assert_eq!(begun.status, 200, "{begun:?}");
-            let id = crate::page::element(&begun.text, "UploadId").to_owned();
+            let id = element(&begun.text, "UploadId").to_owned();
             let sent = send_v2(
                 &anna,
                 "PUT",

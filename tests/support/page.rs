@@ -4,12 +4,55 @@
 //! It builds texts as those clients do, and nothing of it is taken from the program under test.
 
 use chrono::{DateTime, Utc};
+use muleteer::config::{Config, Secret};
 use muleteer::domain::Owner;
 use muleteer::identity::{Scopes, create_key};
 use reqwest::header::HeaderMap;
 use sha2::{Digest, Sha256};
 
-use crate::server::TestServer;
+use crate::s3_client::{S3Client, Signer};
+use crate::server::{Kind, TestServer};
+
+/// What the page knows of the store's key, and what it does not.
+pub const KEY_ID: &str = "the-pages-key";
+const STORE_SECRET: &str = "the-store-of-the-tests";
+
+/// Least bytes of a part in these tests.
+pub const PART: usize = 16;
+
+/// Runs one test on SQLite and on Postgres.
+pub async fn on_both(test: impl AsyncFn(TestServer)) {
+    on_both_with(|_| {}, test).await;
+}
+
+/// Runs one test on SQLite and on Postgres, with other settings.
+pub async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
+    for kind in [Kind::Sqlite, Kind::Postgres] {
+        eprintln!("on {kind:?}");
+        let server = TestServer::start(kind, |config| {
+            KEY_ID.clone_into(&mut config.dev_s3.access_key_id);
+            config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
+            config.dev_s3.min_part_size = PART as u64;
+            config.uploads.part_size = PART as u64;
+            adjust(config);
+        });
+        match server {
+            Some(server) => test(server).await,
+            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
+        }
+    }
+}
+
+/// The server's embedded store, as somebody sees it who has its keys.
+pub fn store_of(server: &TestServer) -> S3Client {
+    let signer = Signer {
+        access_key_id: KEY_ID.to_owned(),
+        secret: STORE_SECRET.to_owned(),
+        token: None,
+        region: server.config.s3.region.clone(),
+    };
+    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
+}
 
 /// The SHA-256 of nothing.
 pub const EMPTY: &str = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
