@@ -4,9 +4,10 @@
 
 use super::Config;
 use super::validate::Complaints;
-use crate::domain::{KeyPrefix, MediaType};
+use crate::domain::MediaType;
 
-const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
+pub(super) const PATH: &str =
+    "must begin with /, must not end with one, and must not be one of our own pages";
 
 /// First pieces of addresses that are never a protocol's.
 const TAKEN: [&str; 4] = ["static", "docs", "health", "problems"];
@@ -32,7 +33,8 @@ impl Config {
         self.check_relays(complaints);
         self.check_galileo(complaints);
         self.check_mule(complaints);
-        self.check_page_signing(complaints);
+        self.protocols.evaporate.signing().check(complaints);
+        self.protocols.fine_uploader.signing().check(complaints);
     }
 
     /// The doors whose bytes pass through us.
@@ -133,99 +135,8 @@ impl Config {
     }
 }
 
-/// Headers that may be stored with an object because a page says so. No other one is harmless in everybody's hands.
-const STORABLE: [&str; 10] = [
-    "x-amz-meta-*",
-    "x-amz-storage-class",
-    "x-amz-checksum-algorithm",
-    "x-amz-server-side-encryption",
-    "x-amz-server-side-encryption-aws-kms-key-id",
-    "x-amz-server-side-encryption-bucket-key-enabled",
-    "x-amz-server-side-encryption-context",
-    "x-amz-server-side-encryption-customer-algorithm",
-    "x-amz-server-side-encryption-customer-key",
-    "x-amz-server-side-encryption-customer-key-md5",
-];
-
-/// The canned ACLs of S3: <https://docs.aws.amazon.com/AmazonS3/latest/userguide/acl-overview.html#canned-acl>.
-const ACLS: [&str; 7] = [
-    "private",
-    "public-read",
-    "public-read-write",
-    "aws-exec-read",
-    "authenticated-read",
-    "bucket-owner-read",
-    "bucket-owner-full-control",
-];
-
-/// What the doors that sign what pages write have in common.
-struct PageSigning<'a> {
-    section: &'static str,
-    path: &'a str,
-    is_key_whole: bool,
-    key_prefix: &'a str,
-    acl: &'a str,
-    headers: &'a [String],
-}
-
-impl PageSigning<'_> {
-    fn check(&self, complaints: &mut Complaints) {
-        let section = self.section;
-        let key = |name: &str| format!("protocols.{section}.{name}");
-        complaints.unless(is_path(self.path), &key("path"), PATH);
-        complaints.unless(
-            self.is_key_whole,
-            &key("access_key_id"),
-            &format!("must be given together with protocols.{section}.secret_access_key"),
-        );
-        if let Err(reason) = KeyPrefix::new(self.key_prefix) {
-            complaints.unless(false, &key("key_prefix"), &reason);
-        }
-        complaints.unless(
-            ACLS.contains(&self.acl),
-            &key("acl"),
-            &format!("must be one of {}", ACLS.join(", ")),
-        );
-        for name in self.headers {
-            complaints.unless(
-                STORABLE.contains(&name.as_str()),
-                &key("headers"),
-                &format!("\"{name}\" is none of {}", STORABLE.join(", ")),
-            );
-        }
-    }
-}
-
-impl Config {
-    /// The doors whose pages write what is signed.
-    fn check_page_signing(&self, complaints: &mut Complaints) {
-        let (evaporate, fine) = (&self.protocols.evaporate, &self.protocols.fine_uploader);
-        let both = [
-            PageSigning {
-                section: "evaporate",
-                path: &evaporate.path,
-                is_key_whole: evaporate.access_key_id.is_empty() == evaporate.secret_access_key.is_empty(),
-                key_prefix: &evaporate.key_prefix,
-                acl: &evaporate.acl,
-                headers: &evaporate.headers,
-            },
-            PageSigning {
-                section: "fine_uploader",
-                path: &fine.path,
-                is_key_whole: fine.access_key_id.is_empty() == fine.secret_access_key.is_empty(),
-                key_prefix: &fine.key_prefix,
-                acl: &fine.acl,
-                headers: &fine.headers,
-            },
-        ];
-        for door in both {
-            door.check(complaints);
-        }
-    }
-}
-
 /// Whether a door may have this address.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     let first = text.split('/').nth(1).unwrap_or("");
     text.len() > 1
         && text.starts_with('/')
@@ -240,30 +151,6 @@ fn is_path(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn headers_that_change_what_a_request_does_cannot_be_allowed() {
-        let mut config = Config::default();
-        config.protocols.evaporate.headers = vec!["x-amz-copy-source".into(), "x-amz-storage-class".into()];
-        config.protocols.fine_uploader.acl = "everybody".into();
-        config.protocols.fine_uploader.key_prefix = "pages/".into();
-
-        let complaints = config.validate();
-
-        assert_eq!(complaints.len(), 3, "{complaints:?}");
-        assert!(
-            complaints[0].starts_with("protocols.evaporate.headers: "),
-            "{complaints:?}"
-        );
-        assert!(
-            complaints[1].starts_with("protocols.fine_uploader.key_prefix: "),
-            "{complaints:?}"
-        );
-        assert!(
-            complaints[2].starts_with("protocols.fine_uploader.acl: "),
-            "{complaints:?}"
-        );
-    }
 
     #[test]
     fn the_api_may_not_lie_where_uploads_do() {

@@ -7,12 +7,14 @@
 mod defaults;
 mod doors;
 mod load;
+mod page_signing;
 mod secret;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadError, Overrides, Sources, load};
+pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
 
 /// Everything that can be set.
@@ -387,54 +389,6 @@ pub struct GalileoConfig {
     pub ping_s: u64,
     /// Most connections from one address of clients that have not said yet who they are.
     pub strangers_per_address: u32,
-}
-
-/// Evaporate, which signs through us.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct EvaporateConfig {
-    /// Whether the door is open.
-    pub enabled: bool,
-    /// Its address; `/sign`, `/time` and `/settings` follow.
-    pub path: String,
-    /// Long-term credentials that sign what pages write; empty takes those of the store. Pages know the id.
-    pub access_key_id: String,
-    /// The secret that belongs to them.
-    pub secret_access_key: Secret,
-    /// Signs with SigV2 (HMAC-SHA1) too.
-    pub signature_v2: bool,
-    /// What the keys of an owner begin with: `{owner}` as a whole segment, and a slash at the end.
-    pub key_prefix: String,
-    /// The only canned ACL that pages may ask for.
-    pub acl: String,
-    /// Further `x-amz-` headers that pages may have stored with an object.
-    pub headers: Vec<String>,
-    /// Whether pages may ask if an object of their owner exists (`allowS3ExistenceOptimization`).
-    pub existence: bool,
-}
-
-/// Fine Uploader for S3, which signs through us.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct FineUploaderConfig {
-    /// Whether the door is open.
-    pub enabled: bool,
-    /// Its address; `/signature`, `/success`, `/session`, `/files` and `/settings` follow.
-    pub path: String,
-    /// Long-term credentials that sign what pages write; empty takes those of the store. Pages know the id.
-    pub access_key_id: String,
-    /// The secret that belongs to them.
-    pub secret_access_key: Secret,
-    /// Signs with SigV2 (HMAC-SHA1) too.
-    pub signature_v2: bool,
-    /// What the keys of an owner begin with: `{owner}` as a whole segment, and a slash at the end.
-    pub key_prefix: String,
-    /// The only canned ACL that pages may ask for.
-    pub acl: String,
-    /// Further `x-amz-` headers that pages may have stored with an object.
-    pub headers: Vec<String>,
-    /// Whether an owner's pages may remove finished files.
-    pub delete: bool,
 }
 
 /// How others are told that an upload is complete.

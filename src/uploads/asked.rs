@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::{ListingQuery, Uploads};
+use crate::config::PageSigning;
 use crate::domain::{
     Cut, FileName, KeyPrefix, MediaType, Naming, NewUpload, ObjectKey, Principal, State, Transfer, Upload,
     Wishes,
@@ -53,6 +54,26 @@ pub struct SigningFacts {
     pub bucket_url: String,
     /// The same without the bucket, where that stands in the path; `None` where it stands in the host.
     pub endpoint_url: Option<String>,
+}
+
+impl SigningDoor {
+    /// From checked settings; `None` for those that no check would let pass.
+    pub fn new(protocol: &'static str, settings: PageSigning<'_>) -> Option<Self> {
+        let own_key = || {
+            let secret = settings.secret_access_key.expose().to_owned();
+            Credentials::long_term(settings.access_key_id, secret)
+        };
+        Some(Self {
+            protocol,
+            prefix: KeyPrefix::new(settings.key_prefix).ok()?,
+            key: (!settings.access_key_id.is_empty()).then(own_key),
+            signature_v2: settings.signature_v2,
+            acl: settings.acl.to_owned(),
+            headers: settings.headers.to_vec(),
+            existence: false,
+            name_field: None,
+        })
+    }
 }
 
 const V2_IS_OFF: Error = Error::Forbidden(
@@ -176,8 +197,11 @@ impl Uploads {
             }
             _ => {
                 let upload = self.adopt(caller, &upload, multipart_id).await?;
-                let parts = self.0.store.list_parts(key, multipart_id, self.now()).await?;
-                self.check_size(parts.iter().map(|part| part.size).sum())?;
+                match self.0.store.list_parts(key, multipart_id, self.now()).await {
+                    // It was completed, and the client has not heard of it: the store tells it so.
+                    Err(Error::Vanished) if self.find_whole(&upload).await?.is_some() => return Ok(()),
+                    parts => self.check_size(parts?.iter().map(|part| part.size).sum())?,
+                }
                 self.expect_end(&upload).await
             }
         }

@@ -35,7 +35,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
 pub use crate::signing::policy::SignedForm;
 pub use crate::signing::{
-    Credentials, ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
+    ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
 };
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};

@@ -1,6 +1,6 @@
 //! A page as Evaporate runs it: writes, asks, sends.
 
-use crate::page::{EMPTY, KEY_ID, Reply, Written, element, http, reply, store_of, v2_date};
+use crate::page::{EMPTY, KEY_ID, Reply, Written, element, hash_of, http, joining, reply, store_of, v2_date};
 use crate::server::TestServer;
 
 /// One person's page.
@@ -60,7 +60,7 @@ impl<'a> Page<'a> {
 
     /// Asks as the released client does.
     pub async fn sign(&self, written: &Written) -> Reply {
-        let to_sign = written.to_sign(&written.hash());
+        let to_sign = written.to_sign(&hash_of(written.canonical()));
         let canonical = written.canonical();
         self.ask(&[
             ("to_sign", &to_sign),
@@ -103,13 +103,9 @@ impl<'a> Page<'a> {
 
     /// The completing request for these tags, and its body.
     pub fn complete(&self, key: &str, upload_id: &str, tags: &[String]) -> (Written, String) {
-        let parts: String = (1..)
-            .zip(tags)
-            .map(|(number, tag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"))
-            .collect();
-        let xml = format!("<CompleteMultipartUpload>{parts}</CompleteMultipartUpload>");
+        let xml = joining(tags);
         let query = format!("uploadId={upload_id}");
-        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&xml));
+        let hash = hash_of(&xml);
         let written = self.write("POST", key, &query, &hash);
         (
             written.with("content-type", "application/xml; charset=UTF-8"),
@@ -124,11 +120,7 @@ impl<'a> Page<'a> {
             .query("uploads", "")
             .send()
             .await;
-        answer
-            .tags("UploadId")
-            .into_iter()
-            .map(|id| id.to_string())
-            .collect()
+        answer.tags("UploadId").clone()
     }
 
     /// What the native API lists for this person.

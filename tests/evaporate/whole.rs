@@ -63,7 +63,7 @@ async fn send_v2(anna: &Page<'_>, method: &str, key: &str, query: &str, body: &[
     assert_eq!(signed.status, 200, "{signed:?}");
     let request = http()
         .request(
-            method.parse().unwrap(),
+            method.parse().expect("a method"),
             format!("{}{resource}", anna.server.store),
         )
         .header("x-amz-date", date)
@@ -141,4 +141,87 @@ async fn whether_an_object_exists_is_signed_where_the_settings_allow_it() {
         )
         .await;
     }
+}
+
+#[tokio::test]
+async fn a_file_beyond_the_largest_size_is_not_completed_and_parts_that_prove_it_are_not_signed() {
+    on_both_with(
+        |config| config.limits.max_size = 2 * PART as u64,
+        async |server| {
+            let anna = Page::of(&server, &key_for(&server, "anna").await);
+            let id = anna.begun("pages/anna/a").await;
+            let mut tags = Vec::new();
+            for number in 1..=3 {
+                tags.push(anna.sent("pages/anna/a", &id, number, &[b'x'; PART]).await);
+            }
+            let beyond = anna.sign(&anna.part("pages/anna/a", &id, 4)).await;
+            let complete = anna.sign(&anna.complete("pages/anna/a", &id, &tags).0).await;
+
+            for refused in [beyond, complete] {
+                assert_eq!(refused.status, 403);
+                assert!(refused.text.contains("at most 32 bytes"), "{refused:?}");
+                refused.assert_signs_nothing("too large");
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_completion_whose_answer_was_lost_is_signed_again_and_the_record_is_complete() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let id = anna.begun("pages/anna/a").await;
+        let tag = anna.sent("pages/anna/a", &id, 1, b"whole").await;
+        let (complete, xml) = anna.complete("pages/anna/a", &id, &[tag]);
+        assert_eq!(anna.send(&complete, xml.as_bytes()).await.status, 200);
+
+        for _ in 0..2 {
+            let again = anna.sign(&complete).await;
+            assert_eq!(again.status, 200, "{again:?}");
+        }
+        let known = anna.recorded().await[0].clone();
+        assert_eq!(
+            (known["state"].as_str(), known["size"].as_u64()),
+            (Some("complete"), Some(5))
+        );
+        let late = anna.sign(&anna.part("pages/anna/a", &id, 2)).await;
+        late.assert_signs_nothing("a part of a finished upload");
+        let over = anna.sign(&anna.begin("pages/anna/a")).await;
+        over.assert_signs_nothing("a finished key again");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_store_has_lost_it_says_itself_and_the_same_key_begins_anew() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let id = anna.begun("pages/anna/a").await;
+        let abort = store_of(&server)
+            .ask("DELETE", "pages/anna/a")
+            .query("uploadId", &id);
+        assert_eq!(abort.send().await.status, 204);
+
+        let list = anna.write(
+            "GET",
+            "pages/anna/a",
+            &format!("part-number-marker=0&uploadId={id}"),
+            EMPTY,
+        );
+        assert_eq!(
+            anna.send(&list, b"").await.status,
+            404,
+            "the client then starts over"
+        );
+        let again = anna.begun("pages/anna/a").await;
+        assert_ne!(again, id);
+        anna.sent("pages/anna/a", &again, 1, b"x").await;
+        assert_eq!(
+            anna.recorded().await.as_array().map(Vec::len),
+            Some(1),
+            "one upload all the time"
+        );
+    })
+    .await;
 }

@@ -2,7 +2,9 @@
 
 use serde_json::{Value, json};
 
-use crate::page::{EMPTY, KEY_ID, Reply, Written, element, http, key_for, reply, store_of, v4_date};
+use crate::page::{
+    EMPTY, KEY_ID, Reply, Written, element, hash_of, http, joining, key_for, reply, store_of, v4_date,
+};
 use crate::server::TestServer;
 
 /// One person's page.
@@ -54,7 +56,7 @@ impl<'a> Page<'a> {
     }
 
     pub fn part(&self, key: &str, id: &str, number: u16, bytes: &[u8]) -> Written {
-        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(bytes));
+        let hash = hash_of(bytes);
         self.write("PUT", key, &format!("partNumber={number}&uploadId={id}"), &hash)
     }
 
@@ -86,15 +88,14 @@ impl<'a> Page<'a> {
     pub async fn send_whole(&self, key: &str, parts: &[&[u8]]) -> String {
         let begun = self.send(&self.begin(key), b"").await;
         let id = element(&begun.text, "UploadId").to_owned();
-        let mut xml = String::from("<CompleteMultipartUpload>");
+        let mut tags = Vec::new();
         for (number, bytes) in (1..).zip(parts) {
             let sent = self.send(&self.part(key, &id, number, bytes), bytes).await;
             assert_eq!(sent.status, 200, "{sent:?}");
-            let tag = sent.header("etag");
-            xml += &format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>");
+            tags.push(sent.header("etag").to_owned());
         }
-        xml += "</CompleteMultipartUpload>";
-        let hash = hex::encode(<sha2::Sha256 as sha2::Digest>::digest(&xml));
+        let xml = joining(&tags);
+        let hash = hash_of(&xml);
         let complete = self.write("POST", key, &format!("uploadId={id}"), &hash);
         let done = self.send(&complete, xml.as_bytes()).await;
         assert_eq!(done.status, 200, "{done:?}");

@@ -8,7 +8,7 @@ use muleteer::config::{Config, Secret};
 use muleteer::domain::Owner;
 use muleteer::identity::{Scopes, create_key};
 use reqwest::header::HeaderMap;
-use sha2::{Digest, Sha256};
+use sha2::{Digest as _, Sha256};
 
 use crate::s3_client::{S3Client, Signer};
 use crate::server::{Kind, TestServer};
@@ -141,11 +141,12 @@ impl Written {
     }
 
     pub fn canonical(&self) -> String {
-        let headers: String = self
+        let headers: Vec<String> = self
             .headers
             .iter()
             .map(|(name, value)| format!("{name}:{value}\n"))
             .collect();
+        let headers = headers.concat();
         format!(
             "{}\n{}\n{}\n{headers}\n{}\n{}",
             self.method,
@@ -163,10 +164,6 @@ impl Written {
     /// The string to sign with `last` as its last line or lines.
     pub fn to_sign(&self, last: &str) -> String {
         format!("AWS4-HMAC-SHA256\n{}\n{}\n{last}", self.date, self.scope())
-    }
-
-    pub fn hash(&self) -> String {
-        hex::encode(Sha256::digest(self.canonical()))
     }
 
     /// Sends it to `url` with a signature, as a browser does: the host is the real one, and the hash of the body is told.
@@ -192,6 +189,23 @@ impl Written {
         }
         reply(request.body(body)).await
     }
+}
+
+/// The SHA-256 of something in hex digits.
+pub fn hash_of(bytes: impl AsRef<[u8]>) -> String {
+    hex::encode(Sha256::digest(bytes))
+}
+
+/// The body with which parts are joined, first part first.
+pub fn joining(tags: &[String]) -> String {
+    let parts: Vec<String> = (1..)
+        .zip(tags)
+        .map(|(number, tag)| format!("<Part><PartNumber>{number}</PartNumber><ETag>{tag}</ETag></Part>"))
+        .collect();
+    format!(
+        "<CompleteMultipartUpload>{}</CompleteMultipartUpload>",
+        parts.concat()
+    )
 }
 
 pub fn v4_date(time: DateTime<Utc>) -> String {

@@ -1,4 +1,4 @@
-//! EvaporateJS: a page writes every request to the store itself, and asks for one signature after the other.
+//! Evaporate: a page writes every request to the store itself, and asks for one signature after the other.
 //!
 //! `GET /sign` answers the bare text of a signature, `GET /time` our clock, `GET /settings` what the page's author has to
 //! know besides. The client stops at 401 and 403 alone, and asks again for ever at anything else; so whatever a second
@@ -11,14 +11,14 @@ use serde_json::json;
 
 use super::Protocol;
 use crate::config::{EvaporateConfig, ProtocolsConfig};
-use crate::domain::{KeyPrefix, Principal};
+use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::uploads::{Credentials, Refusal, Signable, SigningDoor, Uploads};
+use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
 use crate::web::auth;
 use crate::web::problem::{Failure, Kind, Tell};
 
-/// EvaporateJS.
+/// Evaporate.
 pub const PROTOCOL: Protocol = Protocol {
     name: "evaporate",
     title: "EvaporateJS",
@@ -59,21 +59,12 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
     );
 }
 
-/// How this door signs; `None` for settings that were never checked.
+/// How this door signs.
 fn door(settings: &EvaporateConfig) -> Option<SigningDoor> {
-    let own_key = || {
-        let secret = settings.secret_access_key.expose().to_owned();
-        Credentials::long_term(settings.access_key_id.clone(), secret)
-    };
+    let door = SigningDoor::new(PROTOCOL.name, settings.signing())?;
     Some(SigningDoor {
-        protocol: PROTOCOL.name,
-        prefix: KeyPrefix::new(&settings.key_prefix).ok()?,
-        key: (!settings.access_key_id.is_empty()).then(own_key),
-        signature_v2: settings.signature_v2,
-        acl: settings.acl.clone(),
-        headers: settings.headers.clone(),
         existence: settings.existence,
-        name_field: None,
+        ..door
     })
 }
 

@@ -15,9 +15,9 @@ use requests::Told;
 
 use super::Protocol;
 use crate::config::{FineUploaderConfig, ProtocolsConfig};
-use crate::domain::{KeyPrefix, Upload};
+use crate::domain::Upload;
 use crate::error::Error;
-use crate::uploads::{Credentials, Refusal, Signable, SigningDoor, Uploads};
+use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
 use crate::web::problem::{Failure, Kind, Tell};
 use crate::web::{auth, body};
 
@@ -58,21 +58,12 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
     services.service(routes.default_service(to(nowhere)));
 }
 
-/// How this door signs; `None` for settings that were never checked.
+/// How this door signs.
 fn door(settings: &FineUploaderConfig) -> Option<SigningDoor> {
-    let own_key = || {
-        let secret = settings.secret_access_key.expose().to_owned();
-        Credentials::long_term(settings.access_key_id.clone(), secret)
-    };
+    let door = SigningDoor::new(PROTOCOL.name, settings.signing())?;
     Some(SigningDoor {
-        protocol: PROTOCOL.name,
-        prefix: KeyPrefix::new(&settings.key_prefix).ok()?,
-        key: (!settings.access_key_id.is_empty()).then(own_key),
-        signature_v2: settings.signature_v2,
-        acl: settings.acl.clone(),
-        headers: settings.headers.clone(),
-        existence: false,
         name_field: Some("qqfilename"),
+        ..door
     })
 }
 

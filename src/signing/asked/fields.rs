@@ -12,9 +12,6 @@ use super::{AskRules, AskedOperation, Refusal};
 const MAX_META: usize = 32;
 const MAX_META_BYTES: usize = 2048;
 
-/// Fields of the key that a client brings for encryption: every request about such an upload carries them.
-const CUSTOMER_KEY: &str = "x-amz-server-side-encryption-customer-";
-
 const META: &str = "x-amz-meta-";
 
 /// Collects the fields that are stored with an object, and refuses what may not be there.
@@ -53,7 +50,7 @@ impl Fields {
                 Some(kind) => name.strip_prefix(kind).is_some_and(|rest| !rest.is_empty()),
                 None => allowed == name,
             });
-        if !is_allowed || !(begins || name.starts_with(CUSTOMER_KEY)) {
+        if !(is_allowed && begins) {
             return Err(Refusal(
                 "header: only the x-amz- headers of the settings may be signed, at the beginning",
             ));

@@ -59,10 +59,8 @@ pub struct SignedPolicy {
 struct Reading {
     key: Option<String>,
     content_type: Option<String>,
-    bucket: bool,
-    acl: bool,
-    status: bool,
-    algorithm: bool,
+    /// All fields, in lower case.
+    seen: Vec<String>,
     date: Option<String>,
     day: Option<String>,
     range: Option<(u64, u64)>,
@@ -83,18 +81,12 @@ impl AskedPolicy {
         let expiration = members.get("expiration").and_then(Value::as_str).ok_or(SHAPE)?;
         let conditions = members.get("conditions").and_then(Value::as_array).ok_or(SHAPE)?;
         dates::check_expiration(expiration, rules.now)?;
-        let mut seen = Vec::with_capacity(conditions.len());
         let (mut reading, mut kept) = (Reading::default(), Vec::with_capacity(conditions.len() + 1));
         for condition in conditions {
             match condition {
                 Value::Array(range) => reading.size_range(range)?,
                 Value::Object(pair) => {
                     let (name, value) = one_text(pair)?;
-                    let folded = name.to_ascii_lowercase();
-                    if seen.contains(&folded) {
-                        return Err(Refusal("conditions: each field once"));
-                    }
-                    seen.push(folded);
                     reading.exact(name, value, rules)?;
                     kept.push(condition.clone());
                 }
@@ -111,7 +103,9 @@ impl AskedPolicy {
             ));
         }
         kept.push(json!(["content-length-range", min, max]));
-        let complete = reading.bucket && reading.acl && reading.status;
+        let complete = ["bucket", "acl", "success_action_status"]
+            .iter()
+            .all(|name| reading.has(name));
         let key = reading.key.filter(|_| complete);
         Ok(Self {
             key: key.ok_or(Refusal(
@@ -178,30 +172,30 @@ fn one_text(pair: &serde_json::Map<String, Value>) -> Result<(&str, &str), Refus
 }
 
 impl Reading {
+    fn has(&self, name: &str) -> bool {
+        self.seen.iter().any(|seen| seen == name)
+    }
+
     /// A condition that a field has exactly this value.
     fn exact(&mut self, name: &str, value: &str, rules: &AskRules<'_>) -> Result<(), Refusal> {
         if !value.chars().all(|c| !c.is_control()) {
             return Err(Refusal("conditions: values have no control characters"));
         }
+        let folded = name.to_ascii_lowercase();
+        if self.has(&folded) {
+            return Err(Refusal("conditions: each field once"));
+        }
+        self.seen.push(folded);
         match name {
-            "bucket" => self.bucket = required(value == rules.location.bucket(), "bucket: must be ours")?,
-            "acl" => {
-                self.acl = required(
-                    value == rules.acl,
-                    "acl: only the ACL of the settings may be asked for",
-                )?
-            }
-            "success_action_status" => {
-                self.status = required(value == "200", "success_action_status: must be 200")?;
-            }
+            "bucket" => required(value == rules.location.bucket(), "bucket: must be ours")?,
+            "acl" => required(value == rules.acl, "acl: must be that of the settings")?,
+            "success_action_status" => required(value == "200", "success_action_status: must be 200")?,
             "key" => {
                 address::check_key(value)?;
                 self.key = Some(value.to_owned());
             }
             "Content-Type" => self.content_type = Some(value.to_owned()),
-            "x-amz-algorithm" => {
-                self.algorithm = required(value == ALGORITHM, "x-amz-algorithm: must be AWS4-HMAC-SHA256")?;
-            }
+            "x-amz-algorithm" => required(value == ALGORITHM, "x-amz-algorithm: must be AWS4-HMAC-SHA256")?,
             "x-amz-date" => {
                 dates::check_v4(value, rules.now)?;
                 self.date = Some(value.to_owned());
@@ -250,7 +244,7 @@ impl Reading {
 
     /// The credential's day in SigV4, whose three fields come together or not at all.
     fn version(&self) -> Result<Option<String>, Refusal> {
-        match (self.algorithm, &self.date, &self.day) {
+        match (self.has("x-amz-algorithm"), &self.date, &self.day) {
             (false, None, None) => Ok(None),
             (true, Some(date), Some(day)) if date.starts_with(day.as_str()) && day.len() == 8 => {
                 Ok(Some(day.clone()))
@@ -262,6 +256,6 @@ impl Reading {
     }
 }
 
-fn required(is_right: bool, rule: &'static str) -> Result<bool, Refusal> {
-    if is_right { Ok(true) } else { Err(Refusal(rule)) }
+fn required(is_right: bool, rule: &'static str) -> Result<(), Refusal> {
+    if is_right { Ok(()) } else { Err(Refusal(rule)) }
 }

@@ -250,7 +250,7 @@ fn one_thing_changed_in_a_canonical_request_and_it_is_refused() {
         ];
         headers.push("x-amz-date:20260505T100000Z");
         headers.sort_unstable();
-        let mut names = vec!["content-md5", "host", "x-amz-date", name];
+        let mut names = ["content-md5", "host", "x-amz-date", name];
         names.sort_unstable();
         let canonical = format!(
             "PUT\n/media/u/7f3a/clip.mp4\npartNumber=1&uploadId=u1\n{}\n\n{}\nUNSIGNED-PAYLOAD",
