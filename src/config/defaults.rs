@@ -4,9 +4,9 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    GalileoConfig, HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat,
-    MuleConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig,
-    SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
+    GalileoConfig, HooksConfig, KeyChoice, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig,
+    LogFormat, MuleConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret,
+    ServerConfig, SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -227,6 +227,20 @@ impl Default for GalileoConfig {
             idle_s: 60,
             ping_s: 20,
             strangers_per_address: 16,
+        }
+    }
+}
+
+impl Default for UppyConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/s3".into(),
+            token_path: "/t".into(),
+            token_ttl_s: 14_400,
+            presign: true,
+            keys: KeyChoice::Ours,
+            signed_headers: true,
         }
     }
 }

@@ -8,6 +8,7 @@ pub mod mule;
 pub mod native;
 pub mod offset;
 pub mod resumable;
+pub mod uppy;
 
 use actix_web::web::ServiceConfig;
 
@@ -35,6 +36,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &resumable::PROTOCOL,
     &chunks::PROTOCOL,
     &offset::PROTOCOL,
+    &uppy::PROTOCOL,
 ];
 
 /// Mounts every protocol that is switched on.
