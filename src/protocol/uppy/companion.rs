@@ -6,7 +6,7 @@
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
-use actix_web::web::{Data, Path, Payload};
+use actix_web::web::{Data, Payload};
 use serde_json::{Map, Value, json};
 
 use super::access::caller;
@@ -57,44 +57,28 @@ pub async fn params(request: HttpRequest, identity: Data<Identity>, uploads: Dat
 }
 
 /// `GET /multipart/{id}`: the parts that need not be sent again; none of an upload that had to begin again.
-pub async fn list(
-    request: HttpRequest,
-    id: Path<String>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
+pub async fn list(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
     let caller = caller(&request, &identity).await?;
-    let upload = find(&request, &caller, &id, &uploads).await?;
+    let upload = find(&request, &caller, &uploads).await?;
     let status = uploads.resume(&caller, &upload.id).await?;
     let parts: Vec<ListedPart> = status.parts.iter().map(ListedPart::from).collect();
     Ok(ok(&parts))
 }
 
 /// `GET /multipart/{id}/{number}`: where to send one part.
-pub async fn sign_part(
-    request: HttpRequest,
-    path: Path<(String, String)>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
-    let (id, number) = path.into_inner();
+pub async fn sign_part(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
     let caller = caller(&request, &identity).await?;
-    let signed = sign(&request, &caller, &id, part_set(&number)?, &uploads).await?;
+    let signed = sign(&request, &caller, part_set(named(&request, "number"))?, &uploads).await?;
     let (_, url) = signed.urls().next().ok_or(Error::NotFound("part"))?;
     let seconds = (signed.expires_at() - uploads.now()).num_seconds();
     Ok(ok(&expiring(json!({ "url": url }), seconds)))
 }
 
 /// `GET /multipart/{id}/batch`: the same for several parts at once, as version 2 asks.
-pub async fn sign_batch(
-    request: HttpRequest,
-    id: Path<String>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
+pub async fn sign_batch(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
     let caller = caller(&request, &identity).await?;
     let numbers = Query::of(&request).part_numbers()?;
-    let signed = sign(&request, &caller, &id, numbers, &uploads).await?;
+    let signed = sign(&request, &caller, numbers, &uploads).await?;
     let urls: Map<String, Value> = signed
         .urls()
         .map(|(number, url)| (number.to_string(), url.into()))
@@ -105,13 +89,12 @@ pub async fn sign_batch(
 /// `POST /multipart/{id}/complete`: makes the object of the parts that the client has sent.
 pub async fn complete(
     request: HttpRequest,
-    id: Path<String>,
     payload: Payload,
     identity: Data<Identity>,
     uploads: Data<Uploads>,
 ) -> Answer {
     let caller = caller(&request, &identity).await?;
-    let upload = find(&request, &caller, &id, &uploads).await?;
+    let upload = find(&request, &caller, &uploads).await?;
     let completion: Completion = body::json(&request, payload).await?;
     let upload = complete_patiently(&uploads, &caller, &upload.id, completion.named()?).await?;
     Ok(ok(&json!({
@@ -123,14 +106,9 @@ pub async fn complete(
 
 /// `DELETE /multipart/{id}`: gives an upload up. One that is complete stays: its client believes that completing has
 /// failed, and is wrong.
-pub async fn abort(
-    request: HttpRequest,
-    id: Path<String>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
+pub async fn abort(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
     let caller = caller(&request, &identity).await?;
-    let upload = find(&request, &caller, &id, &uploads).await?;
+    let upload = find(&request, &caller, &uploads).await?;
     match uploads.abort(&caller, &upload.id).await {
         Ok(())
         | Err(Error::WrongState {
@@ -141,16 +119,18 @@ pub async fn abort(
     }
 }
 
-/// The caller's own upload with this id, begun here and known by the key that comes with the request.
-async fn find(
-    request: &HttpRequest,
-    caller: &Principal,
-    id: &str,
-    uploads: &Uploads,
-) -> Result<Upload, Error> {
+/// A piece of the address.
+fn named<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
+    request.match_info().get(name).unwrap_or_default()
+}
+
+/// The caller's own upload with the id in the address, begun here and known by the key that comes with the request.
+async fn find(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
     let query = Query::of(request);
     let key = query.key()?;
-    let upload = uploads.record_of(caller, &UploadId::parse(id)?).await?;
+    let upload = uploads
+        .record_of(caller, &UploadId::parse(named(request, "id"))?)
+        .await?;
     let is_it = upload.protocol == PROTOCOL.name && upload.cut == Cut::Client && upload.key.as_str() == key;
     if is_it {
         Ok(upload)
@@ -162,11 +142,10 @@ async fn find(
 async fn sign(
     request: &HttpRequest,
     caller: &Principal,
-    id: &str,
     numbers: PartSet,
     uploads: &Uploads,
 ) -> Result<SignedParts, Error> {
-    let upload = find(request, caller, id, uploads).await?;
+    let upload = find(request, caller, uploads).await?;
     uploads.sign_any_parts(caller, &upload.id, numbers).await
 }
 
