@@ -4,9 +4,10 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, LimitsConfig, LocalStorageConfig,
-    LocationStyle, LogConfig, LogFormat, MuleConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig,
-    S3Config, Secret, ServerConfig, SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
+    EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
+    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig, NativeConfig, OffsetConfig,
+    PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig, StorageConfig, TusConfig,
+    UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -265,6 +266,20 @@ impl Default for FineUploaderConfig {
             acl: "private".into(),
             headers: vec![METADATA.into()],
             delete: false,
+        }
+    }
+}
+
+impl Default for UppyConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/s3".into(),
+            token_path: "/t".into(),
+            token_ttl_s: 14_400,
+            presign: true,
+            keys: KeyChoice::Ours,
+            signed_headers: true,
         }
     }
 }

@@ -35,6 +35,7 @@ impl Config {
         self.check_mule(complaints);
         self.protocols.evaporate.signing().check(complaints);
         self.protocols.fine_uploader.signing().check(complaints);
+        self.check_uppy(complaints);
     }
 
     /// The doors whose bytes pass through us.
@@ -109,6 +110,17 @@ impl Config {
             // Whoever appends and is silent for a minute is taken for gone.
             complaints.unless((1..=60).contains(&seconds), name, "must be 1 to 60 seconds");
         }
+    }
+
+    fn check_uppy(&self, complaints: &mut Complaints) {
+        let uppy = &self.protocols.uppy;
+        complaints.unless(is_path(&uppy.path), "protocols.uppy.path", PATH);
+        complaints.unless(is_path(&uppy.token_path), "protocols.uppy.token_path", PATH);
+        complaints.unless(
+            (60..=604_800).contains(&uppy.token_ttl_s),
+            "protocols.uppy.token_ttl_s",
+            "must be 60 to 604800 (7 days)",
+        );
     }
 
     fn check_mule(&self, complaints: &mut Complaints) {

@@ -10,6 +10,7 @@ pub mod mule;
 pub mod native;
 pub mod offset;
 pub mod resumable;
+pub mod uppy;
 
 use actix_web::web::ServiceConfig;
 
@@ -39,6 +40,7 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &offset::PROTOCOL,
     &evaporate::PROTOCOL,
     &fine_uploader::PROTOCOL,
+    &uppy::PROTOCOL,
 ];
 
 /// Mounts every protocol that is switched on.

@@ -269,8 +269,9 @@ impl Uploads {
         claimed: Option<&Checksum>,
     ) -> Result<Option<Upload>, Error> {
         let object = match self.storage(upload)?.find(&upload.key).await {
-            // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
-            Err(Error::StoreRefused { .. }) => None,
+            // A credential that may not look at objects cannot tell; sending the file anew loses nothing, unless its
+            // client alone ends the upload.
+            Err(Error::StoreRefused { .. }) if !upload.cut.is_ended_by_client() => None,
             outcome => outcome?,
         };
         let is_its_own = |object: &StoredObject| !upload.cut.is_ours() || object.size == upload.size;

@@ -70,6 +70,14 @@ impl Uploads {
         }
     }
 
+    /// The upload as it is on record, and nothing of its parts.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none.
+    pub async fn record_of(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+        self.find(caller, id).await
+    }
+
     /// The upload with what is recorded of its parts: nothing else is asked, so it costs no request to the storage.
     ///
     /// # Errors

@@ -28,6 +28,8 @@ const NOBODY: Error = Error::Unauthenticated(
     "say who you are: an API key in X-API-Key, or an upload's token in Authorization: Bearer",
 );
 
+const OTHER_SITE: Error = Error::Forbidden("pages of other sites must send an API key or an upload's token");
+
 /// A cookie that the answer must carry.
 struct CookieToSend(String);
 
@@ -71,6 +73,31 @@ pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, 
         refuse_other_sites(request)?;
     }
     identity(request)?.anybody().ok_or(NOBODY)
+}
+
+/// Who is asking, at an address that pages of [listed](cors::is_from_listed_site) sites may use with their visitors'
+/// cookies: by an API key or a token, by a cookie, else [anybody](Identity::anybody). Nobody becomes a visitor here: a page
+/// that sends several files at once would become several.
+///
+/// # Errors
+/// As [`caller`].
+pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error> {
+    if let Some(principal) = credentialed(request).await? {
+        return Ok(principal);
+    }
+    let cookie = request.cookie(COOKIE);
+    let identity = identity(request)?;
+    let visitor = cookie.and_then(|cookie| identity.by_cookie(cookie.value()));
+    let may_call = if visitor.is_some() {
+        cors::is_from_listed_site(request)
+    } else {
+        request.method().is_safe() || cors::is_from_allowed_site(request)
+    };
+    if !may_call {
+        refuse_other_sites(request)?;
+        refuse_other_origins(request)?;
+    }
+    visitor.or_else(|| identity.anybody()).ok_or(NOBODY)
 }
 
 /// Who opens a connection that other sites' pages can open too, since a browser asks nobody about it: by an API key or
@@ -184,10 +211,21 @@ fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
         .and_then(|value| value.to_str().ok())
     {
         None | Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err(Error::Forbidden(
-            "pages of other sites must send an API key or an upload's token",
-        )),
+        Some(_) => Err(OTHER_SITE),
     }
+}
+
+/// For browsers that do not say where a request comes from in any other way than this:
+/// <https://www.rfc-editor.org/rfc/rfc6454#section-7>.
+fn refuse_other_origins(request: &HttpRequest) -> Result<(), Error> {
+    let Some(origin) = header(request, &ORIGIN)? else {
+        return Ok(());
+    };
+    let says_otherwise = request.headers().contains_key("sec-fetch-site");
+    if says_otherwise || own_origin(request).as_deref() == Some(origin) {
+        return Ok(());
+    }
+    Err(OTHER_SITE)
 }
 
 fn identity(request: &HttpRequest) -> Result<&Data<Identity>, Error> {
