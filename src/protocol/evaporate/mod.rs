@@ -29,7 +29,7 @@ pub const PROTOCOL: Protocol = Protocol {
 /// Most bytes of a query: the client's own have some 1,500.
 const MAX_QUERY: usize = 8 << 10;
 
-/// `A file's promise is rejected at 403`: the page's author reads in the log what to set.
+/// The page is told nothing but "Permission denied", so its author reads in the log what to set.
 const UNSEEN: Error = Error::Forbidden(
     "canonical_request: is required with SigV4; set sendCanonicalRequestToSignerUrl: true in the page",
 );
