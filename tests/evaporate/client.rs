@@ -51,23 +51,24 @@ impl<'a> Page<'a> {
 
     /// Asks for a signature with these parameters.
     pub async fn ask(&self, parameters: &[(&str, &str)]) -> Reply {
-        let query = url::form_urlencoded::Serializer::new(String::new())
-            .extend_pairs(parameters)
-            .finish();
-        let url = format!("{}/evaporate/sign?{query}", self.server.base);
+        let url = format!("{}/evaporate/sign?{}", self.server.base, encoded(parameters));
         reply(http().get(url).header("x-api-key", &self.api_key)).await
+    }
+
+    /// The query with which the released client asks.
+    pub fn query(written: &Written) -> String {
+        let canonical = written.canonical();
+        encoded(&[
+            ("to_sign", &written.to_sign(&hash_of(&canonical))),
+            ("datetime", &written.date),
+            ("canonical_request", &canonical),
+        ])
     }
 
     /// Asks as the released client does.
     pub async fn sign(&self, written: &Written) -> Reply {
-        let to_sign = written.to_sign(&hash_of(written.canonical()));
-        let canonical = written.canonical();
-        self.ask(&[
-            ("to_sign", &to_sign),
-            ("datetime", &written.date),
-            ("canonical_request", &canonical),
-        ])
-        .await
+        let url = format!("{}/evaporate/sign?{}", self.server.base, Self::query(written));
+        reply(http().get(url).header("x-api-key", &self.api_key)).await
     }
 
     /// Asks for SigV2.
@@ -129,4 +130,10 @@ impl<'a> Page<'a> {
         let listed = reply(http().get(url).header("x-api-key", &self.api_key)).await;
         serde_json::from_str::<serde_json::Value>(&listed.text).expect("JSON")["uploads"].clone()
     }
+}
+
+fn encoded(parameters: &[(&str, &str)]) -> String {
+    url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(parameters)
+        .finish()
 }

@@ -1,7 +1,7 @@
 //! Whose upload it is: another owner's key, id, and token.
 
 use crate::client::Page;
-use crate::page::{EMPTY, PART, key_for, on_both};
+use crate::page::{EMPTY, PART, http, key_for, on_both, reply};
 
 #[tokio::test]
 async fn another_owner_can_have_nothing_signed_for_an_upload() {
@@ -50,6 +50,31 @@ async fn the_same_prefix_is_not_enough_where_it_only_begins_alike() {
         }
         assert!(ann.in_the_store().await.is_empty());
         assert_eq!(ann.recorded().await, serde_json::json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_visitor_is_an_owner_too_and_stays_in_a_part_of_the_bucket_of_their_own() {
+    on_both(async |server| {
+        let settings = reply(http().get(format!("{}/evaporate/settings", server.base))).await;
+        let cookie = settings
+            .header("set-cookie")
+            .split(';')
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        let told: serde_json::Value = serde_json::from_str(&settings.text).expect("JSON");
+        let prefix = told["prefix"].as_str().expect("a prefix");
+        // Only to write requests: this key is not sent.
+        let page = Page::of(&server, "");
+        for (key, status) in [(format!("{prefix}a"), 200), ("pages/anna/a".to_owned(), 403)] {
+            let begin = page.begin(&key);
+            let query = Page::query(&begin);
+            let request = http().get(format!("{}/evaporate/sign?{query}", server.base));
+            let answer = reply(request.header("cookie", &cookie)).await;
+            assert_eq!(answer.status, status, "{key}: {answer:?}");
+        }
     })
     .await;
 }

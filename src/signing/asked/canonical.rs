@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{Fields, is_md5, is_name, is_value};
+use super::fields::{Fields, is_md5, is_name, is_value, lines_of, pairs_of};
 use super::{AskRules, Asked, AskedOperation, Form, Refusal, address, dates, encoding};
 
 /// The SHA-256 of nothing.
@@ -28,24 +28,15 @@ struct Lines<'a> {
 
 impl<'a> Lines<'a> {
     fn split(text: &'a str) -> Result<Self, Refusal> {
-        // All of it is ASCII without controls; a carriage return above all would make one line look like two.
-        if text.len() > 16 << 10
-            || !text
-                .bytes()
-                .all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~'))
-        {
-            return Err(SHAPE);
-        }
-        let lines: Vec<&str> = text.split('\n').collect();
+        let lines = lines_of(text).ok_or(SHAPE)?;
         let [method, path, query, headers @ .., "", signed, payload] = lines.as_slice() else {
             return Err(SHAPE);
         };
-        let headers: Option<Vec<_>> = headers.iter().map(|line| line.split_once(':')).collect();
         Ok(Self {
             method,
             path,
             query,
-            headers: headers.ok_or(SHAPE)?,
+            headers: pairs_of(headers).ok_or(SHAPE)?,
             signed,
             payload,
         })

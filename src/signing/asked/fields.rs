@@ -70,6 +70,20 @@ impl Fields {
     }
 }
 
+/// The lines of a text to be signed: at most 16 KiB of visible ASCII. A carriage return above all would make one line look
+/// like two.
+pub(super) fn lines_of(text: &str) -> Option<Vec<&str>> {
+    let is_plain = text
+        .bytes()
+        .all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~'));
+    (is_plain && text.len() <= 16 << 10).then(|| text.split('\n').collect())
+}
+
+/// The lines of headers as names and values.
+pub(super) fn pairs_of<'a>(lines: &[&'a str]) -> Option<Vec<(&'a str, &'a str)>> {
+    lines.iter().map(|line| line.split_once(':')).collect()
+}
+
 /// Whether a name can be that of a header.
 pub(super) fn is_name(name: &str) -> bool {
     !name.is_empty()

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use super::fields::{Fields, is_md5, is_name, is_value};
+use super::fields::{Fields, is_md5, is_name, is_value, lines_of, pairs_of};
 use super::{AskRules, Asked, AskedOperation, Form, Refusal, address, dates};
 use crate::signing::v2::StringToSign;
 
@@ -15,19 +15,11 @@ const SHAPE: Refusal = Refusal(
 
 /// Reads and rebuilds one.
 pub(super) fn read(text: &str, rules: &AskRules<'_>) -> Result<Asked, Refusal> {
-    if text.len() > 16 << 10
-        || !text
-            .bytes()
-            .all(|byte| byte == b'\n' || matches!(byte, b' '..=b'~'))
-    {
-        return Err(SHAPE);
-    }
-    let lines: Vec<&str> = text.split('\n').collect();
+    let lines = lines_of(text).ok_or(SHAPE)?;
     let [method, content_md5, content_type, "", headers @ .., resource] = lines.as_slice() else {
         return Err(SHAPE);
     };
-    let headers: Option<Vec<_>> = headers.iter().map(|line| line.split_once(':')).collect();
-    let headers = headers.ok_or(SHAPE)?;
+    let headers = pairs_of(headers).ok_or(SHAPE)?;
     let is_ordered = headers.is_sorted_by(|(one, _), (other, _)| one < other);
     let is_well_formed =
         |&(name, value): &(&str, &str)| name.starts_with("x-amz-") && is_name(name) && is_value(value);
