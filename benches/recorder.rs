@@ -20,7 +20,7 @@ use diesel::upsert::excluded;
 use diesel::{PgConnection, SqliteConnection};
 use muleteer::db::{Database, RecordedPart};
 use muleteer::domain::{
-    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
+    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
     UploadId,
 };
 
@@ -297,6 +297,7 @@ fn sample_upload() -> Upload {
         sha256: None,
         webhook_url: None,
         appending: None,
+        cut: Cut::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),

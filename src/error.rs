@@ -10,6 +10,9 @@ use crate::domain::{PartDefect, PartNumber, State};
 /// What lies behind an [`Error::Internal`] or [`Error::Unavailable`]; for the log only.
 pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 
+/// Most defects of an upload that an error spells out.
+const SHOWN_DEFECTS: usize = 100;
+
 /// One thing that is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -100,6 +103,12 @@ pub enum Error {
         /// How many parts the upload has.
         part_count: u32,
     },
+    /// The object key belongs to another upload, or to an object that is there already.
+    #[error("the object key {key} is taken; nothing is overwritten")]
+    KeyTaken {
+        /// The key.
+        key: String,
+    },
     /// The multipart upload has vanished from the store: it was aborted or expired there.
     #[error("the store no longer knows this multipart upload; start the upload again")]
     Vanished,
@@ -183,6 +192,24 @@ pub enum Error {
 }
 
 impl Error {
+    /// Refuses to make an object of parts with these defects, of which the first hundred are spelt out; without any it
+    /// is whole.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] with the first defects, and how many there are.
+    pub fn unless_whole(mut defects: Vec<PartDefect>, part_count: u32) -> Result<(), Self> {
+        let total = defects.len();
+        if total == 0 {
+            return Ok(());
+        }
+        defects.truncate(SHOWN_DEFECTS);
+        Err(Self::Incomplete {
+            defects,
+            total,
+            part_count,
+        })
+    }
+
     /// A request with a single bad field.
     pub fn invalid(field: impl Into<String>, detail: impl Into<String>) -> Self {
         Self::Invalid(vec![FieldError::new(field, detail)])

@@ -110,6 +110,9 @@ impl fmt::Display for Scopes {
 /// How long a ticket is good.
 const TICKET_LIFE: TimeDelta = TimeDelta::seconds(60);
 
+const PASS_REFUSED: Error =
+    Error::Unauthenticated("the token in this address is not ours, has expired, or was revoked");
+
 /// What a ticket is bound to, besides whoever it was made for.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TicketBounds {
@@ -316,6 +319,54 @@ impl Identity {
         ))
     }
 
+    /// A pass with which somebody acts in this caller's name where nothing but an address can be given, any number of
+    /// times until it ends or is revoked: everything that the caller may do with uploads of their own.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
+    pub fn pass(&self, caller: &Principal, lifetime: TimeDelta) -> Result<Ticket, Error> {
+        caller.may_begin()?;
+        let expires_at = self.clock.now() + lifetime;
+        let claim = TicketClaim {
+            id: Uuid::new_v4().simple().to_string(),
+            owner: caller.owner.as_str().to_owned(),
+            name: None,
+            size: None,
+            origin: None,
+            exp: expires_at.timestamp(),
+        };
+        let ticket = self.tokens.for_pass(&claim).map_err(Error::internal)?;
+        Ok(Ticket { ticket, expires_at })
+    }
+
+    /// The holder of a pass.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for one that is not ours, has expired or was revoked; [`Error::Unavailable`].
+    pub async fn by_pass(&self, pass: &str) -> Result<Principal, Error> {
+        let claim = self
+            .tokens
+            .read_pass(pass, self.clock.now())
+            .ok_or(PASS_REFUSED)?;
+        if self.db.lease_holder(&revocation(&claim)).await?.is_some() {
+            return Err(PASS_REFUSED);
+        }
+        Ok(Principal::new(Owner::recorded(claim.owner), Grant::Upload))
+    }
+
+    /// Revokes a pass for good, at every instance; again does no harm.
+    ///
+    /// # Errors
+    /// As [`by_pass`](Self::by_pass).
+    pub async fn revoke_pass(&self, pass: &str) -> Result<(), Error> {
+        let now = self.clock.now();
+        let claim = self.tokens.read_pass(pass, now).ok_or(PASS_REFUSED)?;
+        // A lease that nobody gives back notes it for longer than the pass lives; then it is swept.
+        let ends = DateTime::from_timestamp(claim.exp, 0).unwrap_or(now) + TICKET_LIFE;
+        let name = revocation(&claim);
+        self.db.take_lease(&name, &claim.id, now, ends).await.map(drop)
+    }
+
     /// The bearer token of one upload, so that a browser never has to hold an API key.
     ///
     /// # Errors
@@ -329,6 +380,11 @@ impl Identity {
             .for_upload(&claim, self.clock.now(), self.token_lifetime)
             .map_err(Error::internal)
     }
+}
+
+/// The name of the lease that notes that a pass was revoked.
+fn revocation(claim: &TicketClaim) -> String {
+    format!("revoked:{}", claim.id)
 }
 
 /// Makes an API key and records its hash: the key itself is told this once.

@@ -135,6 +135,21 @@ proptest! {
     }
 
     #[test]
+    fn a_part_url_for_any_length_equals_what_aws_sigv4_makes_of_the_same_request(
+        case in case(),
+        number in 1..=10_000_u16,
+        length in 0..10_u64,
+    ) {
+        let upload = MultipartUpload { key: &case.key, upload_id: &case.upload_id };
+        let signer = PartSigner::of_any_length(
+            &SigningKeys::new(), &case.location, &case.credentials, upload, case.now, case.ttl,
+        ).unwrap();
+
+        let operation = Operation::UploadAnyPart { upload_id: &case.upload_id, part_number: number };
+        prop_assert_eq!(&signer.url(number, length), &case.presign(operation).url);
+    }
+
+    #[test]
     fn a_part_url_is_good_for_its_length_alone(
         case in case(),
         number in 1..=10_000_u16,

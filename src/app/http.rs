@@ -23,7 +23,7 @@ use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
 use crate::web::peer::TrustedProxies;
 use crate::web::problem::{Failure, ProblemDocument};
-use crate::web::trace::trace;
+use crate::web::trace::{SecretPaths, trace};
 use crate::web::{assets, health};
 
 /// Everything that the handlers share.
@@ -49,7 +49,12 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
-    let sites = Sites::new(&config.cors.allowed_origins, discoverable);
+    let mut with_cookies = protocol::uppy::cookie_mounts(&config.protocols);
+    for door in [&protocol::evaporate::PROTOCOL, &protocol::fine_uploader::PROTOCOL] {
+        with_cookies.extend((door.mounts)(&config.protocols));
+    }
+    let sites = Sites::new(&config.cors.allowed_origins, discoverable, with_cookies);
+    let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
     let server = server::start(listener, &config.server, move || {
         App::new()
             .app_data(shared.uploads.clone())
@@ -58,6 +63,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
+            .app_data(secrets.clone())
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
             .wrap(from_fn(send_cookie))

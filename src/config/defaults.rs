@@ -4,13 +4,20 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    GalileoConfig, HooksConfig, LimitsConfig, LocalStorageConfig, LocationStyle, LogConfig, LogFormat,
-    MuleConfig, MuleKeyConfig, NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret,
-    ServerConfig, SmbStorageConfig, StorageConfig, TusConfig, UploadsConfig,
+    EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
+    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig, MuleKeyConfig, NativeConfig,
+    OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
+    StorageConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
 const MIB: u64 = 1 << 20;
+
+/// Where pages choose keys; no key of ours begins like this.
+const KEY_PREFIX: &str = "pages/{owner}/";
+
+/// All headers of an object's own metadata.
+const METADATA: &str = "x-amz-meta-*";
 
 impl Default for Config {
     fn default() -> Self {
@@ -228,6 +235,52 @@ impl Default for GalileoConfig {
             idle_s: 60,
             ping_s: 20,
             strangers_per_address: 16,
+        }
+    }
+}
+
+impl Default for EvaporateConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/evaporate".into(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+            signature_v2: false,
+            key_prefix: KEY_PREFIX.into(),
+            acl: "private".into(),
+            headers: vec![METADATA.into()],
+            existence: false,
+        }
+    }
+}
+
+impl Default for FineUploaderConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/fineuploader".into(),
+            access_key_id: String::new(),
+            secret_access_key: Secret::default(),
+            signature_v2: false,
+            key_prefix: KEY_PREFIX.into(),
+            acl: "private".into(),
+            headers: vec![METADATA.into()],
+            delete: false,
+        }
+    }
+}
+
+impl Default for UppyConfig {
+    fn default() -> Self {
+        Self {
+            enabled: true,
+            path: "/s3".into(),
+            token_path: "/t".into(),
+            token_ttl_s: 14_400,
+            presign: true,
+            keys: KeyChoice::Ours,
+            signed_headers: true,
         }
     }
 }

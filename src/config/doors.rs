@@ -6,7 +6,8 @@ use super::validate::Complaints;
 use super::{Anonymous, Config, Secret};
 use crate::domain::MediaType;
 
-const PATH: &str = "must begin with /, must not end with one, and must not be one of our own pages";
+pub(super) const PATH: &str =
+    "must begin with /, must not end with one, and must not be one of our own pages";
 
 /// First pieces of addresses that are never a protocol's.
 const TAKEN: [&str; 4] = ["static", "docs", "health", "problems"];
@@ -33,6 +34,9 @@ impl Config {
         self.check_relays(complaints);
         self.check_galileo(complaints);
         self.check_mule(complaints);
+        self.protocols.evaporate.signing().check(complaints);
+        self.protocols.fine_uploader.signing().check(complaints);
+        self.check_uppy(complaints);
     }
 
     /// No two doors are at one address, where one of them would never be reached. Those of tus and of the chunk server can
@@ -139,6 +143,17 @@ impl Config {
         }
     }
 
+    fn check_uppy(&self, complaints: &mut Complaints) {
+        let uppy = &self.protocols.uppy;
+        complaints.unless(is_path(&uppy.path), "protocols.uppy.path", PATH);
+        complaints.unless(is_path(&uppy.token_path), "protocols.uppy.token_path", PATH);
+        complaints.unless(
+            (60..=604_800).contains(&uppy.token_ttl_s),
+            "protocols.uppy.token_ttl_s",
+            "must be 60 to 604800 (7 days)",
+        );
+    }
+
     fn check_mule(&self, complaints: &mut Complaints) {
         for mount in &self.protocols.mule.paths {
             complaints.unless(is_path(mount), "protocols.mule.paths", PATH);
@@ -201,7 +216,7 @@ impl Config {
 }
 
 /// Whether a door may have this address.
-fn is_path(text: &str) -> bool {
+pub(super) fn is_path(text: &str) -> bool {
     let first = text.split('/').nth(1).unwrap_or("");
     text.len() > 1
         && text.starts_with('/')

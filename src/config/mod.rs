@@ -7,12 +7,14 @@
 mod defaults;
 mod doors;
 mod load;
+mod page_signing;
 mod secret;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadError, Overrides, Sources, load};
+pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
 
 /// Everything that can be set.
@@ -257,6 +259,12 @@ pub struct ProtocolsConfig {
     pub offset: OffsetConfig,
     /// GalileoSend: files over a WebSocket.
     pub galileo: GalileoConfig,
+    /// Evaporate, which signs through us.
+    pub evaporate: EvaporateConfig,
+    /// Fine Uploader for S3, which signs through us.
+    pub fine_uploader: FineUploaderConfig,
+    /// Uppy's S3 plugin, in all its generations.
+    pub uppy: UppyConfig,
 }
 
 /// The native API.
@@ -396,6 +404,37 @@ pub struct GalileoConfig {
     pub ping_s: u64,
     /// Most connections from one address of clients that have not said yet who they are.
     pub strangers_per_address: u32,
+}
+
+/// Uppy's S3 plugin, in all its generations.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UppyConfig {
+    /// Whether the door is open.
+    pub enabled: bool,
+    /// Its address: what the clients put behind the one that their page names.
+    pub path: String,
+    /// Below it the same door is open to whoever has a token in the address: `<token_path>/<token><path>`.
+    pub token_path: String,
+    /// Seconds that such a token is good, 60 to 604,800 (7 days).
+    pub token_ttl_s: u64,
+    /// Whether browsers may have S3 requests of their own signed (`signRequest`).
+    pub presign: bool,
+    /// Whose keys such uploads have.
+    pub keys: KeyChoice,
+    /// Whether type and disposition of such an upload's object are ours to say, in signed headers: version 6.2 and later
+    /// send them.
+    pub signed_headers: bool,
+}
+
+/// Who chooses an object's key.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum KeyChoice {
+    /// We do, by `uploads.key_template`.
+    Ours,
+    /// The client; a key that anybody else ever had, or an object has, is refused.
+    Proposed,
 }
 
 /// How others are told that an upload is complete.

@@ -7,6 +7,7 @@
 mod appending;
 mod column;
 mod connection;
+mod cut;
 mod keys;
 mod leases;
 mod migrate;

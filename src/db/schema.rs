@@ -35,6 +35,7 @@ diesel::table! {
         role -> Nullable<Text>,
         sources -> Nullable<Text>,
         fields -> Nullable<Text>,
+        cut -> Text,
     }
 }
 

@@ -16,7 +16,8 @@ use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_by
 use super::connection::{AnyConnection, write_transaction};
 use super::schema::{leases, parts, uploads};
 use crate::domain::{
-    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, Sha256Sum, State, Transfer, Upload, UploadId,
+    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, Sha256Sum, State, Transfer, Upload,
+    UploadId,
 };
 use crate::error::{Error, FieldError};
 
@@ -170,8 +171,13 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Uploads whose completion was begun and not heard of since `before`, at most `limit`.
-    pub async fn stuck_completions(&self, before: DateTime<Utc>, limit: u32) -> Result<Vec<Upload>, Error> {
+    /// Uploads whose completion was begun and not heard of since `before`, at most `limit` behind the first `skip`.
+    pub async fn stuck_completions(
+        &self,
+        before: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Result<Vec<Upload>, Error> {
         let rows: Vec<UploadRow> = self
             .run(move |conn| {
                 uploads::table
@@ -179,6 +185,7 @@ impl Database {
                     .filter(uploads::updated_at.le(from_time(before)))
                     .order(uploads::id.asc())
                     .limit(i64::from(limit))
+                    .offset(i64::from(skip))
                     .load(conn)
             })
             .await?;
@@ -206,7 +213,7 @@ impl Database {
         rows.into_iter().map(Upload::try_from).collect()
     }
 
-    async fn find(
+    pub(super) async fn find(
         &self,
         work: impl FnOnce(&mut AnyConnection) -> QueryResult<Option<UploadRow>> + Send + 'static,
     ) -> Result<Option<Upload>, Error> {
@@ -253,6 +260,7 @@ pub(super) struct UploadRow {
     role: Option<String>,
     sources: Option<String>,
     fields: Option<String>,
+    cut: String,
 }
 
 impl TryFrom<Upload> for UploadRow {
@@ -293,6 +301,7 @@ impl TryFrom<Upload> for UploadRow {
             role: appending.role,
             sources: appending.sources,
             fields: appending.fields,
+            cut: upload.cut.as_str().to_owned(),
         })
     }
 }
@@ -340,6 +349,7 @@ impl TryFrom<UploadRow> for Upload {
                 fields: row.fields,
             }
             .try_into()?,
+            cut: Cut::parse(&row.cut).ok_or_else(|| unknown("cut", &row.cut))?,
         })
     }
 }

@@ -229,25 +229,12 @@ fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
     found
 }
 
-/// Most defects that an error spells out.
-const SHOWN_DEFECTS: usize = 100;
-
 /// Whether `stored` (ascending) is the whole of `plan`.
 ///
 /// # Errors
 /// [`Error::Incomplete`] with the first defects, and how many there are.
 pub fn check_whole(plan: &PartPlan, stored: &[StoredPart]) -> Result<(), Error> {
-    let mut found = defects(plan, stored);
-    let total = found.len();
-    if total == 0 {
-        return Ok(());
-    }
-    found.truncate(SHOWN_DEFECTS);
-    Err(Error::Incomplete {
-        defects: found,
-        total,
-        part_count: plan.part_count(),
-    })
+    Error::unless_whole(defects(plan, stored), plan.part_count())
 }
 
 #[cfg(test)]

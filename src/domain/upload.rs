@@ -10,8 +10,10 @@ use uuid::Uuid;
 use super::appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 use super::backend::Backend;
 use super::checksum::Sha256Sum;
+use super::cut::Cut;
 use super::folder::Folder;
 use super::id::UploadId;
+use super::metadata::object_metadata;
 use super::name::{FileName, ObjectKey};
 use super::plan::PartPlan;
 use super::policy::MediaType;
@@ -207,6 +209,8 @@ pub enum Naming {
     Template,
     /// In a folder that the client chose, as `<folder>/<id>_<filename>`.
     Folder(Folder),
+    /// The client chose the key itself. It is refused where anybody else ever had it, or an object has it.
+    Key(ObjectKey),
 }
 
 /// What some protocols let a client ask for, and others do not know.
@@ -224,6 +228,8 @@ pub struct Wishes {
     pub time_to_live: Option<TimeDelta>,
     /// That it will be appended to instead of sent in parts.
     pub appending: Option<NewAppending>,
+    /// Who cuts it; all but [`Cut::Ours`] go straight to the store.
+    pub cut: Cut,
 }
 
 /// What a client says of the file that it is about to send.
@@ -297,7 +303,7 @@ pub struct Upload {
     /// The store's id of the multipart upload; `None` for an empty file, which needs none, and where the storage has
     /// no ids of its own.
     pub multipart_id: Option<String>,
-    /// Bytes of every part but the last.
+    /// Bytes of every part but the last; of one that a client [cuts](Cut), those of the first part, once it is complete.
     pub part_size: u64,
     /// The finished object's tag.
     pub etag: Option<String>,
@@ -307,6 +313,8 @@ pub struct Upload {
     pub webhook_url: Option<String>,
     /// Where it stands if it is appended to; `None` for one that is sent in parts.
     pub appending: Option<Appending>,
+    /// Who cuts it.
+    pub cut: Cut,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When anything last happened to it.
@@ -316,14 +324,15 @@ pub struct Upload {
 }
 
 impl Upload {
-    /// How the file is cut.
+    /// How the file is cut; one that a client [cuts](Cut) has no parts in this sense before it is complete.
     pub fn plan(&self) -> PartPlan {
         PartPlan::recorded(self.size, self.part_size)
     }
 
     /// The file's bytes, once their number is known.
     pub fn known_size(&self) -> Option<u64> {
-        (self.length() != Length::Deferred).then_some(self.size)
+        let is_measured = self.cut.is_ours() || self.state == State::Complete;
+        (is_measured && self.length() != Length::Deferred).then_some(self.size)
     }
 
     /// The bytes that are there of one that is appended to, as far as was written down; `None` for one that is sent in
@@ -349,6 +358,20 @@ impl Upload {
     pub fn content_encoding(&self) -> Option<&str> {
         let fields = &self.appending.as_ref()?.fields;
         fields.get(CONTENT_ENCODING_FIELD).map(String::as_str)
+    }
+
+    /// What the store is to keep with the object besides its type and name, as header fields: the encoding of its bytes;
+    /// and, of an upload that its client [cuts](Cut), what the application keeps beside it, as such clients expect.
+    pub fn stored_fields(&self) -> Vec<(String, String)> {
+        let encoding = self.content_encoding();
+        let mut fields: Vec<_> = encoding
+            .map(|name| ("content-encoding".to_owned(), name.to_owned()))
+            .into_iter()
+            .collect();
+        if !self.cut.is_ours() {
+            fields.extend(object_metadata(&self.metadata));
+        }
+        fields
     }
 
     /// What it becomes.

@@ -3,11 +3,14 @@
 //! Every handler parses, calls one verb and renders. No protocol knows another, nor the database or the store.
 
 pub mod chunks;
+pub mod evaporate;
+pub mod fine_uploader;
 pub mod galileo;
 pub mod mule;
 pub mod native;
 pub mod offset;
 pub mod resumable;
+pub mod uppy;
 
 use actix_web::web::ServiceConfig;
 
@@ -35,6 +38,9 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &resumable::PROTOCOL,
     &chunks::PROTOCOL,
     &offset::PROTOCOL,
+    &evaporate::PROTOCOL,
+    &fine_uploader::PROTOCOL,
+    &uppy::PROTOCOL,
 ];
 
 /// Mounts every protocol that is switched on.

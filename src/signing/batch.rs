@@ -45,6 +45,8 @@ pub struct PartSigner {
     after_number: String,
     /// Of the canonical request, what stands behind the length.
     after_length: String,
+    /// Whether the length is signed; where it is not, all of the canonical request stands in `after_number`.
+    binds_length: bool,
     /// Has eaten the string to sign up to the hash of the canonical request.
     mac: Hmac<Sha256>,
     expires_at: DateTime<Utc>,
@@ -63,17 +65,54 @@ impl PartSigner {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> Result<Self, SigningError> {
+        Self::prepare(keys, location, credentials, upload, (now, ttl), true)
+    }
+
+    /// The same for parts of whatever length: S3 takes what comes. The length that is given to [`sign`](Self::sign) and
+    /// [`url`](Self::url) then plays no part.
+    ///
+    /// # Errors
+    /// As [`PartSigner::new`].
+    pub fn of_any_length(
+        keys: &SigningKeys,
+        location: &BucketLocation,
+        credentials: &Credentials,
+        upload: MultipartUpload<'_>,
+        now: DateTime<Utc>,
+        ttl: Duration,
+    ) -> Result<Self, SigningError> {
+        Self::prepare(keys, location, credentials, upload, (now, ttl), false)
+    }
+
+    fn prepare(
+        keys: &SigningKeys,
+        location: &BucketLocation,
+        credentials: &Credentials,
+        upload: MultipartUpload<'_>,
+        (now, ttl): (DateTime<Utc>, Duration),
+        binds_length: bool,
+    ) -> Result<Self, SigningError> {
         check_key(upload.key)?;
         check_upload_id(upload.upload_id)?;
         let lifetime = some_lifetime(ttl, credentials, now)?;
         let time = encoding::timestamp(now);
         let day = &time[..8];
         let scope = format!("{day}/{}/{SERVICE}/aws4_request", location.region());
-        let query = Query::new(credentials, &scope, &time, lifetime);
+        let query = Query::new(credentials, &scope, &time, lifetime, binds_length);
         let path = location.path(upload.key);
         let mut upload_id = String::from("&uploadId=");
         encoding::push_query(&mut upload_id, upload.upload_id);
 
+        let host = location.host();
+        let (after_number, after_length) = if binds_length {
+            (
+                format!("{upload_id}\ncontent-length:"),
+                format!("\nhost:{host}\n\ncontent-length;host\nUNSIGNED-PAYLOAD"),
+            )
+        } else {
+            let rest = format!("{upload_id}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
+            (rest, String::new())
+        };
         let canonical_head = format!("PUT\n{path}\n{}&partNumber=", query.canonical());
         let string_to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n");
         Ok(Self {
@@ -81,11 +120,9 @@ impl PartSigner {
             middle: format!("{upload_id}&{}&X-Amz-Signature=", query.in_url()),
             tail: query.token_in_url(),
             request: Sha256::new_with_prefix(canonical_head),
-            after_number: format!("{upload_id}\ncontent-length:"),
-            after_length: format!(
-                "\nhost:{}\n\ncontent-length;host\nUNSIGNED-PAYLOAD",
-                location.host()
-            ),
+            after_number,
+            after_length,
+            binds_length,
             mac: keys
                 .mac(credentials, day, location.region())
                 .chain_update(string_to_sign),
@@ -119,8 +156,10 @@ impl PartSigner {
         let mut request = self.request.clone();
         request.update(Decimal::new(number.into()).as_bytes());
         request.update(&self.after_number);
-        request.update(Decimal::new(content_length).as_bytes());
-        request.update(&self.after_length);
+        if self.binds_length {
+            request.update(Decimal::new(content_length).as_bytes());
+            request.update(&self.after_length);
+        }
         let hash = Signature::new(request.finalize().into());
 
         let mac = self.mac.clone().chain_update(hash.0);
@@ -155,12 +194,17 @@ impl fmt::Debug for PartSigner {
 struct Query {
     algorithm_to_expires: String,
     token: Option<String>,
+    signed_headers: &'static str,
 }
 
-const SIGNED_HEADERS: &str = "X-Amz-SignedHeaders=content-length%3Bhost";
-
 impl Query {
-    fn new(credentials: &Credentials, scope: &str, time: &str, lifetime: Duration) -> Self {
+    fn new(
+        credentials: &Credentials,
+        scope: &str,
+        time: &str,
+        lifetime: Duration,
+        binds_length: bool,
+    ) -> Self {
         let mut text = format!("X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential=");
         encoding::push_query(&mut text, &credentials.access_key_id);
         text.push_str("%2F");
@@ -177,18 +221,23 @@ impl Query {
         Self {
             algorithm_to_expires: text,
             token,
+            signed_headers: if binds_length {
+                "X-Amz-SignedHeaders=content-length%3Bhost"
+            } else {
+                "X-Amz-SignedHeaders=host"
+            },
         }
     }
 
     /// Sorted by name.
     fn canonical(&self) -> String {
         let token = self.token.as_deref().unwrap_or_default();
-        format!("{}{token}&{SIGNED_HEADERS}", self.algorithm_to_expires)
+        format!("{}{token}&{}", self.algorithm_to_expires, self.signed_headers)
     }
 
     /// Up to the signature.
     fn in_url(&self) -> String {
-        format!("{}&{SIGNED_HEADERS}", self.algorithm_to_expires)
+        format!("{}&{}", self.algorithm_to_expires, self.signed_headers)
     }
 
     /// Behind the signature.

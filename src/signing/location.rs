@@ -116,6 +116,15 @@ impl BucketLocation {
         self.style
     }
 
+    /// The endpoint without the bucket: its host as in [`host`](Self::host), and its base path without a slash at the end.
+    pub(super) fn endpoint(&self) -> (&str, &str) {
+        let (host, root) = (self.host.as_str(), self.root.as_str());
+        match self.style {
+            AddressingStyle::Path => (host, &root[..root.len() - self.bucket.len() - 1]),
+            AddressingStyle::VirtualHost => (&host[self.bucket.len() + 1..], root),
+        }
+    }
+
     /// The path of an object, percent-encoded, with base path and bucket as the style wants it; an empty `key`
     /// gives the bucket's own path.
     ///

@@ -8,19 +8,24 @@
 //! | the parts of one upload, by the thousand | [`PartSigner`] |
 //! | any other single request, as a URL | [`v4::presign`] |
 //! | a request that we send ourselves | [`v4::sign`] |
+//! | a form that a browser posts an object with | [`policy::sign`] |
 //! | what a SigV2 client asks for | [`v2::sign`], [`v2::presign`] |
+//! | what a page writes itself and asks to have signed | [`Signable`], [`AskedPolicy`] |
 
+mod asked;
 mod batch;
 mod credentials;
 mod encoding;
 mod key;
 mod location;
 mod operation;
+pub mod policy;
 mod shape;
 mod token;
 pub mod v2;
 pub mod v4;
 
+pub use asked::{AskRules, Asked, AskedOperation, AskedPolicy, Refusal, Signable, SignedPolicy};
 pub use batch::{MultipartUpload, PartSigner, Signature};
 pub use credentials::{Credentials, MAX_LIFETIME, lifetime};
 pub use key::{HandedKey, SigningKeys, derive_signing_key};

@@ -28,6 +28,13 @@ pub enum Operation<'a> {
         /// What to store with the object.
         headers: ObjectHeaders<'a>,
     },
+    /// Sends one part of whatever length.
+    UploadAnyPart {
+        /// As S3 gave it.
+        upload_id: &'a str,
+        /// 1 to 10,000.
+        part_number: u16,
+    },
     /// Sends one part, of exactly this length: S3 refuses any other, because `Content-Length` is signed.
     UploadPart {
         /// As S3 gave it.
@@ -134,6 +141,17 @@ fn part(upload_id: &str, part_number: u16) -> Result<Shape<'_>, SigningError> {
         .upload(upload_id)
 }
 
+fn part_list(
+    upload_id: &str,
+    marker: Option<u16>,
+    max_parts: Option<u16>,
+) -> Result<Shape<'_>, SigningError> {
+    Ok(Shape::object(Method::GET)
+        .upload(upload_id)?
+        .optional_number("max-parts", max_parts)
+        .optional_number("part-number-marker", marker))
+}
+
 impl<'a> Operation<'a> {
     /// Spells the operation out and checks everything that came from outside.
     pub(super) fn shape(self) -> Result<Shape<'a>, SigningError> {
@@ -141,6 +159,10 @@ impl<'a> Operation<'a> {
             Self::CreateMultipartUpload { headers } => Shape::object(Method::POST)
                 .flag("uploads")
                 .object_headers(headers),
+            Self::UploadAnyPart {
+                upload_id,
+                part_number,
+            } => part(upload_id, part_number),
             Self::UploadPart {
                 upload_id,
                 part_number,
@@ -160,10 +182,7 @@ impl<'a> Operation<'a> {
                 upload_id,
                 marker,
                 max_parts,
-            } => Ok(Shape::object(Method::GET)
-                .upload(upload_id)?
-                .optional_number("max-parts", max_parts)
-                .optional_number("part-number-marker", marker)),
+            } => part_list(upload_id, marker, max_parts),
             Self::CompleteMultipartUpload { upload_id } => Shape::object(Method::POST).upload(upload_id),
             Self::AbortMultipartUpload { upload_id } => Shape::object(Method::DELETE).upload(upload_id),
             Self::PutObject {

@@ -19,6 +19,7 @@ pub struct Tokens {
     part: SecretBox<[u8; 32]>,
     visitor: SecretBox<[u8; 32]>,
     ticket: SecretBox<[u8; 32]>,
+    pass: SecretBox<[u8; 32]>,
 }
 
 /// What a part's token says, in the words of the chunk server's clients, who do not look inside; `own` is ours.
@@ -94,6 +95,7 @@ impl Tokens {
             part: derive("part token"),
             visitor: derive("visitor cookie"),
             ticket: derive("ticket"),
+            pass: derive("pass"),
         }
     }
 
@@ -172,19 +174,25 @@ impl Tokens {
     /// # Errors
     /// Whatever the encoder says; with these claims, a fault of ours.
     pub fn for_ticket(&self, claim: &TicketClaim) -> Result<String, jsonwebtoken::errors::Error> {
-        let key = EncodingKey::from_secret(self.ticket.expose_secret());
-        jsonwebtoken::encode(&Header::new(Algorithm::HS256), claim, &key)
+        write_claim(&self.ticket, claim)
     }
 
     /// What a ticket tells, if it is ours and still good at `now`. Whether it was used before is not known here.
     pub fn read_ticket(&self, ticket: &str, now: DateTime<Utc>) -> Option<TicketClaim> {
-        let mut rules = Validation::new(Algorithm::HS256);
-        rules.validate_exp = false;
-        let key = DecodingKey::from_secret(self.ticket.expose_secret());
-        let claims = jsonwebtoken::decode::<TicketClaim>(ticket, &key, &rules)
-            .ok()?
-            .claims;
-        (claims.exp > now.timestamp()).then_some(claims)
+        read_claim(&self.ticket, ticket, now)
+    }
+
+    /// A pass: as a ticket, but good any number of times until it ends.
+    ///
+    /// # Errors
+    /// As [`for_ticket`](Self::for_ticket).
+    pub fn for_pass(&self, claim: &TicketClaim) -> Result<String, jsonwebtoken::errors::Error> {
+        write_claim(&self.pass, claim)
+    }
+
+    /// What a pass tells, if it is ours and still good at `now`. Whether it was revoked is not known here.
+    pub fn read_pass(&self, pass: &str, now: DateTime<Utc>) -> Option<TicketClaim> {
+        read_claim(&self.pass, pass, now)
     }
 
     /// A cookie value that only we can make: the visitor's id and its authentication code.
@@ -200,6 +208,24 @@ impl Tokens {
         expected.update(id.as_bytes());
         expected.verify_slice(&code).ok().map(|()| id)
     }
+}
+
+fn write_claim(
+    key: &SecretBox<[u8; 32]>,
+    claim: &TicketClaim,
+) -> Result<String, jsonwebtoken::errors::Error> {
+    let key = EncodingKey::from_secret(key.expose_secret());
+    jsonwebtoken::encode(&Header::new(Algorithm::HS256), claim, &key)
+}
+
+fn read_claim(key: &SecretBox<[u8; 32]>, token: &str, now: DateTime<Utc>) -> Option<TicketClaim> {
+    let mut rules = Validation::new(Algorithm::HS256);
+    rules.validate_exp = false;
+    let key = DecodingKey::from_secret(key.expose_secret());
+    let claims = jsonwebtoken::decode::<TicketClaim>(token, &key, &rules)
+        .ok()?
+        .claims;
+    (claims.exp > now.timestamp()).then_some(claims)
 }
 
 fn mac(key: &[u8], text: &str) -> [u8; 32] {
@@ -268,6 +294,24 @@ mod tests {
         assert_eq!(tokens.read_part(&of_part, now() + TimeDelta::hours(1)), None);
         assert_eq!(tokens.read_part(&of_upload, now()), None);
         assert_eq!(tokens.read_upload(&of_part, now()), None);
+    }
+
+    #[test]
+    fn a_pass_is_no_ticket_and_ends() {
+        let tokens = tokens("one");
+        let claim = TicketClaim {
+            id: "j1".into(),
+            owner: "anna".into(),
+            name: None,
+            size: None,
+            origin: None,
+            exp: (now() + TimeDelta::hours(1)).timestamp(),
+        };
+        let pass = tokens.for_pass(&claim).unwrap();
+
+        assert_eq!(tokens.read_pass(&pass, now()), Some(claim));
+        assert_eq!(tokens.read_pass(&pass, now() + TimeDelta::hours(1)), None);
+        assert_eq!(tokens.read_ticket(&pass, now()), None);
     }
 
     #[test]

@@ -86,9 +86,14 @@ impl StringToSign<'_> {
 
     /// Base64 of the HMAC-SHA1 under `secret`: 28 characters.
     pub fn sign(&self, secret: &SecretString) -> String {
-        let mac = keyed(secret.expose_secret().as_bytes());
-        STANDARD.encode(mac.chain_update(self.text()).finalize().into_bytes())
+        sign_text(&self.text(), secret)
     }
+}
+
+/// Base64 of the HMAC-SHA1 of a text under `secret`: 28 characters.
+pub(super) fn sign_text(text: &str, secret: &SecretString) -> String {
+    let mac = keyed(secret.expose_secret().as_bytes());
+    STANDARD.encode(mac.chain_update(text).finalize().into_bytes())
 }
 
 fn keyed(key: &[u8]) -> Hmac<Sha1> {

@@ -81,7 +81,9 @@ impl Uploads {
     /// The parts in the store go first: if that fails, the upload is still there to be given up again. Once they are
     /// gone no completion can succeed any more, so whether there is an object then is the last word.
     pub(super) async fn give_up(&self, upload: &Upload, end: State) -> Result<State, Error> {
-        let is_stored = upload.multipart_id.is_some() || upload.transfer == Transfer::Relay;
+        let is_stored = upload.multipart_id.is_some()
+            || upload.transfer == Transfer::Relay
+            || upload.cut.is_ended_by_client();
         if is_stored {
             self.storage(upload)?.abort(upload).await?;
             // What was made of a partial one for others is nobody's object.

@@ -9,10 +9,13 @@ use futures_util::StreamExt as _;
 
 use super::Uploads;
 use super::claims::{Claim, Manner};
+use crate::db::RecordedPart;
 use crate::domain::{
-    Checksum, Hasher, PartDefect, PartNumber, Principal, State, Upload, UploadId, check_whole,
+    Checksum, Hasher, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart, Upload, UploadId,
+    check_whole, chosen_parts,
 };
 use crate::error::{Digested, Error};
+use crate::storage::StoredObject;
 
 /// A record this much older than a listing is of a part that the listing must have had, whichever instance made it.
 const SETTLED: TimeDelta = TimeDelta::seconds(30);
@@ -52,7 +55,29 @@ impl Uploads {
     ) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
         let this = self.clone();
-        Self::see_through(async move { this.complete_in_turn(&upload.id, Some(&claimed)).await }).await
+        Self::see_through(async move { this.complete_in_turn(&upload.id, Some(claimed)).await }).await
+    }
+
+    /// Completes an upload that its client has cut, of the parts that the client names, or of all where it names none;
+    /// asked again, it answers the same.
+    ///
+    /// # Errors
+    /// As [`complete`](Self::complete); [`Error::PartConflict`] for a tag that is not the stored one,
+    /// [`Error::TooLarge`] where the parts are too many bytes together.
+    pub async fn complete_of(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        named: Vec<NamedPart>,
+    ) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        let this = self.clone();
+        Self::see_through(async move {
+            let asked = Asked { claimed: None, named };
+            let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
+            this.complete_asked(&turn, &upload.id, &asked).await
+        })
+        .await
     }
 
     /// Puts the upload together, unless somebody before us has by the time that it is our turn.
@@ -64,10 +89,11 @@ impl Uploads {
     pub(super) async fn complete_in_turn(
         &self,
         id: &UploadId,
-        claimed: Option<&Checksum>,
+        claimed: Option<Checksum>,
     ) -> Result<Upload, Error> {
+        let named = Vec::new();
         let turn = self.turn_to_complete(id, Manner::TURN).await?;
-        self.complete_now(&turn, id, claimed).await
+        self.complete_asked(&turn, id, &Asked { claimed, named }).await
     }
 
     /// The same, unless somebody is at it.
@@ -76,7 +102,7 @@ impl Uploads {
     /// [`Error::Busy`] where somebody is.
     pub(super) async fn complete_if_free(&self, id: &UploadId) -> Result<Upload, Error> {
         let turn = self.turn_to_complete(id, Manner::UNTAKEN).await?;
-        self.complete_now(&turn, id, None).await
+        self.complete_asked(&turn, id, &Asked::default()).await
     }
 
     /// Nobody else completes the upload while this is held, in no process: two that put one object together could each
@@ -85,24 +111,19 @@ impl Uploads {
         self.0.claims.take(format!("complete:{id}"), manner).await
     }
 
-    async fn complete_now(
-        &self,
-        _turn: &Claim,
-        id: &UploadId,
-        claimed: Option<&Checksum>,
-    ) -> Result<Upload, Error> {
+    async fn complete_asked(&self, _turn: &Claim, id: &UploadId, asked: &Asked) -> Result<Upload, Error> {
         let upload = self.0.db.find_upload(id, None).await?;
         let upload = upload.ok_or(Error::NotFound("upload"))?;
         match upload.state {
             State::Complete => {
-                let claimed: Vec<Checksum> = claimed.into_iter().cloned().collect();
+                let claimed: Vec<Checksum> = asked.claimed.iter().cloned().collect();
                 if self.has_digests(&upload, claimed).await? {
                     Ok(upload)
                 } else {
                     Err(Error::ChecksumMismatch { what: Digested::File })
                 }
             }
-            State::Open | State::Completing => self.put_together(upload, claimed).await,
+            State::Open | State::Completing => self.put_together(upload, asked).await,
             state => Err(Error::WrongState {
                 state,
                 verb: "completed",
@@ -110,7 +131,12 @@ impl Uploads {
         }
     }
 
-    async fn put_together(&self, upload: Upload, claimed: Option<&Checksum>) -> Result<Upload, Error> {
+    async fn put_together(&self, mut upload: Upload, asked: &Asked) -> Result<Upload, Error> {
+        let claimed = asked.claimed.as_ref();
+        if upload.cut.is_ended_by_client() && upload.multipart_id.is_none() {
+            let whole = self.find_whole_as(&upload, claimed).await?;
+            return whole.map_or_else(|| chosen_parts(Vec::new(), &[]).map(|_| upload), Ok);
+        }
         let storage = self.storage(&upload)?;
         let stored = if upload.appending.is_some() {
             check_ended(&upload)?;
@@ -121,12 +147,16 @@ impl Uploads {
                 Err(Error::Vanished) => return self.settled(&upload, claimed).await,
                 stored => stored?,
             };
-            if let Err(error) = check_whole(&upload.plan(), &stored) {
+            if !upload.cut.is_ours() {
+                self.measure(&mut upload, stored, &asked.named).await?
+            } else if let Err(error) = check_whole(&upload.plan(), &stored) {
                 self.forget_lost(&upload, &error, began - SETTLED).await?;
                 return Err(error);
+            } else {
+                stored
             }
-            stored
         };
+        let storage = self.storage(&upload)?;
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         let finished = match self.sources(&upload).await? {
             Some(sources) => storage.join(&upload, &sources).await,
@@ -155,6 +185,37 @@ impl Uploads {
         }
     }
 
+    /// The parts that an upload of a client's own cut is made of, once they are known to be whole and not too large. They
+    /// are written down, since the store forgets them when it joins them, and a client may ask again.
+    async fn measure(
+        &self,
+        upload: &mut Upload,
+        stored: Vec<StoredPart>,
+        named: &[NamedPart],
+    ) -> Result<Vec<StoredPart>, Error> {
+        let chosen = chosen_parts(stored, named)?;
+        let size = chosen.iter().map(|part| part.size).sum();
+        let limit = self.0.policy.max_size();
+        if size > limit {
+            return Err(Error::TooLarge { limit, size });
+        }
+        upload.size = size;
+        upload.part_size = chosen.first().map_or(size, |first| first.size);
+        let record = |part: &StoredPart| RecordedPart {
+            number: part.number,
+            size: part.size,
+            etag: Some(part.etag.clone()).filter(|etag| !etag.is_empty()),
+            sha256: None,
+        };
+        let (records, now) = (chosen.iter().map(record).collect(), self.now());
+        let expires_at = self.life_until(upload, now);
+        self.0
+            .db
+            .record_parts(&upload.id, records, now, expires_at)
+            .await?;
+        Ok(chosen)
+    }
+
     async fn mark_complete(
         &self,
         mut upload: Upload,
@@ -163,6 +224,11 @@ impl Uploads {
     ) -> Result<Upload, Error> {
         self.verify(&upload, claimed).await?;
         let now = self.now();
+        if !upload.cut.is_ours() {
+            let db = &self.0.db;
+            db.measure_upload(&upload.id, upload.size, upload.part_size)
+                .await?;
+        }
         let unfinished = [State::Open, State::Completing];
         let event = self.completion_event(&upload, etag.as_deref(), now)?;
         let done = self
@@ -218,14 +284,22 @@ impl Uploads {
         let whole = self.find_whole_as(upload, claimed).await?;
         if whole.is_none() {
             tracing::warn!(upload = %upload.id, key = %upload.key, "the store lost a multipart upload");
-            self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-                .await?;
+            let (from, to): (&[State], _) = if upload.cut.is_ours() {
+                (&[State::Open, State::Completing], State::Failed)
+            } else {
+                // Whoever cuts the file can begin it again.
+                (&[State::Completing], State::Open)
+            };
+            self.change(&upload.id, from, to).await?;
         }
         Ok(whole)
     }
 
-    /// The upload, now complete, if its object is there with the declared size: a completion went through whose
-    /// answer was lost.
+    /// The upload, now complete, if its object is there, with the declared size where one was declared: a completion
+    /// went through whose answer was lost, or that nobody told us of.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] for an object that its client may not have made so large: it is removed.
     pub(super) async fn find_whole(&self, upload: &Upload) -> Result<Option<Upload>, Error> {
         self.find_whole_as(upload, None).await
     }
@@ -236,17 +310,37 @@ impl Uploads {
         claimed: Option<&Checksum>,
     ) -> Result<Option<Upload>, Error> {
         let object = match self.storage(upload)?.find(&upload.key).await {
-            // A credential that may not look at objects cannot tell; sending the file anew loses nothing.
-            Err(Error::StoreRefused { .. }) => None,
+            // A credential that may not look at objects cannot tell; sending the file anew loses nothing, unless its
+            // client alone ends the upload.
+            Err(Error::StoreRefused { .. }) if !upload.cut.is_ended_by_client() => None,
             outcome => outcome?,
         };
-        match object.filter(|object| object.size == upload.size) {
-            Some(object) => {
-                let done = self.mark_complete(upload.clone(), object.etag, claimed);
-                done.await.map(Some)
+        let is_its_own = |object: &StoredObject| !upload.cut.is_ours() || object.size == upload.size;
+        let Some(object) = object.filter(is_its_own) else {
+            return Ok(None);
+        };
+        let mut upload = upload.clone();
+        if !upload.cut.is_ours() {
+            self.check_made(&upload, object.size).await?;
+            upload.size = object.size;
+            if upload.part_size == 0 {
+                upload.part_size = object.size;
             }
-            None => Ok(None),
         }
+        self.mark_complete(upload, object.etag, claimed).await.map(Some)
+    }
+
+    /// Removes an object that is larger than any may be: nobody could refuse it before it was there.
+    async fn check_made(&self, upload: &Upload, size: u64) -> Result<(), Error> {
+        let limit = self.0.policy.max_size();
+        if size <= limit {
+            return Ok(());
+        }
+        tracing::warn!(upload = %upload.id, key = %upload.key, size, limit, "an object is too large, and is removed");
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await?;
+        self.storage(upload)?.remove(&upload.key).await?;
+        Err(Error::TooLarge { limit, size })
     }
 
     /// What the storage has lost must be sent again, so our record must not say that it is there. A record that is
@@ -302,6 +396,15 @@ impl Uploads {
         drop(bytes);
         Ok(hashers.into_iter().map(Hasher::finish).eq(expected))
     }
+}
+
+/// What somebody asks for with a completion.
+#[derive(Debug, Default)]
+struct Asked {
+    /// The digest that the whole must have, besides what was said when it began.
+    claimed: Option<Checksum>,
+    /// The parts that it is to be made of; empty for all.
+    named: Vec<NamedPart>,
 }
 
 /// Whether an upload that is appended to can be put together at all; its storage knows whether all bytes are there.

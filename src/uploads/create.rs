@@ -27,7 +27,8 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or webhook,
-    /// [`Error::Forbidden`], [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
+    /// [`Error::Forbidden`], [`Error::KeyTaken`] for a key of the client's choice that is not free,
+    /// [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
         let new = self.with_webhook_judged(caller, new)?;
@@ -38,6 +39,15 @@ impl Uploads {
         let plan = self.0.policy.admit(&new, &limits)?;
         let (this, owner) = (self.clone(), caller.owner.clone());
         Self::see_through(async move {
+            if let Naming::Key(key) = &new.wishes.naming
+                && let Some(upload) = this.go_on_with_key(&owner, &new, key).await?
+            {
+                let parts = Vec::new();
+                return Ok(Begun {
+                    status: Status { upload, parts },
+                    resumed: true,
+                });
+            }
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
                 return Ok(Begun {
                     status,
@@ -70,6 +80,7 @@ impl Uploads {
         // A bucket that is no longer ours to sign for holds nothing that could go on.
         let goes_on = |found: &Upload| {
             found.transfer == new.transfer
+                && found.cut.is_ours()
                 && (found.storage != Backend::S3 || found.bucket == self.0.store.bucket())
         };
         let Some(upload) = found.filter(goes_on) else {
@@ -85,6 +96,11 @@ impl Uploads {
 
     async fn make(&self, owner: Owner, new: NewUpload, plan: PartPlan) -> Result<Upload, Error> {
         let now = self.now();
+        let cut = new.wishes.cut;
+        if !cut.is_ours() && new.transfer == Transfer::Relay {
+            return Err(Error::internal("what passes through us is cut by us"));
+        }
+        let is_claimed = matches!(new.wishes.naming, Naming::Key(_));
         let id = UploadId::marked(now, &self.0.mark);
         let storage = match new.transfer {
             Transfer::Direct => &self.0.bucket,
@@ -101,7 +117,8 @@ impl Uploads {
             state: State::Open,
             transfer: new.transfer,
             protocol: new.protocol.to_owned(),
-            size: new.size,
+            // What a client that cuts the file itself says of its size is held against the limit, and then forgotten.
+            size: if cut.is_ours() { new.size } else { 0 },
             fingerprint: new.fingerprint(),
             filename: new.filename,
             content_type: new.content_type,
@@ -110,11 +127,12 @@ impl Uploads {
             bucket,
             storage: storage.backend(),
             multipart_id: None,
-            part_size: plan.part_size(),
+            part_size: if cut.is_ours() { plan.part_size() } else { 0 },
             etag: None,
             sha256: new.wishes.sha256,
             webhook_url: new.wishes.webhook_url,
             appending: new.wishes.appending.map(Appending::new),
+            cut,
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),
@@ -124,12 +142,25 @@ impl Uploads {
             let refused = |error| Error::Invalid(vec![error]);
             storage.check_key(&upload.key).map_err(refused)?;
         }
-        upload.multipart_id = storage.begin(&upload).await?;
-        if let Err(error) = self.0.db.insert_upload(upload.clone()).await {
-            self.discard(&upload).await;
-            return Err(error);
+        if cut.is_begun_by_us() {
+            upload.multipart_id = storage.begin(&upload).await?;
         }
+        self.keep(&upload, is_claimed).await?;
         Ok(upload)
+    }
+
+    /// Writes a new upload down. Of one that cannot be, nothing stays in the storage.
+    async fn keep(&self, upload: &Upload, is_claimed: bool) -> Result<(), Error> {
+        let kept = if is_claimed {
+            self.keep_claimed(upload).await
+        } else {
+            self.0.db.insert_upload(upload.clone()).await
+        };
+        // What its client begins is not there yet; and under a key that is taken it is not ours to drop.
+        if kept.is_err() && upload.cut.is_begun_by_us() {
+            self.discard(upload).await;
+        }
+        kept
     }
 
     fn key_of(
@@ -149,6 +180,7 @@ impl Uploads {
             Naming::Folder(folder) => folder
                 .key(&id.as_uuid_v4(), &new.filename)
                 .map_err(|error| Error::Invalid(vec![error])),
+            Naming::Key(key) => Ok(key.clone()),
         }
     }
 

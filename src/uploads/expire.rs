@@ -1,5 +1,7 @@
 //! Expire: sweep up what nobody came back for, and see through what was left half done.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 
 use super::Uploads;
@@ -18,6 +20,9 @@ const LEASED: TimeDelta = TimeDelta::minutes(10);
 
 /// A completion that nothing was heard of for this long is asked for again.
 const STUCK: TimeDelta = TimeDelta::minutes(2);
+
+/// How long the request takes at most with which a client ends an upload itself.
+const LAST_REQUEST: Duration = Duration::from_hours(1);
 
 /// Leases that ran out this long ago are of processes that died.
 const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
@@ -100,19 +105,46 @@ impl Uploads {
         self.give_up(&upload, State::Expired).await
     }
 
-    /// A process that was killed while it completed an upload may have left it whole and unsaid.
+    /// A process that was killed while it completed an upload may have left it whole and unsaid; and a client that ends
+    /// an upload itself tells nobody.
     async fn complete_stuck(&self) -> Result<usize, Error> {
-        let mut completed = 0;
-        for upload in self.0.db.stuck_completions(self.now() - STUCK, BATCH).await? {
-            match self.complete_if_free(&upload.id).await {
-                Ok(_) => completed += 1,
-                // It is not stuck: it takes that long.
-                Err(Error::Busy(_)) => {}
-                Err(error) => {
-                    tracing::warn!(upload = %upload.id, %error, "a completion stays unfinished for now");
+        let (mut completed, mut left) = (0, 0);
+        loop {
+            let before = self.now() - STUCK;
+            // What is left would come again at once, before all that follows it.
+            let stuck = self.0.db.stuck_completions(before, BATCH, left).await?;
+            let full = stuck.len() == BATCH as usize;
+            for upload in stuck {
+                match self.see_to_completion(&upload).await {
+                    Ok(true) => completed += 1,
+                    // It may not be stuck, and only take that long.
+                    Ok(false) | Err(Error::Busy(_)) => left += 1,
+                    Err(error) => {
+                        left += 1;
+                        tracing::warn!(upload = %upload.id, %error, "a completion stays unfinished for now");
+                    }
                 }
             }
+            if !full || !self.lead().await? {
+                return Ok(completed);
+            }
         }
-        Ok(completed)
+    }
+
+    /// Ends a completion, or finds out that its client has; false where that may still come.
+    async fn see_to_completion(&self, upload: &Upload) -> Result<bool, Error> {
+        if !upload.cut.is_ended_by_client() {
+            return self.complete_if_free(&upload.id).await.map(|_| true);
+        }
+        if self.find_whole(upload).await?.is_some() {
+            return Ok(true);
+        }
+        // What was signed for it is of no use any more, unless its last request is still under way. Then it is found
+        // when somebody asks, or when its time is over.
+        let signed_until = self.0.store.url_lifetime() + LAST_REQUEST;
+        if upload.updated_at + signed_until < self.now() {
+            self.change(&upload.id, &[State::Completing], State::Open).await?;
+        }
+        Ok(false)
     }
 }

@@ -155,7 +155,6 @@ impl Hold {
         }
         let uploads = self.uploads.clone();
         let upload = self.release().await?;
-        Uploads::see_through(async move { uploads.complete_in_turn(&upload.id, claimed.as_ref()).await })
-            .await
+        Uploads::see_through(async move { uploads.complete_in_turn(&upload.id, claimed).await }).await
     }
 }

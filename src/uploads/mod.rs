@@ -6,6 +6,8 @@
 
 mod abort;
 mod append;
+mod asked;
+mod browser;
 mod claims;
 mod complete;
 mod create;
@@ -17,6 +19,7 @@ mod holder;
 mod join;
 mod receive;
 mod record;
+mod resume;
 mod sign;
 mod status;
 mod strays;
@@ -31,9 +34,13 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
-pub use crate::signing::{HandedKey, Operation, Signature, SignedRequest};
+pub use crate::signing::policy::SignedForm;
+pub use crate::signing::{
+    HandedKey, ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
+};
 pub use crate::storage::{BodyError, ByteStream, Receipt};
 pub use append::{Append, Appended, Ends, Rivals};
+pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};

@@ -3,14 +3,15 @@
 use chrono::{DateTime, Utc};
 
 use super::Uploads;
-use crate::domain::{PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
+use crate::domain::{Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{HandedKey, Operation, PartSigner, SignedRequest, v2};
 
 /// Signed doors for parts of one upload; what each looks like is the protocol's to say.
 pub struct SignedParts {
     signer: PartSigner,
-    plan: PartPlan,
+    /// `None` where the parts may have any length.
+    plan: Option<PartPlan>,
     set: PartSet,
 }
 
@@ -25,11 +26,22 @@ impl SignedParts {
         &self.signer
     }
 
-    /// The parts with their sizes, ascending.
+    /// The parts with the sizes that they must have, ascending; none where they may have any.
     pub fn parts(&self) -> impl Iterator<Item = (PartNumber, u64)> + '_ {
         self.set
             .iter()
-            .filter_map(|number| Some((number, self.plan.size_of(number)?)))
+            .filter_map(|number| Some((number, self.plan?.size_of(number)?)))
+    }
+
+    /// The parts with their URLs, ascending.
+    pub fn urls(&self) -> impl Iterator<Item = (PartNumber, String)> + '_ {
+        self.set.iter().filter_map(|number| {
+            let size = match self.plan {
+                Some(plan) => plan.size_of(number)?,
+                None => 0,
+            };
+            Some((number, self.signer.url(number.get(), size)))
+        })
     }
 }
 
@@ -49,6 +61,11 @@ impl Uploads {
         let mut upload = self.find_unfinished(caller, id, "signed").await?;
         caller.may_send(&upload.owner)?;
         check_direct(&upload)?;
+        if !upload.cut.is_ours() {
+            return Err(Error::Forbidden(
+                "this upload's client cuts the file itself; its parts are signed where it began",
+            ));
+        }
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
         let Some(multipart_id) = &upload.multipart_id else {
@@ -63,6 +80,32 @@ impl Uploads {
             .part_signer(&upload.key, multipart_id, self.now())
             .await?;
         self.touch(&mut upload).await?;
+        let plan = Some(plan);
+        Ok(SignedParts { signer, plan, set })
+    }
+
+    /// Signs parts of an upload that its client cuts and we have begun: each URL takes whatever bytes come.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for an upload that we cut; [`Error::WrongState`] once it has ended;
+    /// [`Error::Forbidden`] for an admin who is not its owner.
+    pub async fn sign_any_parts(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        set: PartSet,
+    ) -> Result<SignedParts, Error> {
+        let mut upload = self.find_unfinished(caller, id, "signed").await?;
+        caller.may_send(&upload.owner)?;
+        let multipart_id = upload.multipart_id.as_ref().filter(|_| upload.cut == Cut::Client);
+        let multipart_id = multipart_id.ok_or(Error::NotFound("upload"))?;
+        let signer = self
+            .0
+            .store
+            .any_part_signer(&upload.key, multipart_id, self.now())
+            .await?;
+        self.touch(&mut upload).await?;
+        let plan = None;
         Ok(SignedParts { signer, plan, set })
     }
 

@@ -2,7 +2,9 @@
 
 use super::{Status, Uploads};
 use crate::db::{PartRecord, UploadQuery, UploadSummary};
-use crate::domain::{ObjectKey, Owner, Principal, State, StoredPart, Transfer, Upload, UploadId};
+use crate::domain::{
+    ObjectKey, Owner, Principal, State, StoredPart, Transfer, Upload, UploadId, resumable_parts,
+};
 use crate::error::Error;
 
 /// Most uploads on one page.
@@ -68,6 +70,14 @@ impl Uploads {
         }
     }
 
+    /// The upload as it is on record, and nothing of its parts.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none.
+    pub async fn record_of(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+        self.find(caller, id).await
+    }
+
     /// The upload with what is recorded of its parts: nothing else is asked, so it costs no request to the storage.
     ///
     /// # Errors
@@ -76,7 +86,10 @@ impl Uploads {
         let upload = self.find(caller, id).await?;
         let plan = upload.plan();
         let mut parts = self.0.db.recorded_parts(id).await?;
-        parts.retain(|record| plan.size_of(record.part.number) == Some(record.part.size));
+        // A part of a client's own cut has whatever size it has.
+        parts.retain(|record| {
+            !upload.cut.is_ours() || plan.size_of(record.part.number) == Some(record.part.size)
+        });
         Ok(Detail { upload, parts })
     }
 
@@ -148,10 +161,10 @@ impl Uploads {
     }
 
     /// What the store holds of an unfinished upload: parts of the right size alone, so that any other is sent
-    /// again.
+    /// again. One that its client ends without us is looked for.
     ///
     /// # Errors
-    /// [`Error::Vanished`] where the store lost it; then its record says how it ended.
+    /// [`Error::Vanished`] where the store lost it; then its record says how it ended, unless it can be begun again.
     pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
         if upload.appending.is_some() {
             // It has no parts that a client could send, whatever its storage makes of it.
@@ -160,10 +173,23 @@ impl Uploads {
                 parts: Vec::new(),
             });
         }
+        if upload.cut.is_ended_by_client()
+            && upload.multipart_id.is_none()
+            && let Some(complete) = self.find_whole(&upload).await?
+        {
+            return Ok(Status {
+                upload: complete,
+                parts: Vec::new(),
+            });
+        }
         match self.storage(&upload)?.parts(&upload).await {
             Ok(stored) => {
                 self.touch(&mut upload).await?;
-                let parts = usable(&upload, stored);
+                let parts = if upload.cut.is_ours() {
+                    usable(&upload, stored)
+                } else {
+                    resumable_parts(stored)
+                };
                 Ok(Status { upload, parts })
             }
             Err(Error::Vanished) => match self.settle_vanished(&upload).await? {

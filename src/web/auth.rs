@@ -7,13 +7,13 @@ use actix_web::body::MessageBody;
 use actix_web::cookie::time::Duration;
 use actix_web::cookie::{Cookie, SameSite};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
-use actix_web::http::header::{AUTHORIZATION, HeaderName};
+use actix_web::http::header::{AUTHORIZATION, HeaderName, ORIGIN};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cors;
-use super::peer::is_https;
+use super::peer::{is_https, origin_of, own_origin};
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -27,6 +27,8 @@ const COOKIE_LIFE: Duration = Duration::days(400);
 const NOBODY: Error = Error::Unauthenticated(
     "say who you are: an API key in X-API-Key, or an upload's token in Authorization: Bearer",
 );
+
+const OTHER_SITE: Error = Error::Forbidden("pages of other sites must send an API key or an upload's token");
 
 /// A cookie that the answer must carry.
 struct CookieToSend(String);
@@ -73,6 +75,31 @@ pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, 
     identity(request)?.anybody().ok_or(NOBODY)
 }
 
+/// Who is asking, at an address that pages of [listed](cors::is_from_listed_site) sites may use with their visitors'
+/// cookies: by an API key or a token, by a cookie, else [anybody](Identity::anybody). Nobody becomes a visitor here: a page
+/// that sends several files at once would become several.
+///
+/// # Errors
+/// As [`caller`].
+pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error> {
+    if let Some(principal) = credentialed(request).await? {
+        return Ok(principal);
+    }
+    let cookie = request.cookie(COOKIE);
+    let identity = identity(request)?;
+    let visitor = cookie.and_then(|cookie| identity.by_cookie(cookie.value()));
+    let may_call = if visitor.is_some() {
+        cors::is_from_listed_site(request)
+    } else {
+        request.method().is_safe() || cors::is_from_allowed_site(request)
+    };
+    if !may_call {
+        refuse_other_sites(request)?;
+        refuse_other_origins(request)?;
+    }
+    visitor.or_else(|| identity.anybody()).ok_or(NOBODY)
+}
+
 /// Who opens a connection that other sites' pages can open too, since a browser asks nobody about it: by an API key or
 /// a token; and by a visitor's cookie where `own_page` says that one of our own pages asks. `None` where nothing says so.
 ///
@@ -85,6 +112,26 @@ pub async fn caller_at_handshake(request: &HttpRequest, own_page: bool) -> Resul
     let cookie = request.cookie(COOKIE).filter(|_| own_page);
     let identity = identity(request)?;
     Ok(cookie.and_then(|cookie| identity.by_cookie(cookie.value())))
+}
+
+/// Refuses a page of another site that `cors.allowed_origins` does not list, whatever it brings. A browser names the
+/// page's site with every request from elsewhere, and with every one that could change something.
+///
+/// # Errors
+/// [`Error::Forbidden`] for such a page.
+pub fn refuse_unlisted_sites(request: &HttpRequest) -> Result<(), Error> {
+    const FOREIGN: Error =
+        Error::Forbidden("pages of this site may not call here; cors.allowed_origins lists those that may");
+    let Some(value) = request.headers().get(ORIGIN) else {
+        return Ok(());
+    };
+    let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
+    let is_own = own_origin(request).is_some_and(|own| own == origin);
+    if is_own || cors::is_from_allowed_site(request) {
+        Ok(())
+    } else {
+        Err(FOREIGN)
+    }
 }
 
 /// Who is asking, by an API key alone.
@@ -155,16 +202,30 @@ async fn bearer_of(identity: &Identity, token: &str) -> Result<Principal, Error>
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from
 /// no page at all: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>.
 fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
+    if cors::is_from_site_with_cookies(request) {
+        return Ok(());
+    }
     match request
         .headers()
         .get("sec-fetch-site")
         .and_then(|value| value.to_str().ok())
     {
         None | Some("same-origin" | "none") => Ok(()),
-        Some(_) => Err(Error::Forbidden(
-            "pages of other sites must send an API key or an upload's token",
-        )),
+        Some(_) => Err(OTHER_SITE),
     }
+}
+
+/// For browsers that do not say where a request comes from in any other way than this:
+/// <https://www.rfc-editor.org/rfc/rfc6454#section-7>.
+fn refuse_other_origins(request: &HttpRequest) -> Result<(), Error> {
+    let Some(origin) = header(request, &ORIGIN)? else {
+        return Ok(());
+    };
+    let says_otherwise = request.headers().contains_key("sec-fetch-site");
+    if says_otherwise || own_origin(request).as_deref() == Some(origin) {
+        return Ok(());
+    }
+    Err(OTHER_SITE)
 }
 
 fn identity(request: &HttpRequest) -> Result<&Data<Identity>, Error> {

@@ -8,9 +8,9 @@ use std::sync::Arc;
 use actix_web::body::{EitherBody, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
 use actix_web::http::header::{
-    ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS, ACCESS_CONTROL_ALLOW_ORIGIN,
-    ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE, ACCESS_CONTROL_REQUEST_HEADERS,
-    ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
+    ACCESS_CONTROL_ALLOW_CREDENTIALS, ACCESS_CONTROL_ALLOW_HEADERS, ACCESS_CONTROL_ALLOW_METHODS,
+    ACCESS_CONTROL_ALLOW_ORIGIN, ACCESS_CONTROL_EXPOSE_HEADERS, ACCESS_CONTROL_MAX_AGE,
+    ACCESS_CONTROL_REQUEST_HEADERS, ACCESS_CONTROL_REQUEST_METHOD, HeaderMap, HeaderValue, ORIGIN, VARY,
 };
 use actix_web::http::{Method, StatusCode};
 use actix_web::middleware::Next;
@@ -26,13 +26,15 @@ const METHODS: &str = "POST, HEAD, PATCH, DELETE, GET, PUT, OPTIONS";
 const REQUEST_FIELDS: &str = "Authorization, Content-Type, Origin, Range, X-API-Key, X-HTTP-Method-Override, \
     X-Requested-With, X-Request-ID, Tus-Resumable, Upload-Length, Upload-Offset, Upload-Metadata, \
     Upload-Defer-Length, Upload-Concat, Upload-Checksum, Upload-Complete, Upload-Incomplete, \
-    Upload-Draft-Interop-Version, Repr-Digest, Content-Digest, Want-Repr-Digest, Want-Content-Digest, Prefer";
+    Upload-Draft-Interop-Version, Repr-Digest, Content-Digest, Want-Repr-Digest, Want-Content-Digest, Prefer, \
+    Accept, Uppy-Auth-Token, Uppy-Credentials-Params, Uppy-Versions";
 
 /// Fields of our answers that other sites' pages may read.
 const ANSWER_FIELDS: &str = "Location, Upload-Offset, Upload-Length, Upload-Metadata, Upload-Defer-Length, \
     Upload-Concat, Upload-Expires, Tus-Version, Tus-Resumable, Tus-Max-Size, Tus-Extension, \
     Tus-Checksum-Algorithm, Upload-Complete, Upload-Limit, Upload-Draft-Interop-Version, Upload-Incomplete, \
-    Repr-Digest, Content-Disposition, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id, Date";
+    Repr-Digest, Content-Disposition, Content-Range, Accept-Ranges, ETag, Retry-After, X-Request-Id, Date, \
+    Access-Control-Allow-Headers";
 
 /// How long a browser may keep what a preflight told it: a day.
 const MAX_AGE: &str = "86400";
@@ -43,15 +45,28 @@ pub struct Sites {
     origins: Arc<[String]>,
     /// Addresses at which `OPTIONS` means something without a browser, too.
     discoverable: Arc<[String]>,
+    /// Addresses at which listed sites' pages may use the cookies of their visitors.
+    with_cookies: Arc<[String]>,
 }
 
 impl Sites {
-    /// From the settings; below the addresses `discoverable` a preflight is answered by the address itself.
-    pub fn new(origins: &[String], discoverable: Vec<String>) -> Self {
+    /// From the settings; below the addresses `discoverable` a preflight is answered by the address itself, and below
+    /// those `with_cookies` pages of sites that are listed by name may send cookies.
+    pub fn new(origins: &[String], discoverable: Vec<String>, with_cookies: Vec<String>) -> Self {
         Self {
             origins: origins.into(),
             discoverable: discoverable.into(),
+            with_cookies: with_cookies.into(),
         }
+    }
+
+    /// Whether a request comes from a page of a site that is listed by name.
+    fn lists(&self, headers: &HeaderMap) -> bool {
+        let origin = headers.get(ORIGIN);
+        origin.is_some_and(|origin| {
+            let mut origins = self.origins.iter();
+            origins.any(|allowed| allowed != "*" && allowed.as_bytes() == origin.as_bytes())
+        })
     }
 
     /// The origin of a request, if its pages may call us.
@@ -62,11 +77,37 @@ impl Sites {
     }
 
     fn is_discoverable(&self, path: &str) -> bool {
-        self.discoverable.iter().any(|address| {
-            path.strip_prefix(address.as_str())
-                .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
-        })
+        is_below(&self.discoverable, path)
     }
+
+    fn takes_cookies(&self, path: &str) -> bool {
+        // Some clients double the first slash.
+        let path = path.trim_start_matches('/');
+        is_below(&self.with_cookies, &format!("/{path}"))
+    }
+}
+
+/// Whether a path is one of these addresses or lies below one.
+fn is_below(addresses: &[String], path: &str) -> bool {
+    addresses.iter().any(|address| {
+        path.strip_prefix(address.as_str())
+            .is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    })
+}
+
+/// Whether a request comes from a page of a site that is listed by name, and so may use its visitors' cookies.
+pub fn is_from_listed_site(request: &HttpRequest) -> bool {
+    request
+        .app_data::<Sites>()
+        .is_some_and(|sites| sites.lists(request.headers()))
+}
+
+/// Whether a visitor's cookie counts although a page of another site asks: the site is listed by name, and the address is
+/// of those that its pages call with cookies.
+pub fn is_from_site_with_cookies(request: &HttpRequest) -> bool {
+    request
+        .app_data::<Sites>()
+        .is_some_and(|sites| sites.lists(request.headers()) && sites.takes_cookies(request.path()))
 }
 
 /// Whether a request comes from a page of another site that may call us.
@@ -85,6 +126,7 @@ pub async fn share(
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let origin = sites.allowed(request.headers()).cloned();
+    let takes_cookies = sites.lists(request.headers()) && sites.takes_cookies(request.path());
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let is_preflight = *request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)
@@ -114,6 +156,9 @@ pub async fn share(
     let headers = response.headers_mut();
     if let Some(origin) = origin {
         headers.insert(ACCESS_CONTROL_ALLOW_ORIGIN, origin);
+        if takes_cookies {
+            headers.insert(ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+        }
         headers.insert(
             ACCESS_CONTROL_EXPOSE_HEADERS,
             HeaderValue::from_static(ANSWER_FIELDS),
@@ -166,13 +211,18 @@ fn allowed_fields(asked: Option<&HeaderValue>) -> HeaderValue {
     HeaderValue::from_str(&all.join(", ")).unwrap_or_else(|_| HeaderValue::from_static("Authorization"))
 }
 
+/// All fields that pages of other sites may send, for clients that ask for them with a request of their own.
+pub fn known_fields() -> HeaderValue {
+    HeaderValue::from_static(REQUEST_FIELDS)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn sites(origins: &[&str]) -> Sites {
         let origins: Vec<String> = origins.iter().map(ToString::to_string).collect();
-        Sites::new(&origins, vec!["/files".into()])
+        Sites::new(&origins, vec!["/files".into()], vec!["/s3".into()])
     }
 
     fn from(origin: &'static str) -> HeaderMap {
@@ -213,12 +263,27 @@ mod tests {
     }
 
     #[test]
+    fn cookies_are_for_sites_listed_by_name_at_addresses_that_take_them() {
+        let sites = sites(&["https://app.example.org", "*"]);
+
+        assert!(sites.lists(&from("https://app.example.org")));
+        assert!(!sites.lists(&from("https://any.example")));
+        for (path, expected) in [
+            ("/s3/multipart", true),
+            ("//s3/multipart", true),
+            ("/files", false),
+        ] {
+            assert_eq!(sites.takes_cookies(path), expected, "{path}");
+        }
+    }
+
+    #[test]
     fn fields_that_are_asked_for_are_allowed_too_but_nothing_that_is_no_field() {
         let asked = HeaderValue::from_static("x-own, authorization, bad header, , x-own2");
 
         let allowed = allowed_fields(Some(&asked));
 
         let allowed = allowed.to_str().unwrap();
-        assert!(allowed.ends_with("Prefer, x-own, x-own2"), "{allowed}");
+        assert!(allowed.ends_with("Uppy-Versions, x-own, x-own2"), "{allowed}");
     }
 }

@@ -98,6 +98,13 @@ pub const KINDS: &[Kind] = &[
         advice: "\"defects\" names the parts that are missing or of another size. Send them again, then complete.",
     },
     Kind {
+        slug: "key-taken",
+        status: 409,
+        title: "The object key is taken",
+        advice: "Another upload has it, or there is an object under it already, and nothing is overwritten. Propose \
+                 another key.",
+    },
+    Kind {
         slug: "vanished",
         status: 410,
         title: "The store has dropped the multipart upload",
@@ -226,6 +233,7 @@ impl Kind {
             Error::Forbidden(_) => "forbidden",
             Error::WrongState { .. } => "wrong-state",
             Error::Incomplete { .. } => "incomplete",
+            Error::KeyTaken { .. } => "key-taken",
             Error::Vanished => "vanished",
             Error::WrongSize { .. } => "wrong-size",
             Error::PartConflict { .. } => "part-conflict",

@@ -2,6 +2,7 @@
 //!
 //! Separate, because the id must be known wherever an error is told, which may be far from the request.
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use actix_web::body::{BodySize, MessageBody};
@@ -14,6 +15,32 @@ use super::peer::client_address;
 
 tokio::task_local! {
     static REQUEST_ID: String;
+}
+
+/// Addresses whose next piece is a secret, which no log may hold.
+#[derive(Debug, Clone)]
+pub struct SecretPaths(Arc<[String]>);
+
+impl SecretPaths {
+    /// Below these.
+    pub fn new(addresses: Vec<String>) -> Self {
+        Self(addresses.into())
+    }
+
+    /// The path without the secret.
+    fn veil(&self, path: &str) -> String {
+        let plain = path.trim_start_matches('/');
+        for address in self.0.iter() {
+            let rest = plain.strip_prefix(address.trim_start_matches('/'));
+            let Some(rest) = rest.filter(|rest| rest.starts_with('/')) else {
+                continue;
+            };
+            let after = rest.trim_start_matches('/').split_once('/');
+            let after = after.map_or(String::new(), |(_, after)| format!("/{after}"));
+            return format!("{address}/\u{2026}{after}");
+        }
+        path.to_owned()
+    }
 }
 
 /// The id of the request that this task serves; empty outside of any.
@@ -30,7 +57,10 @@ pub async fn trace(
     let id = Uuid::new_v4().simple().to_string();
     let began = Instant::now();
     let method = request.method().clone();
-    let path = request.path().to_owned();
+    let path = match request.app_data::<SecretPaths>() {
+        Some(secrets) => secrets.veil(request.path()),
+        None => request.path().to_owned(),
+    };
     let peer = client_address(request.request());
     let received = request
         .headers()
@@ -72,4 +102,23 @@ pub async fn trace(
         "request"
     );
     outcome
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_secret_in_an_address_does_not_reach_the_log() {
+        let secrets = SecretPaths::new(vec!["/t".into()]);
+
+        for (path, shown) in [
+            ("/t/SECRET/s3/multipart", "/t/\u{2026}/s3/multipart"),
+            ("//t//SECRET//s3", "/t/\u{2026}//s3"),
+            ("/t/SECRET", "/t/\u{2026}"),
+            ("/tus/x", "/tus/x"),
+        ] {
+            assert_eq!(secrets.veil(path), shown);
+        }
+    }
 }

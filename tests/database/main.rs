@@ -9,6 +9,7 @@
 mod postgres;
 
 mod access;
+mod cut;
 mod opening;
 mod plans;
 mod recorder;
@@ -21,7 +22,7 @@ use std::future::Future;
 use chrono::{DateTime, TimeDelta, Utc};
 use muleteer::db::{Database, RecordedPart, UploadQuery};
 use muleteer::domain::{
-    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
+    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
     UploadId,
 };
 
@@ -92,6 +93,7 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         sha256: None,
         webhook_url: None,
         appending: None,
+        cut: Cut::default(),
         created_at: at,
         updated_at: at,
         expires_at: at + TimeDelta::hours(1),

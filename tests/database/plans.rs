@@ -89,6 +89,15 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
         .await
         .unwrap();
     done("uploads_multipart_id");
+    db.find_by_key(Some(&anna), upload.key.as_str()).await.unwrap();
+    db.is_key_of_others(&anna, upload.key.as_str()).await.unwrap();
+    done("uploads_object_key (");
+    db.bind_multipart(id, None, "x").await.unwrap();
+    db.begin_again(id, None, "x", noon(), noon()).await.unwrap();
+    db.measure_upload(id, 1, 1).await.unwrap();
+    done("sqlite_autoindex_uploads_1");
+    db.stuck_completions(noon(), 100, 0).await.unwrap();
+    done("uploads_state (");
     db.change_state(id, &[State::Open, State::Completing], State::Open, None, noon())
         .await
         .unwrap();

@@ -3,7 +3,7 @@
 use chrono::{DateTime, Utc};
 use muleteer::config::Secret;
 use muleteer::domain::{
-    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId,
+    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, State, Transfer, Upload, UploadId,
 };
 use serde_json::{Value, json};
 
@@ -43,6 +43,7 @@ async fn record(server: &TestServer, example: &Value) {
         sha256: None,
         webhook_url: None,
         appending: None,
+        cut: Cut::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),

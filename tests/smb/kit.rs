@@ -4,7 +4,7 @@ use bytes::Bytes;
 use chrono::Utc;
 use futures_util::{StreamExt as _, TryStreamExt as _};
 use muleteer::domain::{
-    Backend, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
+    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
     UploadId,
 };
 use muleteer::error::Error;
@@ -36,6 +36,7 @@ pub fn upload(size: u64, part_size: u64, key: &str) -> Upload {
         sha256: None,
         webhook_url: None,
         appending: None,
+        cut: Cut::default(),
         created_at: now,
         updated_at: now,
         expires_at: now,

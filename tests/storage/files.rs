@@ -6,8 +6,8 @@ use bytes::Bytes;
 use chrono::Utc;
 use futures_util::{Stream, StreamExt as _, TryStreamExt as _, stream};
 use muleteer::domain::{
-    Appending, FileName, Fingerprint, Length, MediaType, NewAppending, ObjectKey, Owner, PartNumber, Role,
-    Sha256Sum, State, StoredPart, Transfer, Upload, UploadId,
+    Appending, Cut, FileName, Fingerprint, Length, MediaType, NewAppending, ObjectKey, Owner, PartNumber,
+    Role, Sha256Sum, State, StoredPart, Transfer, Upload, UploadId,
 };
 use muleteer::error::Error;
 use muleteer::storage::{Body, BodyError, Expectation, Storage};
@@ -59,6 +59,7 @@ pub fn upload_named(folder: &str, name: &str, size: u64, part_size: u64) -> Uplo
         sha256: None,
         webhook_url: None,
         appending: None,
+        cut: Cut::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::hours(1),

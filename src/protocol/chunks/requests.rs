@@ -63,7 +63,7 @@ impl InitUpload {
                 time_to_live: Some(TimeDelta::hours(
                     i64::try_from(settings.ttl_hours).unwrap_or(i64::MAX / 3600),
                 )),
-                appending: None,
+                ..Wishes::default()
             },
             protocol,
         })

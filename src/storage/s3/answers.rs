@@ -112,7 +112,13 @@ struct Completed {
 impl Answer {
     /// Whether asking again may help: the store is overloaded or stumbled.
     pub fn is_transient(&self) -> bool {
-        self.status >= 500 || self.status == 429 || self.code() == "InternalError"
+        let is_passing = [
+            "InternalError",
+            "ServiceUnavailable",
+            "SlowDown",
+            "RequestTimeout",
+        ];
+        self.status >= 500 || self.status == 429 || is_passing.contains(&self.code().as_str())
     }
 
     /// The store's error code; empty where the answer carries none.

@@ -3,14 +3,18 @@
 //! Separate from the store's other requests, because none is sent here: the clients' bytes never pass through us, and all
 //! that we do is sign.
 
+use std::time::Duration;
+
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
-use super::{S3Store, unsigned};
-use crate::domain::ObjectKey;
+use super::{S3Store, borrowed, object_headers, unsigned};
+use crate::domain::{ObjectKey, Upload};
 use crate::error::Error;
+use crate::signing::policy::{self, Form, SignedForm};
 use crate::signing::{
-    HandedKey, MultipartUpload, Operation, PartSigner, SignedRequest, derive_signing_key, v2, v4,
+    Asked, AskedPolicy, BucketLocation, Credentials, HandedKey, MultipartUpload, Operation, PartSigner,
+    SignedPolicy, SignedRequest, SigningError, derive_signing_key, v2, v4,
 };
 
 impl S3Store {
@@ -36,6 +40,49 @@ impl S3Store {
             self.settings.url_lifetime,
         )
         .map_err(unsigned)
+    }
+
+    /// As [`part_signer`](Self::part_signer), for parts of whatever length.
+    pub async fn any_part_signer(
+        &self,
+        key: &ObjectKey,
+        upload_id: &str,
+        now: DateTime<Utc>,
+    ) -> Result<PartSigner, Error> {
+        let credentials = self.credentials.current(now).await?;
+        let upload = MultipartUpload {
+            key: key.as_str(),
+            upload_id,
+        };
+        let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
+        PartSigner::of_any_length(&self.keys, location, &credentials, upload, now, ttl).map_err(unsigned)
+    }
+
+    /// A form with which a browser may post the whole object of `upload`, of at most `most` bytes, and when it dies.
+    pub async fn sign_form(
+        &self,
+        upload: &Upload,
+        most: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(SignedForm, DateTime<Utc>), Error> {
+        let credentials = self.credentials.current(now).await?;
+        let (disposition, fields) = (upload.filename.content_disposition(), upload.stored_fields());
+        let extra = borrowed(&fields);
+        let form = Form {
+            key: upload.key.as_str(),
+            length: 0..=most,
+            headers: object_headers(&upload.content_type, &disposition, &extra),
+            success_status: 201,
+        };
+        let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
+        let signed = policy::sign(&form, &self.keys, location, &credentials, now, ttl).map_err(unsigned)?;
+        let lifetime = crate::signing::lifetime(ttl, &credentials, now);
+        Ok((signed, now + lifetime))
+    }
+
+    /// How long what is signed here lives at most.
+    pub fn url_lifetime(&self) -> Duration {
+        self.settings.url_lifetime
     }
 
     /// A presigned URL for one request of the browser, and when it dies.
@@ -93,5 +140,58 @@ impl S3Store {
             time: now,
             hex: SecretString::from(hex::encode(key.expose_secret())),
         }))
+    }
+
+    /// The bucket as browsers reach it.
+    pub fn public_location(&self) -> &BucketLocation {
+        &self.settings.public_location
+    }
+
+    /// The key for pages that write their requests themselves: the one that is given, else the store's.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where that is a temporary one: such a page has no place for its token.
+    pub async fn page_key(
+        &self,
+        given: Option<&Credentials>,
+        now: DateTime<Utc>,
+    ) -> Result<Credentials, Error> {
+        if let Some(given) = given {
+            return Ok(given.clone());
+        }
+        let own = self.credentials.current(now).await?;
+        if own.session_token.is_some() {
+            return Err(NO_LONG_TERM_KEY);
+        }
+        Ok((*own).clone())
+    }
+
+    /// Signs one request that a page has written and that was read and allowed.
+    pub fn sign_asked(&self, asked: &Asked, credentials: &Credentials) -> Result<String, Error> {
+        asked
+            .sign(&self.keys, &self.settings.public_location, credentials)
+            .map_err(unsigned_page)
+    }
+
+    /// Signs the policy of a form that was read and allowed.
+    pub fn sign_asked_policy(
+        &self,
+        asked: &AskedPolicy,
+        credentials: &Credentials,
+    ) -> Result<SignedPolicy, Error> {
+        asked
+            .sign(&self.keys, self.settings.public_location.region(), credentials)
+            .map_err(unsigned_page)
+    }
+}
+
+const NO_LONG_TERM_KEY: Error = Error::Forbidden(
+    "these pages need a long-term key: the operator sets access_key_id in the section of this protocol",
+);
+
+fn unsigned_page(error: SigningError) -> Error {
+    match error {
+        SigningError::SessionToken => NO_LONG_TERM_KEY,
+        other => unsigned(other),
     }
 }

@@ -62,7 +62,7 @@ impl Group {
 impl S3Relay {
     /// Whether this upload's parts are too small for the store.
     pub(super) fn gathers(&self, upload: &Upload) -> bool {
-        upload.part_size < self.least_part && upload.plan().part_count() > 1
+        upload.cut.is_ours() && upload.part_size < self.least_part && upload.plan().part_count() > 1
     }
 
     fn each(&self, upload: &Upload) -> u64 {

@@ -39,13 +39,24 @@ impl S3Store {
         Ok(all)
     }
 
-    /// All multipart uploads under way in the bucket.
-    pub async fn list_uploads(&self, now: DateTime<Utc>) -> Result<Vec<ListedUpload>, Error> {
+    /// The store's ids of all multipart uploads under way for this key.
+    pub async fn multipart_ids(&self, key: &ObjectKey, now: DateTime<Utc>) -> Result<Vec<String>, Error> {
+        let listed = self.list_uploads(Some(key.as_str()), now).await?;
+        let own = listed.into_iter().filter(|upload| upload.key == key.as_str());
+        Ok(own.map(|upload| upload.upload_id).collect())
+    }
+
+    /// All multipart uploads under way in the bucket whose key begins so.
+    pub async fn list_uploads(
+        &self,
+        prefix: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<Vec<ListedUpload>, Error> {
         let mut all: Vec<ListedUpload> = Vec::new();
         for _ in 0..MAX_PAGES {
             let last = all.last().cloned();
             let list = Operation::ListMultipartUploads {
-                prefix: None,
+                prefix,
                 key_marker: last.as_ref().map(|upload| upload.key.as_str()),
                 upload_id_marker: last.as_ref().map(|upload| upload.upload_id.as_str()),
                 max_uploads: None,

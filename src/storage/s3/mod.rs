@@ -123,7 +123,8 @@ impl S3Store {
     /// Begins a multipart upload: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_CreateMultipartUpload.html>.
     /// Type, name and encoding travel with the object.
     pub async fn begin(&self, upload: &Upload, now: DateTime<Utc>) -> Result<String, Error> {
-        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let (disposition, fields) = (upload.filename.content_disposition(), upload.stored_fields());
+        let extra = borrowed(&fields);
         let headers = object_headers(&upload.content_type, &disposition, &extra);
         let create = Operation::CreateMultipartUpload { headers };
         self.send(create, upload.key.as_str(), now, Bytes::new())
@@ -190,6 +191,22 @@ impl S3Store {
         }
     }
 
+    /// Drops all multipart uploads of a key but the one with the id `kept`: a client that begins them itself may have
+    /// begun several.
+    pub async fn abort_others(
+        &self,
+        key: &ObjectKey,
+        kept: Option<&str>,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        for id in self.multipart_ids(key, now).await? {
+            if kept != Some(id.as_str()) {
+                self.abort(key, &id, now).await?;
+            }
+        }
+        Ok(())
+    }
+
     /// The object under `key`, if there is one.
     pub async fn head(&self, key: &ObjectKey, now: DateTime<Utc>) -> Result<Option<StoredObject>, Error> {
         let answer = self
@@ -208,7 +225,8 @@ impl S3Store {
 
     /// Stores an object of no bytes: some stores take no multipart upload without any.
     pub async fn put_empty(&self, upload: &Upload, now: DateTime<Utc>) -> Result<Option<String>, Error> {
-        let (disposition, extra) = (upload.filename.content_disposition(), encoding_of(upload));
+        let (disposition, fields) = (upload.filename.content_disposition(), upload.stored_fields());
+        let extra = borrowed(&fields);
         let headers = object_headers(&upload.content_type, &disposition, &extra);
         let put = Operation::PutObject {
             content_length: Some(0),
@@ -339,12 +357,11 @@ fn object_headers<'a>(
     }
 }
 
-/// The header that tells how an object's bytes are encoded, where its client said so.
-fn encoding_of(upload: &Upload) -> Vec<(&str, &str)> {
-    let encoding = upload.content_encoding();
-    encoding
-        .map(|name| ("content-encoding", name))
-        .into_iter()
+/// Header fields as the signer takes them.
+fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
+    let fields = fields.iter();
+    fields
+        .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
 }
 

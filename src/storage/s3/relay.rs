@@ -16,7 +16,7 @@ use super::S3Store;
 use super::answers::ListedObject;
 use super::held::Rooms;
 use crate::clock::Clock;
-use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
+use crate::domain::{Backend, Cut, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
 use crate::error::{Error, FieldError};
 use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 
@@ -202,6 +202,9 @@ impl Storage for S3Relay {
         if let Some(multipart_id) = &upload.multipart_id {
             self.store.abort(&upload.key, multipart_id, self.now()).await?;
         }
+        if upload.cut == Cut::Browser {
+            self.store.abort_others(&upload.key, None, self.now()).await?;
+        }
         self.clean_up(upload).await
     }
 
@@ -219,7 +222,7 @@ impl Storage for S3Relay {
 
     async fn strays(&self) -> Result<Vec<Stray>, Error> {
         let mut strays = Vec::new();
-        for listed in self.store.list_uploads(self.now()).await? {
+        for listed in self.store.list_uploads(None, self.now()).await? {
             if let Some(id) = UploadId::find_in(&listed.key) {
                 strays.push(Stray {
                     upload: id,

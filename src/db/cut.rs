@@ -1,0 +1,160 @@
+//! Uploads that clients cut themselves: found by their keys, bound to what the store calls them, measured at their end.
+//!
+//! Separate from `uploads`, because only these change what an upload is known by at the store, and learn their size
+//! late. Every change names what it replaces, so of two that try at once one does.
+
+use chrono::{DateTime, Utc};
+use diesel::dsl::sql;
+use diesel::expression::SqlLiteral;
+use diesel::prelude::*;
+use diesel::result::{DatabaseErrorKind, Error as DieselError};
+use diesel::sql_types::Text;
+
+use super::Database;
+use super::column::{from_bytes, from_time, is_storable};
+use super::schema::uploads;
+use super::uploads::{UploadRow, unfinished};
+use crate::domain::{Cut, Owner, State, Upload, UploadId};
+use crate::error::Error;
+
+/// "Known to the store by this id", where no text means by none yet.
+#[diesel::dsl::auto_type(no_type_alias)]
+fn called(known: String) -> _ {
+    let id: SqlLiteral<Text> = sql("coalesce(multipart_id, '')");
+    id.eq(known)
+}
+
+impl Database {
+    /// Keeps a new upload whose key its client chose; false where another has that key, unless it came to nothing.
+    ///
+    /// # Errors
+    /// As [`insert_upload`](Self::insert_upload).
+    pub async fn claim_key(&self, upload: Upload) -> Result<bool, Error> {
+        let row = UploadRow::try_from(upload)?;
+        self.run(
+            move |conn| match diesel::insert_into(uploads::table).values(&row).execute(conn) {
+                Ok(_) => Ok(true),
+                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+                Err(error) => Err(error),
+            },
+        )
+        .await
+    }
+
+    /// The newest upload with this object key, within one owner or, for `None`, among everybody's.
+    pub async fn find_by_key(&self, owner: Option<&Owner>, key: &str) -> Result<Option<Upload>, Error> {
+        if !is_storable(key) {
+            return Ok(None);
+        }
+        let (key, owner) = (key.to_owned(), owner.map(Owner::to_string));
+        self.find(move |conn| {
+            let mut query = uploads::table
+                .filter(uploads::object_key.eq(key))
+                .order(uploads::id.desc())
+                .into_boxed();
+            if let Some(owner) = owner {
+                // Without its own index: a key has hardly more than one upload.
+                query = query.filter(uploads::owner.concat("").eq(owner));
+            }
+            query.first(conn).optional()
+        })
+        .await
+    }
+
+    /// Whether anybody but this owner ever had an upload with this object key.
+    pub async fn is_key_of_others(&self, owner: &Owner, key: &str) -> Result<bool, Error> {
+        if !is_storable(key) {
+            return Ok(false);
+        }
+        let (key, owner) = (key.to_owned(), owner.to_string());
+        self.run(move |conn| {
+            let others = uploads::table
+                .filter(uploads::object_key.eq(key))
+                .filter(uploads::owner.concat("").ne(owner));
+            others.select(uploads::id).first::<String>(conn).optional()
+        })
+        .await
+        .map(|found| found.is_some())
+    }
+
+    /// Binds an upload that its client begins itself to the store's id of the multipart upload, in place of `known`.
+    /// False where it has ended, or was bound otherwise meanwhile.
+    pub async fn bind_multipart(
+        &self,
+        id: &UploadId,
+        known: Option<&str>,
+        multipart_id: &str,
+    ) -> Result<bool, Error> {
+        let (id, known, multipart_id) = (
+            id.to_string(),
+            known.unwrap_or_default().to_owned(),
+            multipart_id.to_owned(),
+        );
+        self.run(move |conn| {
+            let own = uploads::table
+                .find(id)
+                .filter(unfinished())
+                .filter(uploads::cut.eq(Cut::Browser.as_str()))
+                .filter(called(known));
+            diesel::update(own)
+                .set(uploads::multipart_id.eq(multipart_id))
+                .execute(conn)
+        })
+        .await
+        .map(|changed| changed == 1)
+    }
+
+    /// Has an upload that its client cuts, and whose multipart upload the store lost, go on in another one in place of
+    /// `known`: one that is unfinished, or had run out. False where it has ended otherwise, or was begun again by
+    /// somebody else meanwhile.
+    pub async fn begin_again(
+        &self,
+        id: &UploadId,
+        known: Option<&str>,
+        multipart_id: &str,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        let (id, known, multipart_id) = (
+            id.to_string(),
+            known.unwrap_or_default().to_owned(),
+            multipart_id.to_owned(),
+        );
+        let from = [State::Open, State::Completing, State::Expired].map(State::as_str);
+        self.run(move |conn| {
+            let own = uploads::table
+                .find(id)
+                .filter(uploads::state.eq_any(from))
+                .filter(uploads::cut.eq(Cut::Client.as_str()))
+                .filter(called(known));
+            diesel::update(own)
+                .set((
+                    uploads::multipart_id.eq(multipart_id),
+                    uploads::state.eq(State::Open.as_str()),
+                    uploads::updated_at.eq(from_time(now)),
+                    uploads::expires_at.eq(from_time(expires_at)),
+                ))
+                .execute(conn)
+        })
+        .await
+        .map(|changed| changed == 1)
+    }
+
+    /// Writes down how large an unfinished upload of a client's own cut has turned out to be, in bytes, and its first
+    /// part.
+    pub async fn measure_upload(&self, id: &UploadId, size: u64, part_size: u64) -> Result<(), Error> {
+        let id = id.to_string();
+        let (size, part_size) = (from_bytes(size)?, from_bytes(part_size)?);
+        self.run(move |conn| {
+            let own = uploads::table
+                .find(id)
+                .filter(unfinished())
+                .filter(uploads::cut.ne(Cut::Ours.as_str()));
+            diesel::update(own)
+                .set((uploads::size.eq(size), uploads::part_size.eq(part_size)))
+                .execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+}

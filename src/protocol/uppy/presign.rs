@@ -1,0 +1,258 @@
+//! `POST /presign`, for version 6 with `signRequest`: the browser makes each request to S3 itself, and has it signed here.
+//!
+//! The client names method and key, so both are held against exactly six operations and against the record of the key: a
+//! key is on record from when its creation was signed, and nobody but its owner gets anything signed for it.
+
+use actix_web::HttpRequest;
+use actix_web::web::{Data, Payload};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
+
+use super::access::caller;
+use super::replies::{fields, ok};
+use super::requests::{kind_of, name_in, object_key};
+use super::{Answer, PROTOCOL};
+use crate::config::{KeyChoice, UppyConfig};
+use crate::domain::{
+    Cut, MediaType, Naming, NewUpload, ObjectKey, PartNumber, Principal, Transfer, Upload, Wishes,
+};
+use crate::error::Error;
+use crate::identity::Identity;
+use crate::uploads::{ObjectHeaders, Operation, SignedRequest, Uploads};
+use crate::web::body;
+
+const NO_SUCH_OPERATION: Error = Error::Forbidden(
+    "signed here are: create, part, list, complete and abort of a multipart upload, and a whole object's PUT",
+);
+
+/// The request that is to be signed, as the plugin describes it.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Wanted {
+    method: String,
+    key: String,
+    upload_id: Option<String>,
+    part_number: Option<u64>,
+    content_type: Option<String>,
+}
+
+/// What of six things it is.
+enum Step<'a> {
+    Create,
+    Whole,
+    Part(&'a str, PartNumber),
+    List(&'a str),
+    Complete(&'a str),
+    Abort(&'a str),
+}
+
+impl Wanted {
+    fn step(&self) -> Result<Step<'_>, Error> {
+        match (self.method.as_str(), self.upload_id.as_deref(), self.part_number) {
+            ("POST", None, None) => Ok(Step::Create),
+            ("PUT", None, None) => Ok(Step::Whole),
+            ("PUT", Some(id), Some(number)) => Ok(Step::Part(id, PartNumber::new(number, "partNumber")?)),
+            ("GET", Some(id), None) => Ok(Step::List(id)),
+            ("POST", Some(id), None) => Ok(Step::Complete(id)),
+            ("DELETE", Some(id), None) => Ok(Step::Abort(id)),
+            _ => Err(NO_SUCH_OPERATION),
+        }
+    }
+}
+
+/// Signs one request of the browser to the store.
+pub async fn presign(
+    request: HttpRequest,
+    payload: Payload,
+    settings: Data<UppyConfig>,
+    identity: Data<Identity>,
+    uploads: Data<Uploads>,
+) -> Answer {
+    if !settings.presign {
+        return Err(Error::Forbidden("this is switched off here (protocols.uppy.presign)").into());
+    }
+    let caller = caller(&request, &identity).await?;
+    let wanted: Wanted = body::json(&request, payload).await?;
+    let desk = Desk {
+        caller,
+        settings: &settings,
+        uploads: &uploads,
+    };
+    let answer = match wanted.step()? {
+        Step::Create => desk.create(&wanted).await?,
+        Step::Whole => desk.whole(&wanted).await?,
+        step => desk.go_on(&wanted, &step).await?,
+    };
+    Ok(ok(&answer))
+}
+
+/// Signs for somebody.
+struct Desk<'a> {
+    caller: Principal,
+    settings: &'a UppyConfig,
+    uploads: &'a Uploads,
+}
+
+impl Desk<'_> {
+    async fn create(&self, wanted: &Wanted) -> Result<Value, Error> {
+        let upload = self.record(wanted, Cut::Browser).await?;
+        let own = OwnHeaders::of(&upload);
+        let headers = own.signed(self.settings);
+        let operation = Operation::CreateMultipartUpload { headers };
+        let (signed, _) = self.uploads.presign(&upload, operation).await?;
+        Ok(told(&upload, &signed))
+    }
+
+    /// Since 6.3 a form is taken too, which alone can bound the object's size; clients of that version tell the type.
+    async fn whole(&self, wanted: &Wanted) -> Result<Value, Error> {
+        let upload = self.record(wanted, Cut::Whole).await?;
+        if wanted.content_type.is_some() {
+            let (form, _) = self.uploads.sign_form(&upload).await?;
+            let url = form.url.clone();
+            return Ok(json!({ "url": url, "key": upload.key.as_str(), "fields": fields(form) }));
+        }
+        let own = OwnHeaders::of(&upload);
+        let operation = Operation::PutObject {
+            content_length: None,
+            headers: own.signed(self.settings),
+        };
+        let (signed, _) = self.uploads.presign_end(&upload, operation).await?;
+        Ok(told(&upload, &signed))
+    }
+
+    /// One of the four requests that belong to a multipart upload which the browser has begun.
+    async fn go_on(&self, wanted: &Wanted, step: &Step<'_>) -> Result<Value, Error> {
+        let upload = self
+            .uploads
+            .by_key(&self.caller, &object_key(&wanted.key)?)
+            .await?;
+        let (Step::Part(upload_id, _)
+        | Step::List(upload_id)
+        | Step::Complete(upload_id)
+        | Step::Abort(upload_id)) = *step
+        else {
+            return Err(NO_SUCH_OPERATION);
+        };
+        let upload = self.uploads.adopt(&self.caller, &upload, upload_id).await?;
+        let operation = match *step {
+            Step::Part(upload_id, number) => Operation::UploadAnyPart {
+                upload_id,
+                part_number: number.get(),
+            },
+            Step::List(upload_id) => Operation::ListParts {
+                upload_id,
+                marker: None,
+                max_parts: None,
+            },
+            Step::Complete(upload_id) => Operation::CompleteMultipartUpload { upload_id },
+            _ => Operation::AbortMultipartUpload { upload_id },
+        };
+        let (signed, _) = if matches!(step, Step::Complete(_)) {
+            self.uploads.presign_end(&upload, operation).await?
+        } else {
+            check_unfinished(&upload)?;
+            self.uploads.presign(&upload, operation).await?
+        };
+        Ok(json!({ "url": signed.url }))
+    }
+
+    /// The record of the key: a new one, or the caller's own that is not finished.
+    async fn record(&self, wanted: &Wanted, cut: Cut) -> Result<Upload, Error> {
+        let key = object_key(&wanted.key)?;
+        let new = self.new_upload(&key, wanted.content_type.as_deref(), cut)?;
+        if self.settings.keys == KeyChoice::Ours
+            && let Ok(known) = self.uploads.by_key(&self.caller, &key).await
+            && known.state.is_unfinished()
+            && known.cut == cut
+        {
+            // It was answered with this key before.
+            return Ok(known);
+        }
+        let begun = self.uploads.create(&self.caller, new, false).await?;
+        Ok(begun.status.upload)
+    }
+
+    fn new_upload(&self, key: &ObjectKey, kind: Option<&str>, cut: Cut) -> Result<NewUpload, Error> {
+        let filename = name_in(key)?;
+        let content_type = match kind {
+            Some(kind) => kind_of(Some(kind)),
+            None => guessed(filename.as_str()),
+        };
+        let naming = match self.settings.keys {
+            KeyChoice::Ours => Naming::Template,
+            KeyChoice::Proposed => Naming::Key(key.clone()),
+        };
+        Ok(NewUpload {
+            filename,
+            size: 0,
+            content_type,
+            last_modified: None,
+            fingerprint: None,
+            metadata: std::collections::BTreeMap::new(),
+            part_size: None,
+            transfer: Transfer::Direct,
+            wishes: Wishes {
+                naming,
+                cut,
+                ..Wishes::default()
+            },
+            protocol: PROTOCOL.name,
+        })
+    }
+}
+
+/// The type by the name's ending: the creation of a multipart upload does not tell it.
+fn guessed(name: &str) -> MediaType {
+    let guess = mime_guess::from_path(name).first_or_octet_stream();
+    MediaType::new(guess.essence_str()).unwrap_or_default()
+}
+
+/// What the store keeps with the object. It is signed, so that nobody makes a page of the store's own site of it.
+struct OwnHeaders {
+    kind: String,
+    disposition: String,
+}
+
+impl OwnHeaders {
+    fn of(upload: &Upload) -> Self {
+        Self {
+            kind: upload.content_type.as_str().to_owned(),
+            disposition: upload.filename.content_disposition(),
+        }
+    }
+
+    fn signed(&self, settings: &UppyConfig) -> ObjectHeaders<'_> {
+        if !settings.signed_headers {
+            return ObjectHeaders::default();
+        }
+        ObjectHeaders {
+            content_type: Some(&self.kind),
+            content_disposition: Some(&self.disposition),
+            extra: &[],
+        }
+    }
+}
+
+fn check_unfinished(upload: &Upload) -> Result<(), Error> {
+    if upload.state.is_unfinished() {
+        return Ok(());
+    }
+    Err(Error::WrongState {
+        state: upload.state,
+        verb: "signed",
+    })
+}
+
+/// A signed request that begins something: with the key that it is really for, and the headers that must be sent.
+fn told(upload: &Upload, signed: &SignedRequest) -> Value {
+    let headers: Map<String, Value> = signed
+        .headers
+        .iter()
+        .map(|(name, value)| (name.clone(), value.as_str().into()))
+        .collect();
+    let mut answer = json!({ "url": signed.url, "key": upload.key.as_str() });
+    if !headers.is_empty() {
+        answer["headers"] = headers.into();
+    }
+    answer
+}

@@ -1,0 +1,355 @@
+//! Asked: sign what a page has written itself.
+//!
+//! Separate from `sign`, where we write what is signed: here the page chooses key, version and moment, so it is read,
+//! held against its owner's part of the bucket and against the record of the upload, and only then signed.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+
+use super::{ListingQuery, Uploads};
+use crate::config::PageSigning;
+use crate::domain::{
+    Cut, FileName, KeyPrefix, MediaType, Naming, NewUpload, ObjectKey, Principal, State, Transfer, Upload,
+    Wishes,
+};
+use crate::error::Error;
+use crate::signing::{
+    AskRules, Asked, AskedOperation, AskedPolicy, Credentials, Refusal, Signable, SignedPolicy,
+};
+
+/// How one protocol signs what its pages write.
+#[derive(Debug, Clone)]
+pub struct SigningDoor {
+    /// The protocol's name.
+    pub protocol: &'static str,
+    /// Where an owner's keys may be.
+    pub prefix: KeyPrefix,
+    /// The long-term key that signs; `None` takes the store's own. The page must know its id.
+    pub key: Option<Credentials>,
+    /// Whether SigV2 is offered.
+    pub signature_v2: bool,
+    /// The only canned ACL that may be asked for.
+    pub acl: String,
+    /// Further `x-amz-…` headers that may be stored with an object.
+    pub headers: Vec<String>,
+    /// Whether a page may ask if an object of its owner exists.
+    pub existence: bool,
+    /// The metadata that has the file's name, percent-encoded; without it the name is the last piece of the key.
+    pub name_field: Option<&'static str>,
+}
+
+/// What a page has to know to write requests that we sign.
+#[derive(Debug, Clone)]
+pub struct SigningFacts {
+    /// What its keys must begin with.
+    pub prefix: String,
+    /// The id of the key that signs.
+    pub access_key_id: String,
+    /// The bucket.
+    pub bucket: String,
+    /// Its region.
+    pub region: String,
+    /// The bucket's address, without a slash at its end.
+    pub bucket_url: String,
+    /// The same without the bucket, where that stands in the path; `None` where it stands in the host.
+    pub endpoint_url: Option<String>,
+}
+
+impl SigningDoor {
+    /// From checked settings; `None` for those that no check would let pass.
+    pub fn new(protocol: &'static str, settings: PageSigning<'_>) -> Option<Self> {
+        let own_key = || {
+            let secret = settings.secret_access_key.expose().to_owned();
+            Credentials::long_term(settings.access_key_id, secret)
+        };
+        Some(Self {
+            protocol,
+            prefix: KeyPrefix::new(settings.key_prefix).ok()?,
+            key: (!settings.access_key_id.is_empty()).then(own_key),
+            signature_v2: settings.signature_v2,
+            acl: settings.acl.to_owned(),
+            headers: settings.headers.to_vec(),
+            existence: false,
+            name_field: None,
+        })
+    }
+}
+
+const V2_IS_OFF: Error = Error::Forbidden(
+    "SigV2 is switched off here: set the page's signature version to 4, or signature_v2 in the settings",
+);
+
+impl Uploads {
+    /// What this caller's pages have to know.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where only a temporary key could sign; [`Error::Unavailable`] from the credential chain.
+    pub async fn signing_facts(&self, caller: &Principal, door: &SigningDoor) -> Result<SigningFacts, Error> {
+        let key = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let location = self.0.store.public_location();
+        let bucket_url = location.url("").trim_end_matches('/').to_owned();
+        let endpoint_url = bucket_url.strip_suffix(&format!("/{}", location.bucket()));
+        Ok(SigningFacts {
+            prefix: door.prefix.of(&caller.owner),
+            access_key_id: key.access_key_id.clone(),
+            bucket: location.bucket().to_owned(),
+            region: location.region().to_owned(),
+            endpoint_url: endpoint_url.map(str::to_owned),
+            bucket_url,
+        })
+    }
+
+    /// Signs one request of a page, if it is one of the six operations on a key of this caller's.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] naming the rule that it breaks, also for somebody else's key or upload.
+    pub async fn sign_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        signable: Signable<'_>,
+    ) -> Result<String, Error> {
+        caller.may_begin()?;
+        if signable.is_v2() && !door.signature_v2 {
+            return Err(V2_IS_OFF);
+        }
+        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let asked = signable.read(&self.rules(door, &credentials)).map_err(refused)?;
+        let key = own_key(caller, door, &asked.key)?;
+        self.admit_asked(caller, door, &key, &asked).await?;
+        self.0.store.sign_asked(&asked, &credentials)
+    }
+
+    /// Signs the policy of a form that brings a whole object, with the bounds of its size added.
+    ///
+    /// # Errors
+    /// As [`Uploads::sign_asked`].
+    pub async fn sign_asked_policy(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        document: &Value,
+    ) -> Result<SignedPolicy, Error> {
+        caller.may_begin()?;
+        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
+        let rules = self.rules(door, &credentials);
+        let asked = AskedPolicy::read(document, self.0.policy.max_size, &rules).map_err(refused)?;
+        if asked.is_v2() && !door.signature_v2 {
+            return Err(V2_IS_OFF);
+        }
+        let key = own_key(caller, door, &asked.key)?;
+        let content_type = asked.content_type.as_deref();
+        let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
+        let begun = self.create(caller, new, false).await?;
+        self.expect_end(&begun.status.upload).await?;
+        self.0.store.sign_asked_policy(&asked, &credentials)
+    }
+
+    /// Holds a request against the record of its upload: makes one where it begins, and finds the caller's own where it
+    /// goes on.
+    async fn admit_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        key: &ObjectKey,
+        asked: &Asked,
+    ) -> Result<(), Error> {
+        let Some(multipart_id) = asked.operation.upload_id() else {
+            if asked.operation == AskedOperation::Begin {
+                let content_type = asked.content_type.as_deref();
+                let new = new_upload(door, key.clone(), Cut::Browser, content_type, &asked.metadata)?;
+                self.create(caller, new, false).await?;
+            }
+            return Ok(());
+        };
+        let mut upload = self.by_key(caller, key).await?;
+        if upload.state.is_unfinished() {
+            self.touch(&mut upload).await?;
+        }
+        match &asked.operation {
+            // What the store does not know any more, it says to the client itself, which begins anew.
+            AskedOperation::List { .. } | AskedOperation::Abort { .. } if !upload.state.is_unfinished() => {
+                Ok(())
+            }
+            AskedOperation::List { .. } | AskedOperation::Abort { .. } => {
+                match self.adopt(caller, &upload, multipart_id).await {
+                    Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+                    Err(error) => Err(error),
+                }
+            }
+            // The answer was lost; the store gives it again.
+            AskedOperation::Complete { .. }
+                if upload.state == State::Complete
+                    && upload.multipart_id.as_deref() == Some(multipart_id) =>
+            {
+                Ok(())
+            }
+            _ if !upload.state.is_unfinished() => Err(Error::WrongState {
+                state: upload.state,
+                verb: "signed",
+            }),
+            AskedOperation::Part { number, .. } => {
+                // All parts before it are at least of the smallest size.
+                let least = u64::from(*number - 1) * self.0.policy.parts.min;
+                self.check_size(least)?;
+                self.adopt(caller, &upload, multipart_id).await.map(drop)
+            }
+            _ => {
+                let upload = self.adopt(caller, &upload, multipart_id).await?;
+                match self.0.store.list_parts(key, multipart_id, self.now()).await {
+                    // It was completed, and the client has not heard of it: the store tells it so.
+                    Err(Error::Vanished) if self.find_whole(&upload).await?.is_some() => return Ok(()),
+                    parts => self.check_size(parts?.iter().map(|part| part.size).sum())?,
+                }
+                self.expect_end(&upload).await
+            }
+        }
+    }
+
+    fn check_size(&self, size: u64) -> Result<(), Error> {
+        let limit = self.0.policy.max_size();
+        if size > limit {
+            return Err(Error::TooLarge { limit, size });
+        }
+        Ok(())
+    }
+
+    /// The caller's finished files that came through this door, newest first, at most two hundred.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for the holder of an upload's token.
+    pub async fn finished_asked(&self, caller: &Principal, door: &SigningDoor) -> Result<Vec<Upload>, Error> {
+        let query = ListingQuery {
+            owner: Some(caller.owner.to_string()),
+            state: Some(State::Complete),
+            limit: Some(200),
+            ..ListingQuery::default()
+        };
+        let listing = self.list(caller, query).await?;
+        let uploads = listing.uploads.into_iter().map(|summary| summary.upload);
+        Ok(uploads
+            .filter(|upload| upload.protocol == door.protocol)
+            .collect())
+    }
+
+    async fn find_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
+        const NONE: Error = Error::NotFound("upload");
+        caller.may_begin()?;
+        if bucket != self.0.store.bucket() {
+            return Err(NONE);
+        }
+        let key = ObjectKey::path(key).map_err(|_| NONE)?;
+        self.by_key(caller, &key).await
+    }
+
+    /// The page says that an object is there: looks at the object itself, and finishes its record. Asked again, it
+    /// answers the same.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none, and where the object is not there;
+    /// [`Error::TooLarge`] for one that is, which is gone then; [`Error::Unavailable`].
+    pub async fn confirm_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
+        let upload = self.find_asked(caller, bucket, key).await?;
+        let upload = self.look(caller, &upload.id).await?;
+        match upload.state {
+            State::Complete => Ok(upload),
+            state if state.is_unfinished() => Err(Error::NotFound("object")),
+            state => Err(Error::WrongState {
+                state,
+                verb: "completed",
+            }),
+        }
+    }
+
+    /// Removes a finished file of the caller's, and its object.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's as for none; [`Error::WrongState`] for one that is not finished.
+    pub async fn remove_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<(), Error> {
+        let upload = self.find_asked(caller, bucket, key).await?;
+        if upload.state != State::Complete {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "removed",
+            });
+        }
+        let this = self.clone();
+        Self::see_through(async move {
+            this.storage(&upload)?.remove(&upload.key).await?;
+            this.change(&upload.id, &[State::Complete], State::Aborted)
+                .await?;
+            tracing::info!(upload = %upload.id, key = %upload.key, "removed");
+            Ok(())
+        })
+        .await
+    }
+
+    fn rules<'a>(&'a self, door: &'a SigningDoor, credentials: &'a Credentials) -> AskRules<'a> {
+        AskRules {
+            location: self.0.store.public_location(),
+            now: self.now(),
+            acl: &door.acl,
+            headers: &door.headers,
+            existence: door.existence,
+            access_key_id: &credentials.access_key_id,
+        }
+    }
+}
+
+/// What a page says of a file before it is signed for. Its size is not in it.
+fn new_upload(
+    door: &SigningDoor,
+    key: ObjectKey,
+    cut: Cut,
+    content_type: Option<&str>,
+    metadata: &BTreeMap<String, String>,
+) -> Result<NewUpload, Error> {
+    let refused = |error| Error::Invalid(vec![error]);
+    let told = door.name_field.and_then(|field| metadata.get(field));
+    let told = told.and_then(|text| decoded(text));
+    let last = key.segments().last().unwrap_or_default();
+    let filename = told.and_then(|name| FileName::new(&name).ok());
+    let filename = filename
+        .map_or_else(|| FileName::new(last), Ok)
+        .map_err(refused)?;
+    let content_type = content_type.map(MediaType::new).transpose().map_err(refused)?;
+    Ok(NewUpload {
+        filename,
+        size: 0,
+        content_type: content_type.unwrap_or_default(),
+        last_modified: None,
+        fingerprint: Some(key.to_string()),
+        metadata: metadata.clone(),
+        part_size: None,
+        transfer: Transfer::Direct,
+        wishes: Wishes {
+            naming: Naming::Key(key),
+            cut,
+            ..Wishes::default()
+        },
+        protocol: door.protocol,
+    })
+}
+
+/// The text behind `encodeURIComponent`.
+fn decoded(text: &str) -> Option<String> {
+    let text = format!("={text}");
+    let mut pairs = url::form_urlencoded::parse(text.as_bytes());
+    pairs.next().map(|(_, value)| value.into_owned())
+}
+
+/// The key, if it is in this caller's part of the bucket.
+fn own_key(caller: &Principal, door: &SigningDoor, key: &str) -> Result<ObjectKey, Error> {
+    if !key.starts_with(&door.prefix.of(&caller.owner)) {
+        return Err(Error::Forbidden(
+            "key: must begin with its owner's prefix, which the door's /settings tells",
+        ));
+    }
+    ObjectKey::path(key).map_err(|_| Error::Forbidden("key: cannot be that of an object"))
+}
+
+/// A refusal is the client's to read; nothing that it sent is in it.
+fn refused(Refusal(rule): Refusal) -> Error {
+    Error::Forbidden(rule)
+}

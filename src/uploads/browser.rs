@@ -1,0 +1,211 @@
+//! Uploads that the client begins and ends at the store itself: all that we do is sign, and find out.
+//!
+//! Separate from `create` and `complete`, because here the store is told first and we hear of it later, or from nobody:
+//! a record is made for a key before anything is signed for it, the store's id is believed once the store confirms it,
+//! and an upload is complete when its object is there. What is signed is good for the recorded key alone.
+
+use chrono::{DateTime, Utc};
+
+use super::Uploads;
+use crate::domain::{Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId};
+use crate::error::Error;
+use crate::signing::policy::SignedForm;
+use crate::signing::{Operation, SignedRequest};
+
+/// Longest id of a multipart upload; the stores' own have up to some two hundred characters.
+const MAX_MULTIPART_ID: usize = 1024;
+
+impl Uploads {
+    /// The caller's newest upload with this key that its client begins itself, in whatever state it is.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload, and one that we begin, as for none.
+    pub async fn by_key(&self, caller: &Principal, key: &ObjectKey) -> Result<Upload, Error> {
+        // What is asked of it next is a signature, which is the owner's alone.
+        let found = self.0.db.find_by_key(Some(&caller.owner), key.as_str()).await?;
+        let upload = found
+            .filter(|upload| upload.cut.is_ended_by_client())
+            .ok_or(Error::NotFound("upload"))?;
+        caller.reach(&upload.id)?;
+        Ok(upload)
+    }
+
+    /// The upload as it is now: complete, if its client has ended it at the store meanwhile.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::TooLarge`] where the client has made an object that is too large, which is gone
+    /// then; [`Error::Unavailable`].
+    pub async fn look(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        if !upload.state.is_unfinished() || !upload.cut.is_ended_by_client() {
+            return Ok(upload);
+        }
+        let this = self.clone();
+        Self::see_through(async move { Ok(this.find_whole(&upload).await?.unwrap_or(upload)) }).await
+    }
+
+    /// Binds an upload that its client has begun to the id that the store gave it, once the store confirms that it knows
+    /// that id for this key. An earlier id makes way: the client has started over.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for an id that the store does not know for this key; [`Error::WrongState`] once the upload has
+    /// ended; [`Error::Invalid`] for text that is no id; [`Error::Forbidden`], [`Error::Unavailable`].
+    pub async fn adopt(
+        &self,
+        caller: &Principal,
+        upload: &Upload,
+        multipart_id: &str,
+    ) -> Result<Upload, Error> {
+        caller.may_send(&upload.owner)?;
+        if upload.cut != Cut::Browser {
+            return Err(Error::NotFound("upload"));
+        }
+        if upload.multipart_id.as_deref() == Some(multipart_id) {
+            return Ok(upload.clone());
+        }
+        if !upload.state.is_unfinished() {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "begun again",
+            });
+        }
+        check_multipart_id(multipart_id)?;
+        let (this, upload, id) = (self.clone(), upload.clone(), multipart_id.to_owned());
+        Self::see_through(async move { this.bind(upload, id).await }).await
+    }
+
+    async fn bind(&self, mut upload: Upload, multipart_id: String) -> Result<Upload, Error> {
+        let (store, db) = (&self.0.store, &self.0.db);
+        match store.last_part_at(&upload.key, &multipart_id, self.now()).await {
+            // Some stores call an id that is none of theirs a bad request.
+            Err(Error::Vanished | Error::StoreRefused { .. }) => return Err(Error::NotFound("upload")),
+            known => known?,
+        };
+        let known = upload.multipart_id.as_deref();
+        if !db.bind_multipart(&upload.id, known, &multipart_id).await? {
+            // Another request of the same client was first; what it says counts, if it is the same.
+            let now = db
+                .find_upload(&upload.id, None)
+                .await?
+                .ok_or(Error::NotFound("upload"))?;
+            return if now.multipart_id == Some(multipart_id) {
+                Ok(now)
+            } else {
+                Err(Error::Superseded)
+            };
+        }
+        if let Err(error) = store
+            .abort_others(&upload.key, Some(&multipart_id), self.now())
+            .await
+        {
+            tracing::warn!(upload = %upload.id, %error, "an earlier multipart upload stays for now");
+        }
+        upload.multipart_id = Some(multipart_id);
+        Ok(upload)
+    }
+
+    /// As [`presign`](Self::presign), for the request with which the client itself ends the upload: it is looked for from
+    /// now on.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`] once the upload has ended; [`Error::Unavailable`].
+    pub async fn presign_end(
+        &self,
+        upload: &Upload,
+        operation: Operation<'_>,
+    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        self.expect_end(upload).await?;
+        self.presign(upload, operation).await
+    }
+
+    /// A form with which a browser posts the whole object of an upload that is [not cut](Cut::Whole), within the limits
+    /// of what may be uploaded, and when it dies. The object is looked for from now on.
+    ///
+    /// # Errors
+    /// As [`presign_end`](Self::presign_end).
+    pub async fn sign_form(&self, upload: &Upload) -> Result<(SignedForm, DateTime<Utc>), Error> {
+        self.expect_end(upload).await?;
+        // More than one part's bytes no store takes in one request.
+        let most = self.0.policy.max_size().min(MAX_PART_SIZE);
+        self.0.store.sign_form(upload, most, self.now()).await
+    }
+
+    /// From now on the object of an unfinished upload is looked for: its client may end it at any time.
+    pub(super) async fn expect_end(&self, upload: &Upload) -> Result<(), Error> {
+        if !upload.state.is_unfinished() {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "signed",
+            });
+        }
+        self.change(&upload.id, &[State::Open], State::Completing).await?;
+        self.touch(&mut upload.clone()).await
+    }
+
+    /// The owner's own unfinished upload with this key, if the new one may go on with it; `None` where the key is free.
+    ///
+    /// # Errors
+    /// [`Error::KeyTaken`] for a key that anybody else ever had, or under which there is an object.
+    pub(super) async fn go_on_with_key(
+        &self,
+        owner: &Owner,
+        new: &NewUpload,
+        key: &ObjectKey,
+    ) -> Result<Option<Upload>, Error> {
+        let refused = |error| Error::Invalid(vec![error]);
+        self.0.bucket.check_key(key).map_err(refused)?;
+        let db = &self.0.db;
+        if db.is_key_of_others(owner, key.as_str()).await? {
+            return Err(taken(key));
+        }
+        match db.find_by_key(Some(owner), key.as_str()).await? {
+            Some(known) if known.state == State::Complete || known.cut.is_ours() => return Err(taken(key)),
+            Some(mut known) if known.state.is_unfinished() => {
+                if self.find_whole(&known).await?.is_some() {
+                    return Err(taken(key));
+                }
+                let is_same = known.cut == new.wishes.cut
+                    && known.content_type == new.content_type
+                    && known.metadata == new.metadata;
+                if is_same {
+                    self.touch(&mut known).await?;
+                    return Ok(Some(known));
+                }
+                if self.give_up(&known, State::Aborted).await? == State::Complete {
+                    return Err(taken(key));
+                }
+            }
+            _ => {}
+        }
+        match self.0.bucket.find(key).await? {
+            Some(_) => Err(taken(key)),
+            None => Ok(None),
+        }
+    }
+
+    /// Keeps a new upload with a key of its client's choice.
+    pub(super) async fn keep_claimed(&self, upload: &Upload) -> Result<(), Error> {
+        debug_assert!(!upload.cut.is_ours(), "what we cut has a key of ours");
+        if self.0.db.claim_key(upload.clone()).await? {
+            Ok(())
+        } else {
+            Err(taken(&upload.key))
+        }
+    }
+}
+
+fn taken(key: &ObjectKey) -> Error {
+    Error::KeyTaken { key: key.to_string() }
+}
+
+/// Refuses text that is no store's id of a multipart upload.
+fn check_multipart_id(id: &str) -> Result<(), Error> {
+    let is_one = id.len() <= MAX_MULTIPART_ID
+        && !id.is_empty()
+        && id.bytes().all(|b| b.is_ascii_graphic() && !b"&?#".contains(&b));
+    if is_one {
+        return Ok(());
+    }
+    let detail = format!("is the store's own, of 1 to {MAX_MULTIPART_ID} visible characters without & ? #");
+    Err(Error::invalid("uploadId", detail))
+}

@@ -1,0 +1,134 @@
+//! Uploads that clients cut themselves: keys that are claimed, ids that are learnt late, sizes that are known last.
+
+use chrono::TimeDelta;
+use muleteer::domain::{Cut, ObjectKey, State, Upload};
+
+use super::{kept, noon, on_both, open, owner, upload_at};
+
+/// An upload of anna's that its client begins itself, under this key.
+fn born(key: &str) -> Upload {
+    Upload {
+        key: ObjectKey::path(key).unwrap(),
+        multipart_id: None,
+        size: 0,
+        part_size: 0,
+        cut: Cut::Browser,
+        ..upload_at(noon())
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_all_that_claim_a_key_at_once_one_has_it_and_it_is_free_again_once_nothing_came_of_it() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let claims = (0..8).map(|_| db.claim_key(born("in/clip é.mp4")));
+        let won: Vec<bool> = futures_util::future::join_all(claims)
+            .await
+            .into_iter()
+            .map(Result::unwrap)
+            .collect();
+        assert_eq!(won.iter().filter(|won| **won).count(), 1);
+
+        let holder = db.find_by_key(Some(&owner("anna")), "in/clip é.mp4").await;
+        let holder = holder.unwrap().unwrap();
+        let from = [State::Open];
+        assert!(
+            db.change_state(&holder.id, &from, State::Aborted, None, noon())
+                .await
+                .unwrap()
+        );
+
+        assert!(db.claim_key(born("in/clip é.mp4")).await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_key_that_anybody_else_ever_had_is_known_as_such() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let upload = kept(&db, born("in/a")).await;
+        db.change_state(&upload.id, &[State::Open], State::Aborted, None, noon())
+            .await
+            .unwrap();
+
+        assert!(db.is_key_of_others(&owner("bert"), "in/a").await.unwrap());
+        assert!(!db.is_key_of_others(&owner("anna"), "in/a").await.unwrap());
+        assert!(!db.is_key_of_others(&owner("bert"), "in/b").await.unwrap());
+        assert!(
+            db.find_by_key(Some(&owner("bert")), "in/a")
+                .await
+                .unwrap()
+                .is_none()
+        );
+        assert!(db.find_by_key(None, "in/\0").await.unwrap().is_none());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_id_is_bound_in_place_of_the_one_that_was_known_and_of_no_other() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let id = kept(&db, born("in/a")).await.id;
+
+        assert!(db.bind_multipart(&id, None, "first").await.unwrap());
+        assert!(!db.bind_multipart(&id, None, "late").await.unwrap());
+        assert!(db.bind_multipart(&id, Some("first"), "second").await.unwrap());
+        let now = db.find_upload(&id, None).await.unwrap().unwrap();
+        assert_eq!(now.multipart_id.as_deref(), Some("second"));
+
+        let ours = kept(&db, upload_at(noon())).await;
+        let known = ours.multipart_id.as_deref();
+        assert!(!db.bind_multipart(&ours.id, known, "x").await.unwrap());
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_ran_out_begins_again_behind_its_id_and_what_was_given_up_does_not() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let later = noon() + TimeDelta::days(8);
+        for (state, begins) in [
+            (State::Expired, true),
+            (State::Open, true),
+            (State::Aborted, false),
+        ] {
+            let own = Upload {
+                cut: Cut::Client,
+                state,
+                ..upload_at(noon())
+            };
+            let upload = kept(&db, own).await;
+            let known = upload.multipart_id.as_deref();
+
+            let begun = db.begin_again(&upload.id, known, "new", later, later + TimeDelta::days(7));
+
+            assert_eq!(begun.await.unwrap(), begins, "{state}");
+            let now = db.find_upload(&upload.id, None).await.unwrap().unwrap();
+            assert_eq!(now.multipart_id.as_deref() == Some("new"), begins);
+            assert_eq!(now.state, if begins { State::Open } else { state });
+        }
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_size_is_learnt_of_what_clients_cut_and_never_changed_of_what_we_cut() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let born = kept(&db, born("in/a")).await;
+        let ours = kept(&db, upload_at(noon())).await;
+        assert_eq!(born.known_size(), None);
+
+        for upload in [&born, &ours] {
+            db.measure_upload(&upload.id, 25, 10).await.unwrap();
+        }
+
+        let now = db.find_upload(&born.id, None).await.unwrap().unwrap();
+        assert_eq!((now.size, now.part_size, now.plan().part_count()), (25, 10, 3));
+        assert_eq!(db.find_upload(&ours.id, None).await.unwrap().unwrap().size, 100);
+    })
+    .await;
+}

@@ -1,0 +1,189 @@
+//! The other calls: success, session, delete, settings; who may make them, and from where.
+
+use serde_json::json;
+
+use crate::client::{Page, assert_refused};
+use crate::page::{PART, http, on_both, on_both_with, reply};
+
+#[tokio::test]
+async fn success_believes_nothing_but_the_object() {
+    on_both(async |server| {
+        let (anna, bert) = (Page::of(&server, "anna").await, Page::of(&server, "bert").await);
+        let key = anna.key("a");
+        assert_refused(&anna.success(&key).await, "never begun");
+        let begun = anna.send(&anna.begin(&key), b"").await;
+        assert_eq!(begun.status, 200);
+        assert_refused(&anna.success(&key).await, "begun and not there");
+        let other = anna.key("b");
+        anna.send_whole(&other, &[&[b'a'; PART]]).await;
+        assert_refused(&bert.success(&other).await, "somebody else's");
+        let foreign = [("key", other.as_str()), ("bucket", "other")];
+        assert_refused(&anna.tell("success", &foreign).await, "another bucket");
+        assert_refused(&anna.tell("success", &[("bucket", "uploads")]).await, "no key");
+        assert_refused(
+            &anna
+                .tell("success", &[("key", "a"), ("key", "b"), ("bucket", "uploads")])
+                .await,
+            "two keys",
+        );
+
+        assert_eq!(anna.success(&other).await.status, 200);
+
+        assert_eq!(bert.session().await, json!([]));
+        let own = anna.session().await;
+        assert_eq!(own.as_array().map(Vec::len), Some(1));
+        assert_eq!(
+            (own[0]["s3Key"].as_str(), own[0]["size"].as_u64()),
+            (Some(other.as_str()), Some(PART as u64))
+        );
+        assert_eq!(own[0]["s3Bucket"], "uploads");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_finished_key_is_not_overwritten() {
+    on_both(async |server| {
+        let anna = Page::of(&server, "anna").await;
+        let key = anna.key("a");
+        anna.send_whole(&key, &[b"first"]).await;
+        anna.success(&key).await;
+
+        assert_refused(&anna.sign(&anna.begin(&key)).await, "the same key again");
+        assert_refused(&anna.ask(&anna.policy(&key)).await, "the same key in a form");
+        assert_eq!(anna.stored(&key).await, b"first");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn files_are_removed_by_their_owner_and_only_where_that_is_switched_on() {
+    for on in [false, true] {
+        on_both_with(
+            |config| config.protocols.fine_uploader.delete = on,
+            async |server| {
+                let (anna, bert) = (Page::of(&server, "anna").await, Page::of(&server, "bert").await);
+                let (one, two) = (anna.key("1"), anna.key("2"));
+                for key in [&one, &two] {
+                    anna.send_whole(key, &[b"x"]).await;
+                    anna.success(key).await;
+                }
+                let remove = async |page: &Page<'_>, key: &str| {
+                    let url = page.url(&format!("files/u-1?key={key}&bucket=uploads"));
+                    reply(http().delete(url).header("x-api-key", &page.api_key)).await
+                };
+                assert_refused(&remove(&bert, &one).await, "somebody else's file");
+                let removed = remove(&anna, &one).await;
+                let form = [
+                    ("_method", "DELETE"),
+                    ("qquuid", "u-2"),
+                    ("key", &two),
+                    ("bucket", "uploads"),
+                ];
+                let by_form = anna.tell("files", &form).await;
+                let left = anna.session().await.as_array().map(Vec::len);
+                if on {
+                    assert_eq!((removed.status, by_form.status, left), (200, 200, Some(0)));
+                    assert_refused(&remove(&anna, &one).await, "again");
+                } else {
+                    assert_eq!((removed.status, by_form.status, left), (404, 404, Some(2)));
+                }
+            },
+        )
+        .await;
+    }
+}
+
+#[tokio::test]
+async fn only_json_is_signed_and_pages_of_other_sites_cannot_use_a_cookie() {
+    on_both(async |server| {
+        let anna = Page::of(&server, "anna").await;
+        let policy = anna.policy(&anna.key("a")).to_string();
+        for kind in ["text/plain", "application/x-www-form-urlencoded", ""] {
+            let mut request = http()
+                .post(anna.url("signature"))
+                .header("x-api-key", &anna.api_key);
+            if !kind.is_empty() {
+                request = request.header("content-type", kind);
+            }
+            assert_refused(&reply(request.body(policy.clone())).await, kind);
+        }
+        let visitor = reply(http().get(anna.url("session"))).await;
+        assert_eq!(
+            (visitor.status, visitor.text.as_str()),
+            (200, "[]"),
+            "a new visitor has nothing"
+        );
+        let cookie = visitor.header("set-cookie").split(';').next().unwrap().to_owned();
+        let success = |origin: &'static str| {
+            let form = http()
+                .post(anna.url("success"))
+                .header("cookie", &cookie)
+                .header("origin", origin);
+            reply(
+                form.header("content-type", "application/x-www-form-urlencoded")
+                    .body("key=a&bucket=uploads"),
+            )
+        };
+        let own = success(Box::leak(server.base.clone().into_boxed_str())).await;
+        assert_eq!(own.status, 404, "our own page: {own:?}");
+        let foreign = success("https://evil.example").await;
+        assert_eq!(foreign.status, 403, "{foreign:?}");
+        let nobody = reply(http().post(anna.url("success")).body("key=a&bucket=uploads")).await;
+        assert_eq!(nobody.status, 401);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn listed_sites_call_with_and_without_credentials() {
+    let site = "https://app.example.org";
+    on_both_with(
+        |config| config.cors.allowed_origins = vec![site.into()],
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let preflight = http()
+                .request(reqwest::Method::OPTIONS, anna.url("signature"))
+                .header("origin", site)
+                .header("access-control-request-method", "POST")
+                .header("access-control-request-headers", "content-type,x-api-key");
+            let allowed = reply(preflight).await;
+            assert_eq!(allowed.header("access-control-allow-origin"), site);
+            assert_eq!(allowed.header("access-control-allow-credentials"), "true");
+            let fields = allowed
+                .header("access-control-allow-headers")
+                .to_ascii_lowercase();
+            assert!(fields.contains("content-type") && fields.contains("x-api-key"));
+
+            let refused = http()
+                .post(anna.url("signature"))
+                .header("origin", site)
+                .body("x");
+            let refused = reply(refused).await;
+            assert_eq!(
+                refused.header("access-control-allow-origin"),
+                site,
+                "errors can be read too"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_settings_tell_what_the_page_needs() {
+    on_both(async |server| {
+        let anna = Page::of(&server, "anna").await;
+        let told = reply(
+            http()
+                .get(anna.url("settings"))
+                .header("x-api-key", &anna.api_key),
+        )
+        .await;
+        let told: serde_json::Value = serde_json::from_str(&told.text).expect("JSON");
+        assert_eq!(told["endpoint"], format!("{}/uploads", server.store));
+        assert_eq!(told["prefix"], "pages/anna/");
+        assert_eq!(told["region"], "us-east-1");
+    })
+    .await;
+}

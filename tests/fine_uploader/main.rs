@@ -1,0 +1,18 @@
+//! Fine Uploader's protocol over real HTTP, against the whole application with its embedded S3 on both databases. The
+//! released client itself runs in `tests/browser`; here each point of the protocol and of its security is tried by hand.
+
+#![cfg(feature = "embedded-s3")]
+
+#[path = "../support/page.rs"]
+mod page;
+#[expect(dead_code, reason = "the embedded S3's own tests use the rest")]
+#[path = "../support/s3_client.rs"]
+mod s3_client;
+#[expect(dead_code, reason = "other tests look into the server's folder")]
+#[path = "../support/server.rs"]
+mod server;
+
+mod calls;
+mod client;
+mod policies;
+mod requests;

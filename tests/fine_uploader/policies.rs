@@ -1,0 +1,120 @@
+//! Policies: whole files in one form, and what a policy must not leave open.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use serde_json::{Value, json};
+
+use crate::client::{Page, assert_refused, member};
+use crate::page::{on_both, on_both_with};
+
+#[tokio::test]
+async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
+    on_both_with(
+        |config| config.limits.max_size = 100,
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let key = anna.key("pic.png");
+            let policy = anna.policy(&key);
+            let signed = anna.ask(&policy).await;
+            assert_eq!(signed.status, 200, "{signed:?}");
+            let document: Value =
+                serde_json::from_slice(&STANDARD.decode(member(&signed, "policy")).unwrap()).unwrap();
+            let bounds = document["conditions"].as_array().unwrap().last().unwrap().clone();
+            assert_eq!(bounds, json!(["content-length-range", 0, 100]));
+
+            let large = anna.post(&policy, &signed, &[b'x'; 101]).await;
+            assert_ne!(large.status, 200, "{large:?}");
+            let early = anna.success(&key).await;
+            assert_refused(&early, "an object that is not there");
+            let sent = anna.post(&policy, &signed, b"small").await;
+            assert_eq!(sent.status, 200, "{sent:?}");
+
+            assert_eq!(anna.stored(&key).await, b"small");
+            for _ in 0..2 {
+                let confirmed = anna.success(&key).await;
+                assert_eq!(confirmed.status, 200, "{confirmed:?}");
+                assert!(confirmed.text.contains("\"success\":true"));
+            }
+            assert_eq!(anna.session().await[0]["s3Key"], key);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn policies_that_leave_something_open_are_refused_and_nothing_is_recorded() {
+    on_both(async |server| {
+        let anna = Page::of(&server, "anna").await;
+        let good = anna.policy(&anna.key("a"));
+        let with = |condition: Value| {
+            let mut policy = good.clone();
+            policy["conditions"].as_array_mut().unwrap().push(condition);
+            policy
+        };
+        let instead = |index: usize, condition: Value| {
+            let mut policy = good.clone();
+            policy["conditions"][index] = condition;
+            policy
+        };
+        for (what, policy) in [
+            (
+                "starts-with key",
+                instead(4, json!(["starts-with", "$key", "pages/anna/"])),
+            ),
+            ("foreign prefix", instead(4, json!({ "key": "pages/bert/a" }))),
+            ("no key", instead(4, json!({ "x-amz-meta-a": "b" }))),
+            ("two keys", with(json!({ "key": "pages/anna/b" }))),
+            ("foreign bucket", instead(1, json!({ "bucket": "other" }))),
+            ("raised ACL", instead(0, json!({ "acl": "public-read" }))),
+            (
+                "another status",
+                instead(2, json!({ "success_action_status": "201" })),
+            ),
+            (
+                "redirect",
+                with(json!({ "success_action_redirect": "https://evil.example" })),
+            ),
+            (
+                "unknown field",
+                with(json!({ "x-amz-website-redirect-location": "/x" })),
+            ),
+            ("token", with(json!({ "x-amz-security-token": "t" }))),
+            (
+                "another credential",
+                instead(
+                    5,
+                    json!({ "x-amz-credential": "AK/20260101/us-east-1/s3/aws4_request" }),
+                ),
+            ),
+            ("new line", with(json!({ "x-amz-meta-a": "b\nc" }))),
+            (
+                "too much metadata",
+                with(json!({ "x-amz-meta-a": "x".repeat(2100) })),
+            ),
+            ("no policy", json!({})),
+        ] {
+            assert_refused(&anna.ask(&policy).await, what);
+        }
+        assert_eq!(anna.session().await, json!([]));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_policy_ends_within_fifteen_minutes_and_is_nothing_more() {
+    on_both(async |server| {
+        let anna = Page::of(&server, "anna").await;
+        let with = |member: &str, value: Value| {
+            let mut policy = anna.policy(&anna.key("a"));
+            policy[member] = value;
+            policy
+        };
+        let at = |minutes| (server.clock.now() + chrono::TimeDelta::minutes(minutes)).to_rfc3339();
+        for (minutes, is_fine) in [(-1, false), (14, true), (20, false)] {
+            let answer = anna.ask(&with("expiration", at(minutes).into())).await;
+            assert_eq!(answer.status == 200, is_fine, "{minutes} minutes: {answer:?}");
+        }
+        assert_refused(&anna.ask(&with("else", json!(1))).await, "more than a policy");
+    })
+    .await;
+}
