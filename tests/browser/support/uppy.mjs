@@ -12,7 +12,7 @@ const HERE = fileURLToPath(new URL("..", import.meta.url));
 /** A generation: which block of the guide it takes, by what stands in it, and the packages that it is made of. */
 export const GENERATIONS = {
   6: { block: "companionEndpoint: address", alias: { "@uppy/core": "@uppy/core", "@uppy/aws-s3": "uppy-aws-s3-6" } },
-  "6, signRequest": {
+  "6-signing": {
     block: "signRequest(wanted)", alias: { "@uppy/core": "@uppy/core", "@uppy/aws-s3": "uppy-aws-s3-6" },
   },
   5: { block: "endpoint: address,", alias: { "@uppy/core": "uppy-core-5", "@uppy/aws-s3": "uppy-aws-s3-5" } },
