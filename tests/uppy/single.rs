@@ -158,3 +158,24 @@ async fn a_type_that_is_not_taken_and_a_size_that_is_told_are_refused_before_any
     )
     .await;
 }
+
+#[tokio::test]
+async fn without_forms_versions_before_6_put_the_file_and_version_6_still_posts_it() {
+    on_both_with(
+        |config| config.protocols.uppy.forms = false,
+        async |server| {
+            let page = page(&server);
+            let before_6 = page.clone().with_header("accept", "application/json");
+            let put = before_6.ask("GET", PARAMS, None).await.good();
+            assert_eq!((&put["method"], &put["fields"]), (&json!("PUT"), &json!({})));
+            let (status, headers, text) = page.send_presigned("PUT", &put, bytes(8)).await;
+            assert_eq!(status, 200, "{text}");
+            assert!(headers.contains_key("etag"));
+
+            assert_eq!(page.ask("GET", PARAMS, None).await.good()["method"], "POST");
+            server.advance(TimeDelta::minutes(3));
+            assert_eq!(sweep(&server).await.completed, 1);
+        },
+    )
+    .await;
+}
