@@ -278,6 +278,7 @@ impl Default for UppyConfig {
             path: "/s3".into(),
             token_path: "/t".into(),
             token_ttl_s: 14_400,
+            forms: true,
             presign: true,
             keys: KeyChoice::Ours,
             signed_headers: true,

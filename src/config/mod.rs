@@ -409,6 +409,10 @@ pub struct GalileoConfig {
 /// Uppy's S3 plugin, in all its generations.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "each is a switch of its own, as operators write them"
+)]
 pub struct UppyConfig {
     /// Whether the door is open.
     pub enabled: bool,
@@ -418,6 +422,9 @@ pub struct UppyConfig {
     pub token_path: String,
     /// Seconds that such a token is good, 60 to 604,800 (7 days).
     pub token_ttl_s: u64,
+    /// Whether versions before 6 send whole files in forms, whose size is bounded, rather than by PUT: Ceph's answer to a
+    /// form has no `ETag`, for which versions 4 and 5 wait for ever.
+    pub forms: bool,
     /// Whether browsers may have S3 requests of their own signed (`signRequest`).
     pub presign: bool,
     /// Whose keys such uploads have.

@@ -7,7 +7,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, EXPECT, HOST, SERVER};
+use http::header::{CONTENT_LENGTH, CONTENT_RANGE, CONTENT_TYPE, ETAG, EXPECT, HOST, LOCATION, SERVER};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use s3s::Body;
@@ -15,7 +15,7 @@ use s3s::service::S3Service;
 use tokio::sync::oneshot;
 use uuid::Uuid;
 
-use super::address::bucket_of;
+use super::address::{bucket_of, location};
 use super::body::{Lent, drain};
 use super::cors::{self, CorsRule};
 use super::store::Store;
@@ -54,6 +54,9 @@ impl Front {
             self.ask_s3(request).await
         };
         complete_error(&mut answer, &id);
+        if method == Method::POST {
+            complete_form_answer(&mut answer, host);
+        }
         // `s3s` answers HEAD with 200 whatever was asked for; S3 says that it is a piece.
         if method == Method::HEAD && answer.headers().contains_key(CONTENT_RANGE) {
             *answer.status_mut() = StatusCode::PARTIAL_CONTENT;
@@ -152,6 +155,45 @@ fn complete_error(answer: &mut Response<Body>, id: &str) {
     };
     let whole = format!("{head}{message}<RequestId>{id}</RequestId></Error>{tail}");
     answer.headers_mut().remove(CONTENT_LENGTH);
+    *answer.body_mut() = Body::from(whole);
+}
+
+/// Gives the answer to a posted form the tag and the whole address that S3 sends in headers too:
+/// <https://docs.aws.amazon.com/AmazonS3/latest/API/RESTObjectPOST.html#RESTObjectPOST-responses>.
+fn complete_form_answer(answer: &mut Response<Body>, host: &str) {
+    let Some(document) = answer
+        .body()
+        .bytes()
+        .filter(|_| answer.status() == StatusCode::CREATED)
+    else {
+        return;
+    };
+    let Ok(text) = std::str::from_utf8(&document) else {
+        return;
+    };
+    let content = |name: &str| {
+        let (_, rest) = text.split_once(&format!("<{name}>"))?;
+        let (inside, _) = rest.split_once(&format!("</{name}>"))?;
+        quick_xml::escape::unescape(inside).ok()
+    };
+    let (Some(bucket), Some(key), Some(etag)) = (content("Bucket"), content("Key"), content("ETag")) else {
+        return;
+    };
+    let address = location(host, &bucket, &key);
+    let tag = format!("\"{}\"", etag.trim_matches('"'));
+    let whole = format!(
+        "<?xml version=\"1.0\" encoding=\"UTF-8\"?><PostResponse><Location>{address}</Location>\
+         <Bucket>{bucket}</Bucket><Key>{}</Key><ETag>{}</ETag></PostResponse>",
+        quick_xml::escape::escape(key.as_ref()),
+        quick_xml::escape::escape(tag.as_str()),
+    );
+    let headers = answer.headers_mut();
+    headers.remove(CONTENT_LENGTH);
+    for (name, value) in [(ETAG, tag), (LOCATION, address)] {
+        if let Ok(value) = HeaderValue::from_str(&value) {
+            headers.insert(name, value);
+        }
+    }
     *answer.body_mut() = Body::from(whole);
 }
 

@@ -6,13 +6,16 @@
 use std::time::{Duration, Instant};
 
 use actix_web::HttpRequest;
+use actix_web::http::header::ACCEPT;
 use actix_web::web::{Data, Payload};
 use serde_json::{Map, Value, json};
 
 use super::access::caller;
 use super::replies::{ListedPart, expiring, fields, ok};
 use super::requests::{Completion, NewFile, Query, part_set};
+use super::stored::{headers_of, sign_put};
 use super::{Answer, PROTOCOL};
+use crate::config::UppyConfig;
 use crate::domain::{Cut, NamedPart, PartSet, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
@@ -44,12 +47,26 @@ pub async fn create(
     })))
 }
 
-/// `GET /params`: a form with which the browser posts a whole file to the store.
-pub async fn params(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
+/// `GET /params`: a form with which the browser posts a whole file to the store; or, for a store whose answer to a form
+/// lacks what versions 4 and 5 wait for, a PUT. Version 6 posts forms alone, and does not mind.
+pub async fn params(
+    request: HttpRequest,
+    settings: Data<UppyConfig>,
+    identity: Data<Identity>,
+    uploads: Data<Uploads>,
+) -> Answer {
     let caller = caller(&request, &identity).await?;
     let file = NewFile::of_query(&Query::of(&request));
     let begun = uploads.create(&caller, file.upload(Cut::Whole)?, false).await?;
-    let (form, expires_at) = uploads.sign_form(&begun.status.upload).await?;
+    let upload = begun.status.upload;
+    if !settings.forms && takes_put(&request) {
+        let (signed, expires_at) = sign_put(&uploads, &upload, true).await?;
+        let seconds = (expires_at - uploads.now()).num_seconds();
+        let headers = headers_of(&signed);
+        let answer = json!({ "method": "PUT", "url": signed.url, "fields": {}, "headers": headers });
+        return Ok(ok(&expiring(answer, seconds)));
+    }
+    let (form, expires_at) = uploads.sign_form(&upload).await?;
     let seconds = (expires_at - uploads.now()).num_seconds();
     let url = form.url.clone();
     let answer = json!({ "method": "POST", "url": url, "fields": fields(form) });
@@ -117,6 +134,15 @@ pub async fn abort(request: HttpRequest, identity: Data<Identity>, uploads: Data
         }) => Ok(ok(&json!({}))),
         Err(error) => Err(error.into()),
     }
+}
+
+/// Whether a client is one of those before version 6, which all say what answers they take.
+fn takes_put(request: &HttpRequest) -> bool {
+    let accepted = request
+        .headers()
+        .get(ACCEPT)
+        .and_then(|value| value.to_str().ok());
+    accepted.is_some_and(|text| text.contains("application/json"))
 }
 
 /// A piece of the address.

@@ -12,6 +12,7 @@ mod companion;
 mod presign;
 mod replies;
 mod requests;
+mod stored;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig, resource, scope};

@@ -6,11 +6,12 @@
 use actix_web::HttpRequest;
 use actix_web::web::{Data, Payload};
 use serde::Deserialize;
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::access::caller;
 use super::replies::{fields, ok};
 use super::requests::{kind_of, name_in, object_key};
+use super::stored::{Stored, headers_of, sign_put};
 use super::{Answer, PROTOCOL};
 use crate::config::{KeyChoice, UppyConfig};
 use crate::domain::{
@@ -18,7 +19,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::uploads::{ObjectHeaders, Operation, SignedRequest, Uploads};
+use crate::uploads::{Operation, SignedRequest, Uploads};
 use crate::web::body;
 
 const NO_SUCH_OPERATION: Error = Error::Forbidden(
@@ -96,9 +97,11 @@ struct Desk<'a> {
 impl Desk<'_> {
     async fn create(&self, wanted: &Wanted) -> Result<Value, Error> {
         let upload = self.record(wanted, Cut::Browser).await?;
-        let own = OwnHeaders::of(&upload);
-        let headers = own.signed(self.settings);
-        let operation = Operation::CreateMultipartUpload { headers };
+        let stored = Stored::of(&upload, self.settings.signed_headers);
+        let extra = stored.extra();
+        let operation = Operation::CreateMultipartUpload {
+            headers: stored.headers(&extra),
+        };
         let (signed, _) = self.uploads.presign(&upload, operation).await?;
         Ok(told(&upload, &signed))
     }
@@ -111,12 +114,7 @@ impl Desk<'_> {
             let url = form.url.clone();
             return Ok(json!({ "url": url, "key": upload.key.as_str(), "fields": fields(form) }));
         }
-        let own = OwnHeaders::of(&upload);
-        let operation = Operation::PutObject {
-            content_length: None,
-            headers: own.signed(self.settings),
-        };
-        let (signed, _) = self.uploads.presign_end(&upload, operation).await?;
+        let (signed, _) = sign_put(self.uploads, &upload, self.settings.signed_headers).await?;
         Ok(told(&upload, &signed))
     }
 
@@ -207,32 +205,6 @@ fn guessed(name: &str) -> MediaType {
     MediaType::new(guess.essence_str()).unwrap_or_default()
 }
 
-/// What the store keeps with the object. It is signed, so that nobody makes a page of the store's own site of it.
-struct OwnHeaders {
-    kind: String,
-    disposition: String,
-}
-
-impl OwnHeaders {
-    fn of(upload: &Upload) -> Self {
-        Self {
-            kind: upload.content_type.as_str().to_owned(),
-            disposition: upload.filename.content_disposition(),
-        }
-    }
-
-    fn signed(&self, settings: &UppyConfig) -> ObjectHeaders<'_> {
-        if !settings.signed_headers {
-            return ObjectHeaders::default();
-        }
-        ObjectHeaders {
-            content_type: Some(&self.kind),
-            content_disposition: Some(&self.disposition),
-            extra: &[],
-        }
-    }
-}
-
 fn check_unfinished(upload: &Upload) -> Result<(), Error> {
     if upload.state.is_unfinished() {
         return Ok(());
@@ -245,11 +217,7 @@ fn check_unfinished(upload: &Upload) -> Result<(), Error> {
 
 /// A signed request that begins something: with the key that it is really for, and the headers that must be sent.
 fn told(upload: &Upload, signed: &SignedRequest) -> Value {
-    let headers: Map<String, Value> = signed
-        .headers
-        .iter()
-        .map(|(name, value)| (name.clone(), value.as_str().into()))
-        .collect();
+    let headers = headers_of(signed);
     let mut answer = json!({ "url": signed.url, "key": upload.key.as_str() });
     if !headers.is_empty() {
         answer["headers"] = headers.into();
