@@ -17,9 +17,9 @@ const SIZE = (PARTS - 1) * MIB + 333;
  * @param {object} settings
  */
 function asAnOldPage(settings) {
-  const names = ["on_init", "on_select", "on_start", "on_progress", "on_chunk_uploaded", "on_chunk_progress", "on_complete", "on_error"];
+  const names = ["init", "select", "start", "progress", "chunk_uploaded", "chunk_progress", "complete", "error"];
   const scene = (globalThis.scene = { told: [], strangers: 0 });
-  for (const name of names) {
+  for (const name of names.map((one) => `on_${one}`)) {
     settings[name] = function (...news) {
       if (scene.uploader && this !== scene.uploader) scene.strangers += 1;
       scene.told.push([name, ...news.map((one) => one?.code ?? one?.name ?? one)]);
@@ -27,7 +27,9 @@ function asAnOldPage(settings) {
   }
   const input = document.querySelector("input");
   // The first pages of all gave the input before the settings.
-  scene.uploader = settings.file_first ? globalThis.mule_upload(input, settings) : globalThis.mule_upload({ ...settings, file_input: input });
+  scene.uploader = settings.input_first
+    ? globalThis.mule_upload(input, settings)
+    : globalThis.mule_upload({ ...settings, file_input: input });
   scene.settings = scene.uploader.settings;
 }
 
@@ -63,7 +65,9 @@ async function startScene(t, proxy = {}) {
   };
 }
 
-test("an old page of another site: fails, is reloaded after two parts, and sends none of them again", { timeout: 60_000 }, async (t) => {
+const LIMIT = { timeout: 60_000 };
+
+test("an old page of another site: a failing store, a reload after two parts, and none is sent again", LIMIT, async (t) => {
   const faults = new Map([[1, ["503"]], [2, ["reset-in-body"]], [3, ["503-without-cors"]]]);
   const proxy = { bytesPerSecond: 3 * MIB, fault: ({ number }) => faults.get(number)?.shift() ?? "pass" };
   const scene = await startScene(t, proxy);
@@ -72,8 +76,9 @@ test("an old page of another site: fails, is reloaded after two parts, and sends
   await scene.oldPage({ num_workers: 2, key: "proposed/by/the/page", content_type: "video/mp4" });
   assert.deepEqual(await toldOf(page, "on_init"), [[]], "before mule_upload returned");
   await scene.choose(file);
-  await until("two parts", async () => scene.proxy.acknowledged.length >= 2 && (await toldOf(page, "on_chunk_uploaded")).length >= 2);
-  const before = (await toldOf(page, "on_chunk_uploaded")).flat();
+  const uploaded = async () => (await toldOf(page, "on_chunk_uploaded")).flat();
+  await until("two parts", async () => scene.proxy.acknowledged.length >= 2 && (await uploaded()).length >= 2);
+  const before = await uploaded();
 
   await scene.oldPage({ num_workers: 2, content_type: "video/mp4" });
   await scene.choose(file);
@@ -83,7 +88,7 @@ test("an old page of another site: fails, is reloaded after two parts, and sends
   assert.deepEqual(scene.proxy.sentAgain, [], "nothing that was acknowledged");
   assert.equal(new Set(scene.proxy.parts.map((part) => part.uploadId)).size, 1, "one upload");
   assert.deepEqual([...faults.values()].flat(), [], "every fault took place");
-  const after = (await toldOf(page, "on_chunk_uploaded")).flat();
+  const after = await uploaded();
   assert.ok(after.every((chunk) => !before.includes(chunk)), `${before} and then ${after}`);
   // A part may have been stored in the very moment of the reload.
   assert.ok(before.length + after.length <= PARTS && after.every((chunk) => chunk >= 0 && chunk < PARTS), `${after}`);
@@ -91,7 +96,8 @@ test("an old page of another site: fails, is reloaded after two parts, and sends
     told: globalThis.scene.told.filter(([name]) => name !== "on_chunk_progress"), strangers: globalThis.scene.strangers,
     key: globalThis.scene.settings.key, chunk: globalThis.scene.settings.chunk_size,
   }));
-  assert.deepEqual(told.slice(0, 4), [["on_init"], ["on_select", file.name], ["on_start", file.name], ["on_progress", 0, SIZE]]);
+  const beginning = [["on_init"], ["on_select", file.name], ["on_start", file.name], ["on_progress", 0, SIZE]];
+  assert.deepEqual(told.slice(0, 4), beginning);
   assert.deepEqual(told.slice(-2), [["on_progress", SIZE, SIZE], ["on_complete", file.name]]);
   const figures = told.filter(([name]) => name === "on_progress").slice(1);
   assert.ok(figures.every(([, sent, total]) => sent >= 2 * MIB && sent <= SIZE && total === SIZE), JSON.stringify(figures));
@@ -103,7 +109,7 @@ test("an old page of another site: fails, is reloaded after two parts, and sends
   assert.deepEqual(scene.errors, []);
 });
 
-test("the page of the guide, the demo, and what else old pages do", { timeout: 60_000 }, async (t) => {
+test("the page of the guide, the demo, and what else old pages do", LIMIT, async (t) => {
   const scene = await startScene(t);
   const { page, pages, site, server } = scene;
 
@@ -126,7 +132,8 @@ test("the page of the guide, the demo, and what else old pages do", { timeout: 6
     pages["/tag.html"] = pages["/old.html"].replace("<script ", `<script data-api-key="${scene.key}" `);
     const file = await makeFile(scene.files, "empty.bin", 0, 1703);
     await page.goto(`${site}/tag.html`);
-    await page.evaluate(asAnOldPage, { ajax_base: "/upload-backend", bucket: "b", access_key: "AKID", host: "http://b.example" });
+    const old = { ajax_base: "/upload-backend", bucket: "b", access_key: "AKID", host: "http://b.example" };
+    await page.evaluate(asAnOldPage, old);
     await scene.choose(file);
     await until("the end", isTold(page, "on_complete"));
     await scene.assertStored(await page.evaluate(() => globalThis.scene.settings.key), file);
@@ -134,7 +141,7 @@ test("the page of the guide, the demo, and what else old pages do", { timeout: 6
 
   await t.test("a page that starts by itself, too large a file, and a file begun anew", async () => {
     const file = await makeFile(scene.files, "by hand.bin", 2 * MIB, 1704);
-    await scene.oldPage({ autostart: false, file_first: true, max_size: MIB });
+    await scene.oldPage({ autostart: false, input_first: true, max_size: MIB });
     await scene.choose(file);
     await page.evaluate(() => globalThis.scene.uploader.upload_file(globalThis.scene.uploader.file));
     await until("a refusal", isTold(page, "on_error"));
@@ -149,10 +156,13 @@ test("the page of the guide, the demo, and what else old pages do", { timeout: 6
     });
     await until("the end", isTold(page, "on_complete"));
     assert.equal((await toldOf(page, "on_select")).length, 2, "the second call found it on its way");
-    const [state, sent] = await page.evaluate(() => [globalThis.scene.uploader.get_state(), globalThis.scene.uploader.get_total_progress()]);
-    assert.deepEqual([state, sent], ["finished", file.size]);
-    const progress = await toldOf(page, "on_chunk_progress");
-    assert.ok(progress.some(([chunk, bytes, size]) => chunk === 1 && bytes === MIB && size === MIB), JSON.stringify(progress));
+    const figures = await page.evaluate(() => {
+      const { uploader } = globalThis.scene;
+      return [uploader.get_state(), uploader.get_total_progress()];
+    });
+    assert.deepEqual(figures, ["finished", file.size]);
+    const told = await toldOf(page, "on_chunk_progress");
+    assert.ok(told.some(([chunk, bytes, size]) => chunk === 1 && bytes === MIB && size === MIB), JSON.stringify(told));
   });
 
   await t.test("a stranger is told that a key is wanted", async () => {

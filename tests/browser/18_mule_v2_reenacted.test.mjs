@@ -28,7 +28,8 @@ async function actAsTheScript({ base, chunkSize, apiKey, stopAfter = Infinity })
     });
   const ask = (action, more = {}) => {
     const all = {
-      api_key: apiKey, filename: file.name, filesize: file.size, content_type: file.type, last_modified: file.lastModified, ...more,
+      api_key: apiKey, filename: file.name, filesize: file.size, content_type: file.type,
+      last_modified: file.lastModified, ...more,
     };
     const query = Object.entries(all).map(([name, value]) => `${name}=${encodeURIComponent(value)}`);
     return request("GET", `${base}/${action}/?${query.join("&")}`);
@@ -78,7 +79,7 @@ async function actAsTheScript({ base, chunkSize, apiKey, stopAfter = Infinity })
   return { sent, key };
 }
 
-test("a page of another site uploads as the second generation's script does, and goes on after a refresh", { timeout: 60_000 }, async (t) => {
+test("a page of another site uploads as the second script does, and on after a refresh", { timeout: 60_000 }, async (t) => {
   const site = await startSite(t);
   const stack = await startStack(t, {
     settings: {

@@ -23,19 +23,11 @@ fn text(value: &Value) -> String {
     value.as_str().expect("a text").to_owned()
 }
 
-fn is_json(text: &str) -> bool {
-    serde_json::from_str::<Value>(text).is_ok()
-}
-
-#[tokio::test]
-async fn the_key_of_the_worked_example_comes_out_byte_for_byte() {
+/// The example's bucket at AWS, with its own credential and the one whose key is handed out.
+fn store_with(main: Credentials, own: Credentials) -> S3Store {
     let example = example();
     let region = text(&example["v2"]["region"]);
     let location = || BucketLocation::aws(&text(&example["v1"]["bucket"]), &region).expect("a bucket of AWS");
-    let own = Credentials::long_term(
-        text(&example["access_key_id"]),
-        text(&example["secret_access_key"]),
-    );
     let settings = StoreSettings {
         location: location(),
         public_location: location(),
@@ -43,8 +35,21 @@ async fn the_key_of_the_worked_example_comes_out_byte_for_byte() {
         signature_v2: None,
         handed_out: Some(own),
     };
-    let main = CredentialSource::fixed(Credentials::long_term(MAIN_ID, MAIN_SECRET));
-    let store = S3Store::new(settings, main).expect("a store");
+    S3Store::new(settings, CredentialSource::fixed(main)).expect("a store")
+}
+
+fn is_json(text: &str) -> bool {
+    serde_json::from_str::<Value>(text).is_ok()
+}
+
+#[tokio::test]
+async fn the_key_of_the_worked_example_comes_out_byte_for_byte() {
+    let example = example();
+    let own = Credentials::long_term(
+        text(&example["access_key_id"]),
+        text(&example["secret_access_key"]),
+    );
+    let store = store_with(Credentials::long_term(MAIN_ID, MAIN_SECRET), own);
 
     // The store itself, because the embedded one takes nothing that is signed for another year.
     let key = store
@@ -115,6 +120,17 @@ async fn the_key_of_the_stores_own_credential_is_never_sent() {
         );
     })
     .await;
+}
+
+#[tokio::test]
+async fn credentials_that_turn_into_the_handed_out_ones_after_the_start_are_never_handed_out() {
+    let now = Clock::system().now();
+    for (id, secret) in [(MAIN_ID, "another secret"), ("ANOTHERID", MAIN_SECRET)] {
+        let main = Credentials::long_term(MAIN_ID, MAIN_SECRET);
+        let store = store_with(main, Credentials::long_term(id, secret));
+
+        assert!(store.handed_key(now).await.is_err(), "{id}");
+    }
 }
 
 #[tokio::test]

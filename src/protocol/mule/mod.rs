@@ -1,9 +1,9 @@
 //! mule-uploader: the unmodified script's backend, of both generations.
 //!
-//! The second (February 2014 to 2016) signs in the browser and has an action of its own, see [`second`]. The first
-//! (2012 to February 2014) has all signatures from here. Six actions answer with signatures, `chunk_loaded` and `upload_finished` are told what happened; all are GETs
-//! under the page's `ajax_base`, with a slash before the query. Three of our answers differ from the original
-//! backends', and the script cannot tell:
+//! The second (February 2014 to 2016) signs in the browser and has an action of its own: [`second`]. The first (2012 to
+//! February 2014) has all signatures from here: six actions answer with signatures, `chunk_loaded` and
+//! `upload_finished` are told what happened. All are GETs under the page's `ajax_base`, with a slash before the query.
+//! Three of our answers to it differ from the original backends', and the script cannot tell:
 //!
 //! - we make the multipart upload ourselves and answer `get_init_signature` as if it were a resume, so the key,
 //!   the type and the permissions of the object are ours;
