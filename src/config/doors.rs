@@ -48,11 +48,16 @@ impl Config {
             &self.protocols.offset,
             &self.protocols.mule,
         );
+        let (uppy, evaporate) = (&self.protocols.uppy, &self.protocols.evaporate);
+        let fine = &self.protocols.fine_uploader;
         let mut doors = vec![
             ("protocols.native.path", native.path.as_str(), true),
             ("protocols.tus.path", tus.path.as_str(), tus.enabled),
             ("protocols.chunks.path", chunks.path.as_str(), chunks.enabled),
             ("protocols.offset.path", offset.path.as_str(), offset.enabled),
+            ("protocols.uppy.path", uppy.path.as_str(), uppy.enabled),
+            ("protocols.evaporate.path", evaporate.path.as_str(), evaporate.enabled),
+            ("protocols.fine_uploader.path", fine.path.as_str(), fine.enabled),
         ];
         doors.extend(
             mule.paths
