@@ -56,7 +56,11 @@ impl Config {
             ("protocols.chunks.path", chunks.path.as_str(), chunks.enabled),
             ("protocols.offset.path", offset.path.as_str(), offset.enabled),
             ("protocols.uppy.path", uppy.path.as_str(), uppy.enabled),
-            ("protocols.evaporate.path", evaporate.path.as_str(), evaporate.enabled),
+            (
+                "protocols.evaporate.path",
+                evaporate.path.as_str(),
+                evaporate.enabled,
+            ),
             ("protocols.fine_uploader.path", fine.path.as_str(), fine.enabled),
         ];
         doors.extend(

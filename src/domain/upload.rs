@@ -17,7 +17,7 @@ use super::metadata::object_metadata;
 use super::name::{FileName, ObjectKey};
 use super::plan::PartPlan;
 use super::policy::MediaType;
-use crate::error::FieldError;
+use crate::error::{Error, FieldError};
 
 /// What visitors' names begin with; no named owner has a colon.
 const VISITOR: &str = "visitor:";
@@ -333,6 +333,18 @@ impl Upload {
     pub fn known_size(&self) -> Option<u64> {
         let is_measured = self.cut.is_ours() || self.state == State::Complete;
         (is_measured && self.length() != Length::Deferred).then_some(self.size)
+    }
+
+    /// Refuses to do `verb` (its participle) with an upload that has ended.
+    ///
+    /// # Errors
+    /// [`Error::WrongState`].
+    pub fn check_unfinished(&self, verb: &'static str) -> Result<(), Error> {
+        if self.state.is_unfinished() {
+            return Ok(());
+        }
+        let state = self.state;
+        Err(Error::WrongState { state, verb })
     }
 
     /// The bytes that are there of one that is appended to, as far as was written down; `None` for one that is sent in

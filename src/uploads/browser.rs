@@ -63,12 +63,7 @@ impl Uploads {
         if upload.multipart_id.as_deref() == Some(multipart_id) {
             return Ok(upload.clone());
         }
-        if !upload.state.is_unfinished() {
-            return Err(Error::WrongState {
-                state: upload.state,
-                verb: "begun again",
-            });
-        }
+        upload.check_unfinished("begun again")?;
         check_multipart_id(multipart_id)?;
         let (this, upload, id) = (self.clone(), upload.clone(), multipart_id.to_owned());
         Self::see_through(async move { this.bind(upload, id).await }).await
@@ -132,12 +127,7 @@ impl Uploads {
 
     /// From now on the object of an unfinished upload is looked for: its client may end it at any time.
     pub(super) async fn expect_end(&self, upload: &Upload) -> Result<(), Error> {
-        if !upload.state.is_unfinished() {
-            return Err(Error::WrongState {
-                state: upload.state,
-                verb: "signed",
-            });
-        }
+        upload.check_unfinished("signed")?;
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         self.touch(&mut upload.clone()).await
     }

@@ -151,14 +151,8 @@ impl Uploads {
         verb: &'static str,
     ) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
-        if upload.state.is_unfinished() {
-            Ok(upload)
-        } else {
-            Err(Error::WrongState {
-                state: upload.state,
-                verb,
-            })
-        }
+        upload.check_unfinished(verb)?;
+        Ok(upload)
     }
 }
 

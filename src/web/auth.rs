@@ -91,7 +91,7 @@ pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error
     let may_call = if visitor.is_some() {
         cors::is_from_listed_site(request)
     } else {
-        request.method().is_safe() || cors::is_from_allowed_site(request)
+        cors::is_from_allowed_site(request)
     };
     if !may_call {
         refuse_other_sites(request)?;

@@ -128,6 +128,25 @@ async fn a_visitors_cookie_counts_on_our_own_pages_and_on_those_of_sites_that_ar
 }
 
 #[tokio::test]
+async fn a_page_of_a_site_that_is_not_listed_begins_nothing_in_nobodys_name() {
+    on_both(async |server| {
+        let page = Client::new(&server, &server.base)
+            .with_header("origin", "https://evil.example")
+            .with_header("sec-fetch-site", "cross-site");
+        let file = json!({ "filename": "a", "method": "POST", "key": "a" });
+
+        for (method, path, body) in [
+            ("GET", "/s3/params?filename=a", None),
+            ("POST", "/s3/multipart", Some(&file)),
+            ("POST", "/s3/presign", Some(&file)),
+        ] {
+            page.ask(method, path, body).await.refusal(403, "forbidden");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn several_files_at_once_of_somebody_without_a_cookie_are_all_theirs() {
     on_both(async |server| {
         let page = Client::new(&server, &server.base);

@@ -212,7 +212,7 @@ impl Call<'_> {
         self.asked.check_count(upload)?;
         let Status { upload, parts: held } = self.uploads.status(caller, &upload.id).await?;
         // What the store has dropped is asked for again and again; only a refusal here stops the script.
-        check_unfinished(&upload)?;
+        upload.check_unfinished("signed")?;
         let held: HashSet<PartNumber> = held.iter().map(|part| part.number).collect();
         let plan = upload.plan();
         let missing = plan.parts().filter(|(number, _)| !held.contains(number));
@@ -255,19 +255,9 @@ impl Call<'_> {
     }
 
     async fn sign(&self, upload: &Upload, operation: Operation<'_>) -> Result<Value, Error> {
-        check_unfinished(upload)?;
+        upload.check_unfinished("signed")?;
         signature(self.uploads, upload, operation, self.asked.version()?).await
     }
-}
-
-fn check_unfinished(upload: &Upload) -> Result<(), Error> {
-    if upload.state.is_unfinished() {
-        return Ok(());
-    }
-    Err(Error::WrongState {
-        state: upload.state,
-        verb: "signed",
-    })
 }
 
 /// The chunks that need not be sent. Never all of them: the script would throw everything away and begin anew, so

@@ -148,7 +148,7 @@ impl Desk<'_> {
         let (signed, _) = if matches!(step, Step::Complete(_)) {
             self.uploads.presign_end(&upload, operation).await?
         } else {
-            check_unfinished(&upload)?;
+            upload.check_unfinished("signed")?;
             self.uploads.presign(&upload, operation).await?
         };
         Ok(json!({ "url": signed.url }))
@@ -203,16 +203,6 @@ impl Desk<'_> {
 fn guessed(name: &str) -> MediaType {
     let guess = mime_guess::from_path(name).first_or_octet_stream();
     MediaType::new(guess.essence_str()).unwrap_or_default()
-}
-
-fn check_unfinished(upload: &Upload) -> Result<(), Error> {
-    if upload.state.is_unfinished() {
-        return Ok(());
-    }
-    Err(Error::WrongState {
-        state: upload.state,
-        verb: "signed",
-    })
 }
 
 /// A signed request that begins something: with the key that it is really for, and the headers that must be sent.
