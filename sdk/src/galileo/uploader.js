@@ -135,7 +135,7 @@ export class GalileoUploader {
     this.#running?.abort(new UploadError("cancelled", "The upload was given up."));
     await this.#work;
     // It may have been finished while we waited.
-    if (this.#state === "complete") return;
+    if (this.#arrived) return;
     if (this.#id !== undefined || wasRunning) this.#run(true);
     await this.#work;
     this.#forget();
