@@ -84,18 +84,19 @@ impl Uploads {
         Ok(SignedParts { signer, plan, set })
     }
 
-    /// Signs parts of an upload that its client cuts and we have begun: each URL takes whatever bytes come.
+    /// Signs parts of an upload that its client cuts and we have begun, and that was just looked up: each URL takes
+    /// whatever bytes come.
     ///
     /// # Errors
-    /// [`Error::NotFound`], also for an upload that we cut; [`Error::WrongState`] once it has ended;
-    /// [`Error::Forbidden`] for an admin who is not its owner.
+    /// [`Error::NotFound`] for an upload that we cut; [`Error::WrongState`] once it has ended; [`Error::Forbidden`] for an
+    /// admin who is not its owner.
     pub async fn sign_any_parts(
         &self,
         caller: &Principal,
-        id: &UploadId,
+        mut upload: Upload,
         set: PartSet,
     ) -> Result<SignedParts, Error> {
-        let mut upload = self.find_unfinished(caller, id, "signed").await?;
+        upload.check_unfinished("signed")?;
         caller.may_send(&upload.owner)?;
         let multipart_id = upload.multipart_id.as_ref().filter(|_| upload.cut == Cut::Client);
         let multipart_id = multipart_id.ok_or(Error::NotFound("upload"))?;

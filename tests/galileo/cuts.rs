@@ -1,12 +1,14 @@
-//! Cut off at moments that a seed decides: thirty files, and all objects are right.
+//! Cut off at moments that a seed decides: forty files, on every storage and both databases, and all objects are right.
 
+use muleteer::config::Config;
 use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use super::client::content;
 use super::clients::{begin, check_ready};
-use super::here;
+use super::place::Place;
 use super::socket::{Handshake, frame};
+use super::{CELLS, on};
 
 /// A small generator, the same on every machine.
 struct Chance(u64);
@@ -22,18 +24,27 @@ impl Chance {
 }
 
 #[actix_web::test]
-async fn thirty_uploads_that_are_cut_off_at_any_moment_arrive_whole() {
-    let place = here(|config| config.protocols.galileo.chunk_size = 100_000);
-    let mut chance = Chance(20_260_725);
-    let mut paths = Vec::new();
-    for n in 0..30 {
+async fn uploads_that_are_cut_off_at_any_moment_arrive_whole() {
+    for (seed, (database, backend)) in (20_260_725..).zip(CELLS) {
+        let adjust = |config: &mut Config| config.protocols.galileo.chunk_size = 100_000;
+        on(*database, *backend, adjust, async |place| {
+            cut_off(&place, seed).await;
+        })
+        .await;
+    }
+}
+
+async fn cut_off(place: &Place, seed: u64) {
+    const FILES: usize = 8;
+    let mut chance = Chance(seed);
+    for n in 0..FILES {
         let file = content(1 + chance.below(1_200_000) as u64);
         let claim = json!({ "type": "sha256", "value": hex::encode(Sha256::digest(&file)) });
         let (mut id, mut cuts, mut acknowledged): (Option<String>, _, _) = (None, 1 + chance.below(3), 0);
         let path = 'upload: loop {
-            let mut socket = Handshake::new("/galileo").open(&place).await;
+            let mut socket = Handshake::new("/galileo").open(place).await;
             let mut ready = begin(&mut socket, "cut.bin", file.len(), id.as_deref()).await;
-            id = Some(ready["upload"].as_str().unwrap().to_owned());
+            id = Some(ready["upload"].as_str().expect("an id").to_owned());
             loop {
                 let offset = check_ready(&ready);
                 assert!(offset >= acknowledged, "{n}: what was acknowledged is stored");
@@ -61,14 +72,17 @@ async fn thirty_uploads_that_are_cut_off_at_any_moment_arrive_whole() {
                 socket.raw(&wire).await;
                 let signal = socket.signal().await;
                 if signal["close"] == true {
-                    break 'upload signal["path"].as_str().unwrap().to_owned();
+                    break 'upload signal["path"].as_str().expect("a path").to_owned();
                 }
                 ready = signal;
             }
         };
-        assert_eq!(place.object(&path).await.unwrap(), file, "{n}");
-        paths.push(path);
+        assert_eq!(
+            place.object(&path).await.expect("an object"),
+            file,
+            "{n} of seed {seed}"
+        );
     }
-    assert_eq!(place.finished().await.len(), 30);
+    assert_eq!(place.finished().await.len(), FILES);
     assert!(place.is_clean().await);
 }

@@ -172,7 +172,7 @@ async fn sign(
     uploads: &Uploads,
 ) -> Result<SignedParts, Error> {
     let upload = find(request, caller, uploads).await?;
-    uploads.sign_any_parts(caller, &upload.id, numbers).await
+    uploads.sign_any_parts(caller, upload, numbers).await
 }
 
 /// Completes an upload, and waits where the store does not answer: what this client does with an error cannot be undone.
