@@ -31,14 +31,19 @@ impl Database {
         let row: Option<(Option<i64>, Option<i64>, Option<bool>)> = self
             .run(move |conn| {
                 write_transaction(conn, |conn| {
-                    let own = uploads::table.find(&id).filter(unfinished());
-                    let columns = (uploads::fence, uploads::received, uploads::settled);
-                    let before = own.select(columns).first(conn).optional()?;
+                    // First, since it holds the row: of two that begin at once each must get a fence of its own.
                     let own = uploads::table.find(&id).filter(unfinished());
                     diesel::update(own)
-                        .set((uploads::fence.eq(uploads::fence + 1), uploads::settled.eq(false)))
+                        .set(uploads::fence.eq(uploads::fence + 1))
                         .execute(conn)?;
-                    Ok(before)
+                    let own = uploads::table.find(&id).filter(unfinished());
+                    let columns = (uploads::fence, uploads::received, uploads::settled);
+                    let found = own.select(columns).first(conn).optional()?;
+                    let own = uploads::table.find(&id).filter(unfinished());
+                    diesel::update(own)
+                        .set(uploads::settled.eq(false))
+                        .execute(conn)?;
+                    Ok(found)
                 })
             })
             .await?;
@@ -46,7 +51,7 @@ impl Database {
             return Ok(None);
         };
         Ok(Some(Turn {
-            fence: to_bytes(fence)? + 1,
+            fence: to_bytes(fence)?,
             offset: is_settled
                 .unwrap_or(false)
                 .then(|| to_bytes(received))

@@ -1,7 +1,11 @@
 //! Uploads: what is kept, whose they are, and who wins a change of state.
 
+use std::collections::HashSet;
+
 use chrono::TimeDelta;
-use muleteer::domain::{FileName, Fingerprint, MediaType, Owner, State, Transfer, Upload, UploadId};
+use muleteer::domain::{
+    Appending, FileName, Fingerprint, MediaType, NewAppending, Owner, State, Transfer, Upload, UploadId,
+};
 use muleteer::error::Error;
 use uuid::Uuid;
 
@@ -261,6 +265,28 @@ async fn the_sweeper_gets_the_longest_overdue_first_and_no_finished_ones() {
 
         assert_eq!(overdue(10).await, [first.clone(), second]);
         assert_eq!(overdue(1).await, [first]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn of_many_that_begin_to_append_at_once_each_gets_a_fence_of_its_own() {
+    on_both(|url| async move {
+        let db = open(&url).await;
+        let mut upload = upload_at(noon());
+        upload.appending = Some(Appending::new(NewAppending::default()));
+        let upload = kept(&db, upload).await;
+
+        for round in 0..20 {
+            let turns = (0..4).map(|_| db.begin_append(&upload.id));
+            let turns = futures_util::future::join_all(turns).await;
+
+            let fences: HashSet<u64> = turns
+                .into_iter()
+                .map(|turn| turn.unwrap().expect("it is unfinished").fence)
+                .collect();
+            assert_eq!(fences.len(), 4, "round {round}: {fences:?}");
+        }
     })
     .await;
 }
