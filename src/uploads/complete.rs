@@ -251,8 +251,10 @@ impl Uploads {
             .find_upload(&upload.id, None)
             .await?
             .ok_or(Error::NotFound("upload"))?;
-        if matches!(current.state, State::Aborted | State::Expired) {
-            // It was given up while the storage joined it: nobody will ever ask for what came of that.
+        let is_given_up = matches!(current.state, State::Aborted | State::Expired);
+        if is_given_up && !upload.cut.is_ended_by_client() {
+            // It was given up while the storage joined it: nobody will ever ask for what came of that. What its client
+            // made may by now be another upload's, since a client that chooses keys may choose one again.
             self.storage(&upload)?.remove(&upload.key).await?;
         }
         match current.state {
@@ -337,10 +339,17 @@ impl Uploads {
             return Ok(());
         }
         tracing::warn!(upload = %upload.id, key = %upload.key, size, limit, "an object is too large, and is removed");
-        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-            .await?;
-        self.storage(upload)?.remove(&upload.key).await?;
+        self.reject(upload).await?;
         Err(Error::TooLarge { limit, size })
+    }
+
+    /// Removes the object of an upload that has failed by it. The object goes first: where it stays, the upload has not
+    /// ended, and comes here again.
+    async fn reject(&self, upload: &Upload) -> Result<(), Error> {
+        self.storage(upload)?.remove(&upload.key).await?;
+        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
+            .await
+            .map(drop)
     }
 
     /// What the storage has lost must be sent again, so our record must not say that it is there. A record that is
@@ -369,10 +378,7 @@ impl Uploads {
             return Ok(());
         }
         tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
-        // The object goes first: where it stays, the upload is still being completed, and comes here again.
-        self.storage(upload)?.remove(&upload.key).await?;
-        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-            .await?;
+        self.reject(upload).await?;
         Err(Error::ChecksumMismatch { what: Digested::File })
     }
 

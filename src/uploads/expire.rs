@@ -131,9 +131,10 @@ impl Uploads {
         }
     }
 
-    /// Ends a completion, or finds out that its client has; false where that may still come.
+    /// Ends a completion, or finds out that its client has; false where that may still come. Of which parts a file is made
+    /// that we did not cut, only its client can say.
     async fn see_to_completion(&self, upload: &Upload) -> Result<bool, Error> {
-        if !upload.cut.is_ended_by_client() {
+        if upload.cut.is_ours() {
             return self.complete_if_free(&upload.id).await.map(|_| true);
         }
         if self.find_whole(upload).await?.is_some() {

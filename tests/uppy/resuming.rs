@@ -101,6 +101,31 @@ async fn parts_of_two_cuts_are_not_listed_and_only_the_named_ones_are_joined() {
 }
 
 #[tokio::test]
+async fn a_completion_that_was_interrupted_is_not_seen_through_with_parts_that_nobody_named() {
+    on_both(async |server| {
+        let page = page(&server);
+        let upload = page.begin("clip.mp4").await;
+        let file = bytes(20);
+        let one = page.send(&upload, 1, &file[..10]).await;
+        let two = page.send(&upload, 2, &file[10..]).await;
+        // Of an earlier cut.
+        page.send(&upload, 3, &bytes(10)).await;
+        let id = record(&server, &upload.id).await.id;
+        let db = super::database(&server).await;
+        let began = server.clock.now() - TimeDelta::minutes(3);
+        let changed = db.change_state(&id, &[State::Open], State::Completing, None, began);
+        assert!(changed.await.expect("the database answers"));
+        db.close().await.expect("the database closes");
+
+        assert_eq!(sweep(&server).await.completed, 0);
+
+        page.complete(&upload, &[(1, &one), (2, &two)]).await.good();
+        assert_eq!(store_of(&server).get(&upload.key).await.body, file);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn more_than_a_thousand_parts_are_listed_whole_and_joined() {
     on_one_with(
         |_| {},
