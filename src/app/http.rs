@@ -49,10 +49,15 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
-    let mut with_cookies = protocol::uppy::cookie_mounts(&config.protocols);
-    for door in [&protocol::evaporate::PROTOCOL, &protocol::fine_uploader::PROTOCOL] {
-        with_cookies.extend((door.mounts)(&config.protocols));
-    }
+    let with_cookies = [
+        &protocol::uppy::PROTOCOL,
+        &protocol::evaporate::PROTOCOL,
+        &protocol::fine_uploader::PROTOCOL,
+    ];
+    let with_cookies = with_cookies.iter();
+    let with_cookies = with_cookies
+        .flat_map(|door| (door.mounts)(&config.protocols))
+        .collect();
     let sites = Sites::new(&config.cors.allowed_origins, discoverable, with_cookies);
     let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
     let server = server::start(listener, &config.server, move || {

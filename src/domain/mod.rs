@@ -31,7 +31,7 @@ pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use metadata::{check_object_metadata, object_metadata};
 pub use name::{FileName, KeyTemplate, ObjectKey};
-pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_whole};
+pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_etag, check_whole};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan, PartSizes};
 pub use policy::{MediaType, Policy};
 pub use prefix::KeyPrefix;

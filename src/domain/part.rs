@@ -229,6 +229,22 @@ fn defects(plan: &PartPlan, stored: &[StoredPart]) -> Vec<PartDefect> {
     found
 }
 
+/// Longest tag that a client may name; the stores' own have some forty characters.
+const MAX_ETAG: usize = 200;
+
+/// Refuses text that is no store's tag of a part; none at all is fine.
+///
+/// # Errors
+/// [`Error::Invalid`] on `field`.
+pub fn check_etag(etag: Option<&str>, field: &str) -> Result<(), Error> {
+    let is_one = |etag: &str| etag.len() <= MAX_ETAG && !etag.chars().any(char::is_control);
+    if etag.is_none_or(is_one) {
+        return Ok(());
+    }
+    let detail = format!("a tag has at most {MAX_ETAG} printable characters");
+    Err(Error::invalid(field, detail))
+}
+
 /// Whether `stored` (ascending) is the whole of `plan`.
 ///
 /// # Errors

@@ -84,6 +84,18 @@ impl Policy {
         self.max_size.min(self.parts.max_file_size())
     }
 
+    /// Whether a file may be so large, in bytes.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`].
+    pub fn check_size(&self, size: u64) -> Result<(), Error> {
+        let limit = self.max_size();
+        if size > limit {
+            return Err(Error::TooLarge { limit, size });
+        }
+        Ok(())
+    }
+
     /// Whether a file may come, and how it is cut for a storage with these limits.
     ///
     /// # Errors

@@ -43,6 +43,11 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &uppy::PROTOCOL,
 ];
 
+/// The one address of a door, if it is open.
+fn mount_of(is_open: bool, path: &str) -> Vec<String> {
+    is_open.then(|| path.to_owned()).into_iter().collect()
+}
+
 /// Mounts every protocol that is switched on.
 pub fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig) {
     for protocol in PROTOCOLS {

@@ -184,14 +184,10 @@ impl Uploads {
             .settle_append(&upload.id, fence, offset, now, expires_at)
             .await?;
         if !is_ours {
-            let now = self.0.db.find_upload(&upload.id, None).await?;
-            return Err(match now.map(|upload| upload.state) {
-                Some(state) if !state.is_unfinished() => Error::WrongState {
-                    state,
-                    verb: "added to",
-                },
-                _ => Error::Superseded,
-            });
+            if let Some(now) = self.0.db.find_upload(&upload.id, None).await? {
+                now.check_unfinished("added to")?;
+            }
+            return Err(Error::Superseded);
         }
         if let Some(appending) = &mut upload.appending {
             appending.offset = offset;
@@ -223,14 +219,12 @@ impl Uploads {
         };
         let ends = append.ends;
         let receipt = append.receipt.clone();
-        let end = match told {
-            // Written down below, once the request that says so has come to anything.
-            Some(size) => {
-                let of_that_length = with_length(upload.clone(), size);
-                self.pour(&claim, &of_that_length, offset, append).await?
-            }
-            None => self.pour(&claim, &upload, offset, append).await?,
-        };
+        // Written down below, once the request that tells it has come to anything.
+        let mut as_told = upload.clone();
+        if let Some(size) = told {
+            fix_length(&mut as_told, size);
+        }
+        let end = self.pour(&claim, &as_told, offset, append).await?;
         self.settle(&mut upload, end).await?;
         let failure = receipt.failure();
         let is_refused = matches!(
@@ -254,7 +248,7 @@ impl Uploads {
         if !self.0.db.declare_length(&upload.id, fence, size).await? {
             return Err(Error::Superseded);
         }
-        *upload = with_length(upload.clone(), size);
+        fix_length(upload, size);
         Ok(())
     }
 
@@ -355,13 +349,12 @@ fn agree(upload: &Upload, offset: u64, provided: u64, size: Option<u64>) -> Resu
     Ok(told)
 }
 
-/// An upload whose length was not known before.
-fn with_length(mut upload: Upload, size: u64) -> Upload {
+/// Tells the length of an upload of which it was not known before.
+fn fix_length(upload: &mut Upload, size: u64) {
     upload.size = size;
     if let Some(appending) = &mut upload.appending {
         appending.length = Length::Declared;
     }
-    upload
 }
 
 /// Where the upload stands, if it is one that is appended to.
@@ -391,11 +384,8 @@ fn judge(upload: &Upload, append: &Append) -> Result<(), Error> {
     let is_repeated = upload.state == State::Complete
         && append.offset == upload.size
         && append.length.is_none_or(|length| length == 0);
-    if !upload.state.is_unfinished() && !is_repeated {
-        return Err(Error::WrongState {
-            state: upload.state,
-            verb: "added to",
-        });
+    if !is_repeated {
+        upload.check_unfinished("added to")?;
     }
     if known.is_settled && !is_repeated && append.offset != known.offset {
         return Err(Error::OffsetMismatch {

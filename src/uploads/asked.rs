@@ -185,14 +185,11 @@ impl Uploads {
             {
                 Ok(())
             }
-            _ if !upload.state.is_unfinished() => Err(Error::WrongState {
-                state: upload.state,
-                verb: "signed",
-            }),
+            _ if !upload.state.is_unfinished() => upload.check_unfinished("signed"),
             AskedOperation::Part { number, .. } => {
                 // All parts before it are at least of the smallest size.
                 let least = u64::from(*number - 1) * self.0.policy.parts.min;
-                self.check_size(least)?;
+                self.0.policy.check_size(least)?;
                 self.adopt(caller, &upload, multipart_id).await.map(drop)
             }
             _ => {
@@ -200,19 +197,14 @@ impl Uploads {
                 match self.0.store.list_parts(key, multipart_id, self.now()).await {
                     // It was completed, and the client has not heard of it: the store tells it so.
                     Err(Error::Vanished) if self.find_whole(&upload).await?.is_some() => return Ok(()),
-                    parts => self.check_size(parts?.iter().map(|part| part.size).sum())?,
+                    parts => self
+                        .0
+                        .policy
+                        .check_size(parts?.iter().map(|part| part.size).sum())?,
                 }
                 self.expect_end(&upload).await
             }
         }
-    }
-
-    fn check_size(&self, size: u64) -> Result<(), Error> {
-        let limit = self.0.policy.max_size();
-        if size > limit {
-            return Err(Error::TooLarge { limit, size });
-        }
-        Ok(())
     }
 
     /// The caller's finished files that came through this door, newest first, at most two hundred.

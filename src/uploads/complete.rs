@@ -156,7 +156,6 @@ impl Uploads {
                 stored
             }
         };
-        let storage = self.storage(&upload)?;
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         let finished = match self.sources(&upload).await? {
             Some(sources) => storage.join(&upload, &sources).await,
@@ -195,10 +194,7 @@ impl Uploads {
     ) -> Result<Vec<StoredPart>, Error> {
         let chosen = chosen_parts(stored, named)?;
         let size = chosen.iter().map(|part| part.size).sum();
-        let limit = self.0.policy.max_size();
-        if size > limit {
-            return Err(Error::TooLarge { limit, size });
-        }
+        self.0.policy.check_size(size)?;
         upload.size = size;
         upload.part_size = chosen.first().map_or(size, |first| first.size);
         let record = |part: &StoredPart| RecordedPart {
@@ -334,13 +330,12 @@ impl Uploads {
 
     /// Removes an object that is larger than any may be: nobody could refuse it before it was there.
     async fn check_made(&self, upload: &Upload, size: u64) -> Result<(), Error> {
-        let limit = self.0.policy.max_size();
-        if size <= limit {
-            return Ok(());
+        let verdict = self.0.policy.check_size(size);
+        if let Err(error) = &verdict {
+            tracing::warn!(upload = %upload.id, key = %upload.key, %error, "an object is too large, and is removed");
+            self.reject(upload).await?;
         }
-        tracing::warn!(upload = %upload.id, key = %upload.key, size, limit, "an object is too large, and is removed");
-        self.reject(upload).await?;
-        Err(Error::TooLarge { limit, size })
+        verdict
     }
 
     /// Removes the object of an upload that has failed by it. The object goes first: where it stays, the upload has not

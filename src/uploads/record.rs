@@ -3,7 +3,7 @@
 use super::Uploads;
 use super::sign::check_direct;
 use crate::db::RecordedPart;
-use crate::domain::{PartNumber, Principal, State, Upload, UploadId};
+use crate::domain::{PartNumber, Principal, State, Upload, UploadId, check_etag};
 use crate::error::Error;
 
 /// A part that the client saw arrive.
@@ -16,9 +16,6 @@ pub struct ArrivedPart {
     /// The store's tag, where the client could read it.
     pub etag: Option<String>,
 }
-
-/// Longest tag that is kept; the stores' own have some forty characters.
-const MAX_ETAG: usize = 200;
 
 impl Uploads {
     /// Records parts; durable when it returns, and the same again does no harm.
@@ -68,16 +65,7 @@ fn checked(upload: &Upload, parts: Vec<ArrivedPart>) -> Result<Vec<RecordedPart>
             let detail = format!("part {number} of this upload has {size} bytes, not {claimed}");
             return Err(Error::invalid("size", detail));
         }
-        if part
-            .etag
-            .as_ref()
-            .is_some_and(|etag| etag.len() > MAX_ETAG || etag.chars().any(char::is_control))
-        {
-            return Err(Error::invalid(
-                "etag",
-                format!("a tag has at most {MAX_ETAG} printable characters"),
-            ));
-        }
+        check_etag(part.etag.as_deref(), "etag")?;
         recorded.push(RecordedPart {
             number,
             size,

@@ -74,14 +74,22 @@ impl Uploads {
                 "an empty file has no parts; complete the upload",
             ));
         };
-        let signer = self
-            .0
-            .store
-            .part_signer(&upload.key, multipart_id, self.now())
-            .await?;
+        let signer = self.signer_of(&upload, multipart_id, true).await?;
         self.touch(&mut upload).await?;
         let plan = Some(plan);
         Ok(SignedParts { signer, plan, set })
+    }
+
+    async fn signer_of(
+        &self,
+        upload: &Upload,
+        multipart_id: &str,
+        binds_length: bool,
+    ) -> Result<PartSigner, Error> {
+        let store = &self.0.store;
+        store
+            .part_signer(&upload.key, multipart_id, binds_length, self.now())
+            .await
     }
 
     /// Signs parts of an upload that its client cuts and we have begun, and that was just looked up: each URL takes
@@ -100,11 +108,7 @@ impl Uploads {
         caller.may_send(&upload.owner)?;
         let multipart_id = upload.multipart_id.as_ref().filter(|_| upload.cut == Cut::Client);
         let multipart_id = multipart_id.ok_or(Error::NotFound("upload"))?;
-        let signer = self
-            .0
-            .store
-            .any_part_signer(&upload.key, multipart_id, self.now())
-            .await?;
+        let signer = self.signer_of(&upload, multipart_id, false).await?;
         self.touch(&mut upload).await?;
         let plan = None;
         Ok(SignedParts { signer, plan, set })

@@ -42,6 +42,23 @@ pub async fn caller(request: &HttpRequest) -> Result<Principal, Error> {
     known(request).await?.ok_or(NOBODY)
 }
 
+/// Who is asking, where pages can send nothing but parameters: by a key that came as one, else as
+/// [`caller_or_newcomer`] where `newcomers` are welcome, and as [`caller`] where not.
+///
+/// # Errors
+/// As [`caller`].
+pub async fn caller_with_key(
+    request: &HttpRequest,
+    key: Option<&str>,
+    newcomers: bool,
+) -> Result<Principal, Error> {
+    match key {
+        Some(key) => identity(request)?.by_key(key).await,
+        None if newcomers => caller_or_newcomer(request).await,
+        None => caller(request).await,
+    }
+}
+
 /// Who is asking; a newcomer becomes a visitor, where visitors are admitted, and the answer carries their cookie.
 ///
 /// # Errors
@@ -120,17 +137,42 @@ pub async fn caller_at_handshake(request: &HttpRequest, own_page: bool) -> Resul
 /// # Errors
 /// [`Error::Forbidden`] for such a page.
 pub fn refuse_unlisted_sites(request: &HttpRequest) -> Result<(), Error> {
-    const FOREIGN: Error =
-        Error::Forbidden("pages of this site may not call here; cors.allowed_origins lists those that may");
-    let Some(value) = request.headers().get(ORIGIN) else {
-        return Ok(());
-    };
-    let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
-    let is_own = own_origin(request).is_some_and(|own| own == origin);
-    if is_own || cors::is_from_allowed_site(request) {
-        Ok(())
-    } else {
-        Err(FOREIGN)
+    Page::of(
+        request,
+        "pages of this site may not call here; cors.allowed_origins lists those that may",
+    )
+    .map(drop)
+}
+
+/// The page that asks, which may.
+#[derive(Debug, Default)]
+pub struct Page {
+    /// Its origin; `None` where no page asks.
+    pub origin: Option<String>,
+    /// Whether it is one of our own.
+    pub is_own: bool,
+}
+
+impl Page {
+    /// Whose page asks.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] with this text for a page of another site that `cors.allowed_origins` does not list.
+    pub fn of(request: &HttpRequest, refusal: &'static str) -> Result<Self, Error> {
+        let Some(value) = request.headers().get(ORIGIN) else {
+            return Ok(Self::default());
+        };
+        let origin = value.to_str().ok().and_then(origin_of);
+        let origin = origin.ok_or(Error::Forbidden(refusal))?;
+        let is_own = own_origin(request).is_some_and(|own| own == origin);
+        if is_own || cors::is_from_allowed_site(request) {
+            Ok(Self {
+                origin: Some(origin),
+                is_own,
+            })
+        } else {
+            Err(Error::Forbidden(refusal))
+        }
     }
 }
 

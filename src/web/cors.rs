@@ -80,6 +80,11 @@ impl Sites {
         is_below(&self.discoverable, path)
     }
 
+    /// Whether a request's page may bring cookies to this path.
+    fn lets_bring_cookies(&self, headers: &HeaderMap, path: &str) -> bool {
+        self.lists(headers) && self.takes_cookies(path)
+    }
+
     fn takes_cookies(&self, path: &str) -> bool {
         // Some clients double the first slash.
         let path = path.trim_start_matches('/');
@@ -107,7 +112,7 @@ pub fn is_from_listed_site(request: &HttpRequest) -> bool {
 pub fn is_from_site_with_cookies(request: &HttpRequest) -> bool {
     request
         .app_data::<Sites>()
-        .is_some_and(|sites| sites.lists(request.headers()) && sites.takes_cookies(request.path()))
+        .is_some_and(|sites| sites.lets_bring_cookies(request.headers(), request.path()))
 }
 
 /// Whether a request comes from a page of another site that may call us.
@@ -126,7 +131,7 @@ pub async fn share(
         return Ok(next.call(request).await?.map_into_left_body());
     };
     let origin = sites.allowed(request.headers()).cloned();
-    let takes_cookies = sites.lists(request.headers()) && sites.takes_cookies(request.path());
+    let takes_cookies = sites.lets_bring_cookies(request.headers(), request.path());
     let asked = request.headers().get(ACCESS_CONTROL_REQUEST_HEADERS).cloned();
     let is_preflight = *request.method() == Method::OPTIONS
         && request.headers().contains_key(ORIGIN)

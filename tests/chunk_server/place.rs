@@ -16,8 +16,8 @@ use muleteer::uploads::Swept;
 #[cfg(feature = "smb")]
 use secrecy::ExposeSecret as _;
 
+pub use super::around::{beside, store_of};
 use super::client::{Client, Upload};
-use super::s3_client::{S3Client, Signer};
 use super::server::{Kind, TestServer};
 
 /// The store's own secret, so that a test can look into it.
@@ -266,30 +266,4 @@ fn files_below(folder: &Path, shown: &str) -> Vec<String> {
 /// Our own id of an upload.
 pub fn id_of(upload: &Upload) -> UploadId {
     UploadId::parse_uuid_v4(&upload.id).expect("an id of ours")
-}
-
-/// Settings of a process beside `first`, on the same database and storage.
-pub fn beside(first: &TestServer) -> Config {
-    let mut config = first.config.clone();
-    config.database.url = Secret::new(first.config.database_url());
-    config.s3.bucket.clone_from(&first.config.dev_s3.bucket);
-    config.s3.endpoint.clone_from(&first.store);
-    config
-        .s3
-        .access_key_id
-        .clone_from(&first.config.dev_s3.access_key_id);
-    config.s3.secret_access_key = Secret::new(STORE_SECRET);
-    config.s3.min_part_size = first.config.dev_s3.min_part_size;
-    config
-}
-
-/// The server's embedded store, as somebody sees it who has its keys.
-pub fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: server.config.dev_s3.access_key_id.clone(),
-        secret: STORE_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
-    };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
 }

@@ -3,6 +3,9 @@
 
 #![cfg(feature = "embedded-s3")]
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
 #[path = "../support/page.rs"]
 mod page;
 #[expect(dead_code, reason = "the embedded S3's own tests use the rest")]

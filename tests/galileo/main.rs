@@ -9,6 +9,10 @@
 #[path = "../support/server.rs"]
 mod server;
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
+
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;

@@ -261,15 +261,20 @@ async fn an_abort_drops_what_is_stored() {
     .await;
 }
 
+/// Sends a file called `x`; the upload's id, and where it went.
+async fn sent_whole(place: &Place, file: &[u8]) -> (String, String) {
+    let mut socket = open(place).await;
+    let ready = begin(&mut socket, "x", file.len(), None).await;
+    let id = id_of(&ready);
+    let close = send_rest(&mut socket, file, ready, &json!({ "finished": true })).await;
+    (id, close["path"].as_str().expect("a path").to_owned())
+}
+
 #[actix_web::test]
 async fn a_wrong_hash_of_a_file_that_is_finished_is_not_repeated_to_its_client() {
     everywhere(async |place: Place| {
         let file = content(300_000);
-        let mut socket = open(&place).await;
-        let ready = begin(&mut socket, "x", file.len(), None).await;
-        let id = id_of(&ready);
-        let close = send_rest(&mut socket, &file, ready, &json!({ "finished": true })).await;
-        let path = close["path"].as_str().unwrap().to_owned();
+        let (id, path) = sent_whole(&place, &file).await;
         // Its client has not heard the last word.
         let mut again = open(&place).await;
         let ready = begin(&mut again, "x", file.len(), Some(&id)).await;
@@ -288,11 +293,7 @@ async fn a_wrong_hash_of_a_file_that_is_finished_is_not_repeated_to_its_client()
 async fn who_gives_up_a_file_that_is_finished_loses_nothing() {
     everywhere(async |place: Place| {
         let file = content(3);
-        let mut socket = open(&place).await;
-        let ready = begin(&mut socket, "x", file.len(), None).await;
-        let id = id_of(&ready);
-        let close = send_rest(&mut socket, &file, ready, &json!({ "finished": true })).await;
-        let path = close["path"].as_str().unwrap().to_owned();
+        let (id, path) = sent_whole(&place, &file).await;
         let mut again = open(&place).await;
         begin(&mut again, "x", file.len(), Some(&id)).await;
 

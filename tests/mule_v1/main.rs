@@ -5,6 +5,9 @@
 
 #![cfg(feature = "embedded-s3")]
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
 #[expect(dead_code, reason = "the embedded S3's own tests use the rest")]
 #[path = "../support/s3_client.rs"]
 mod s3_client;
@@ -31,8 +34,8 @@ use muleteer::config::{Config, Secret};
 use reqwest::header::HeaderMap;
 use serde_json::Value;
 
+use around::{key_for, store_of};
 use browser::Browser;
-use s3_client::{S3Client, Signer};
 use script::{ChosenFile, Settings};
 use server::{Kind, TestServer};
 
@@ -56,13 +59,7 @@ async fn on_both(test: impl AsyncFn(TestServer)) {
 
 /// Runs one test on SQLite and on Postgres, with other settings.
 async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("on {kind:?}");
-        match start(kind, &adjust) {
-            Some(server) => test(server).await,
-            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
-        }
-    }
+    around::on_both(|kind| start(kind, &adjust), test).await;
 }
 
 /// Starts a server that signs for the script; `None` only where Postgres is skipped on purpose.
@@ -106,17 +103,6 @@ fn file_of(size: u64) -> ChosenFile {
 /// A file of two and a half chunks.
 fn clip() -> ChosenFile {
     file_of(CHUNK * 5 / 2)
-}
-
-/// The server's embedded store, as somebody sees it who has its keys.
-fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: KEY_ID.to_owned(),
-        secret: STORE_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
-    };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
 }
 
 /// Asserts that the object at `key` is the file.
@@ -205,26 +191,6 @@ async fn begin(server: &TestServer, api_key: &str) -> (String, String) {
     assert_eq!(reply.status, 200, "{reply:?}");
     let member = |name: &str| reply.json()[name].as_str().expect("a text").to_owned();
     (member("key"), member("upload_id"))
-}
-
-/// A key of somebody who may upload and nothing else.
-async fn key_for(server: &TestServer, owner: &str) -> String {
-    use muleteer::domain::Owner;
-    use muleteer::identity::{Scopes, create_key};
-
-    let db = muleteer::app::open_database(&server.config)
-        .await
-        .expect("the database opens");
-    let owner = Owner::named(owner).expect("an owner");
-    let scopes = Scopes {
-        upload: true,
-        admin: false,
-    };
-    let key = create_key(&db, &owner, scopes, server.clock.now())
-        .await
-        .expect("a key");
-    db.close().await.expect("the database closes");
-    key
 }
 
 /// The queries of all actions that are about one part or one upload, for an upload of `clip()`.

@@ -3,6 +3,9 @@
 
 #![cfg(feature = "embedded-s3")]
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
 #[expect(dead_code, reason = "the embedded S3's own tests use the rest")]
 #[path = "../support/s3_client.rs"]
 mod s3_client;
@@ -16,13 +19,12 @@ mod keys;
 mod uploading;
 
 use muleteer::config::{Config, Secret};
-use muleteer::domain::{Owner, Upload};
-use muleteer::identity::{Scopes, create_key};
+use muleteer::domain::Upload;
 use serde_json::Value;
 
-use s3_client::{S3Client, Signer};
+use around::{key_for, store_of};
 use script::Page;
-use server::{API_KEY, Kind, TestServer};
+use server::{API_KEY, TestServer};
 
 /// Bytes of a chunk in these tests.
 const CHUNK: usize = 16;
@@ -39,9 +41,8 @@ async fn on_both(test: impl AsyncFn(TestServer)) {
 
 /// Runs one test on SQLite and on Postgres, with other settings.
 async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("on {kind:?}");
-        let started = TestServer::start(kind, |config| {
+    let start = |kind| {
+        TestServer::start(kind, |config| {
             config.protocols.mule.chunk_size = CHUNK as u64;
             NARROW_ID.clone_into(&mut config.protocols.mule.signing_key.access_key_id);
             config.protocols.mule.signing_key.secret_access_key = Secret::new(NARROW_SECRET);
@@ -49,12 +50,9 @@ async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServe
             config.dev_s3.secret_access_key = Secret::new(MAIN_SECRET);
             config.dev_s3.min_part_size = 8;
             adjust(config);
-        });
-        match started {
-            Some(server) => test(server).await,
-            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
-        }
-    }
+        })
+    };
+    around::on_both(start, test).await;
 }
 
 /// A page with a file of so many chunks and a half.
@@ -72,17 +70,6 @@ fn page_with(server: &TestServer, chunks: usize) -> Page {
             .map(|at| u8::try_from((at * 31 + at / 251) % 256).expect("a byte"))
             .collect(),
     }
-}
-
-/// The server's embedded store, as somebody sees it who has its own keys.
-fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: MAIN_ID.to_owned(),
-        secret: MAIN_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
-    };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
 }
 
 /// Asserts that the object at `key` is the page's file.
@@ -112,22 +99,6 @@ async fn on_record(server: &TestServer, reply: &Value) -> (Upload, Vec<u16>) {
         upload,
         parts.iter().map(|record| record.part.number.get()).collect(),
     )
-}
-
-/// A key of somebody who may upload and nothing else.
-async fn key_for(server: &TestServer, owner: &str) -> String {
-    let db = muleteer::app::open_database(&server.config)
-        .await
-        .expect("the database opens");
-    let (owner, scopes) = (
-        Owner::named(owner).expect("an owner"),
-        Scopes::parse("upload").expect("a scope"),
-    );
-    let key = create_key(&db, &owner, scopes, server.clock.now())
-        .await
-        .expect("a key");
-    db.close().await.expect("the database closes");
-    key
 }
 
 /// An answer of the backend to a query written by hand.

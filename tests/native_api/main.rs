@@ -5,6 +5,9 @@
 
 #![cfg(feature = "embedded-s3")]
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod server;
@@ -37,8 +40,8 @@ mod webhook_failures;
 mod webhook_guide;
 mod webhooks;
 
+use around::store_of;
 use muleteer::config::{Config, Secret};
-use s3_client::{S3Client, Signer};
 use server::{Kind, TestServer};
 
 /// Bytes of a part in these tests, so that a thousand parts are a few kilobytes.
@@ -54,13 +57,7 @@ async fn on_both(test: impl AsyncFn(TestServer)) {
 
 /// Runs one test on SQLite and on Postgres, with other settings.
 async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("on {kind:?}");
-        match start(kind, &adjust) {
-            Some(server) => test(server).await,
-            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
-        }
-    }
+    around::on_both(|kind| start(kind, &adjust), test).await;
 }
 
 /// Starts a server with small parts; `None` only where Postgres is skipped on purpose.
@@ -89,15 +86,4 @@ fn beside(first: &TestServer) -> TestServer {
         config.hooks.clone_from(&first.config.hooks);
     });
     started.expect("SQLite is never skipped, and the address is the first server's")
-}
-
-/// The server's embedded store, as somebody sees it who has its keys.
-fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: server.config.dev_s3.access_key_id.clone(),
-        secret: STORE_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
-    };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
 }

@@ -8,6 +8,10 @@
 #[path = "../support/server.rs"]
 mod server;
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
+
 #[path = "../support/place.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod place;

@@ -5,13 +5,12 @@
 
 use chrono::{DateTime, Utc};
 use muleteer::config::{Config, Secret};
-use muleteer::domain::Owner;
-use muleteer::identity::{Scopes, create_key};
 use reqwest::header::HeaderMap;
 use sha2::{Digest as _, Sha256};
 
-use crate::s3_client::{S3Client, Signer};
-use crate::server::{Kind, TestServer};
+use crate::around;
+pub use crate::around::{key_for, store_of};
+use crate::server::TestServer;
 
 /// What the page knows of the store's key, and what it does not.
 pub const KEY_ID: &str = "the-pages-key";
@@ -27,31 +26,16 @@ pub async fn on_both(test: impl AsyncFn(TestServer)) {
 
 /// Runs one test on SQLite and on Postgres, with other settings.
 pub async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("on {kind:?}");
-        let server = TestServer::start(kind, |config| {
+    let start = |kind| {
+        TestServer::start(kind, |config| {
             KEY_ID.clone_into(&mut config.dev_s3.access_key_id);
             config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
             config.dev_s3.min_part_size = PART as u64;
             config.uploads.part_size = PART as u64;
             adjust(config);
-        });
-        match server {
-            Some(server) => test(server).await,
-            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
-        }
-    }
-}
-
-/// The server's embedded store, as somebody sees it who has its keys.
-pub fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: KEY_ID.to_owned(),
-        secret: STORE_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
+        })
     };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
+    around::on_both(start, test).await;
 }
 
 /// The SHA-256 of nothing.
@@ -238,21 +222,4 @@ pub fn element<'a>(xml: &'a str, name: &str) -> &'a str {
         .split_once(&format!("<{name}>"))
         .unwrap_or_else(|| panic!("no {name} in {xml}"));
     rest.split('<').next().unwrap_or_default()
-}
-
-/// A key of somebody who may upload and nothing else.
-pub async fn key_for(server: &TestServer, owner: &str) -> String {
-    let db = muleteer::app::open_database(&server.config)
-        .await
-        .expect("the database opens");
-    let owner = Owner::named(owner).expect("an owner");
-    let scopes = Scopes {
-        upload: true,
-        admin: false,
-    };
-    let key = create_key(&db, &owner, scopes, server.clock.now())
-        .await
-        .expect("a key");
-    db.close().await.expect("the database closes");
-    key
 }

@@ -10,6 +10,10 @@
 #[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
+
 #[path = "../support/raw_http.rs"]
 mod raw_http;
 

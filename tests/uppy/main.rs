@@ -5,6 +5,8 @@
 
 #![cfg(feature = "embedded-s3")]
 
+#[path = "../support/around.rs"]
+mod around;
 #[expect(dead_code, reason = "the embedded S3's own tests use the rest")]
 #[path = "../support/s3_client.rs"]
 mod s3_client;
@@ -27,12 +29,11 @@ mod stumbling;
 use chrono::TimeDelta;
 use muleteer::config::{Config, Secret};
 use muleteer::db::Database;
-use muleteer::domain::{Owner, Upload, UploadId};
-use muleteer::identity::{Scopes, create_key};
+use muleteer::domain::{Upload, UploadId};
 use muleteer::uploads::Swept;
 
+use around::{beside, key_for, store_of};
 use client::Client;
-use s3_client::{S3Client, Signer};
 use server::{API_KEY, Kind, TestServer};
 
 /// The store's own secret, so that a test can look into it.
@@ -45,14 +46,7 @@ async fn on_both(test: impl AsyncFn(TestServer)) {
 
 /// Runs one test on SQLite and on Postgres, with other settings.
 async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer)) {
-    for kind in [Kind::Sqlite, Kind::Postgres] {
-        eprintln!("on {kind:?}");
-        match start(kind, &adjust) {
-            // A test is a large future.
-            Some(server) => Box::pin(test(server)).await,
-            None => eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip"),
-        }
-    }
+    around::on_both(|kind| start(kind, &adjust), test).await;
 }
 
 /// Runs one test on SQLite, where the database plays no part.
@@ -67,17 +61,6 @@ fn start(kind: Kind, adjust: impl Fn(&mut Config)) -> Option<TestServer> {
         config.dev_s3.secret_access_key = Secret::new(STORE_SECRET);
         adjust(config);
     })
-}
-
-/// The server's embedded store, as somebody sees it who has its keys.
-fn store_of(server: &TestServer) -> S3Client {
-    let signer = Signer {
-        access_key_id: server.config.dev_s3.access_key_id.clone(),
-        secret: STORE_SECRET.to_owned(),
-        token: None,
-        region: server.config.s3.region.clone(),
-    };
-    S3Client::new(&server.store, &server.config.dev_s3.bucket, signer)
 }
 
 async fn database(server: &TestServer) -> Database {
@@ -103,21 +86,6 @@ async fn record_of_key(server: &TestServer, key: &str) -> Upload {
     found.expect("an upload")
 }
 
-/// A key of somebody who may upload and nothing else.
-async fn key_for(server: &TestServer, owner: &str) -> String {
-    let db = database(server).await;
-    let owner = Owner::named(owner).expect("an owner");
-    let scopes = Scopes {
-        upload: true,
-        admin: false,
-    };
-    let key = create_key(&db, &owner, scopes, server.clock.now())
-        .await
-        .expect("a key");
-    db.close().await.expect("the database closes");
-    key
-}
-
 /// The page of somebody with an API key.
 async fn page_of(server: &TestServer, owner: &str) -> Client {
     Client::new(server, &server.base).with_key(&key_for(server, owner).await)
@@ -130,15 +98,7 @@ fn page(server: &TestServer) -> Client {
 
 /// One sweep by another process beside the server, on the same database and store.
 async fn sweep(server: &TestServer) -> Swept {
-    let mut config = server.config.clone();
-    config.database.url = Secret::new(server.config.database_url());
-    config.s3.bucket.clone_from(&server.config.dev_s3.bucket);
-    config.s3.endpoint.clone_from(&server.store);
-    config
-        .s3
-        .access_key_id
-        .clone_from(&server.config.dev_s3.access_key_id);
-    config.s3.secret_access_key = Secret::new(STORE_SECRET);
+    let config = beside(server);
     for _ in 0..500 {
         let swept = muleteer::app::sweep(&config, server.clock.clone()).await;
         if let Some(swept) = swept.expect("a sweep") {

@@ -18,7 +18,7 @@ use errors::ChunkError;
 use requests::InitUpload;
 use views::{CancelView, CompleteView, InitView, PartView, StatusView};
 
-use super::Protocol;
+use super::{Protocol, mount_of};
 use crate::config::{ChunksConfig, ProtocolsConfig};
 use crate::domain::{Grant, Owner, Principal, State, Upload, UploadId};
 use crate::error::Error;
@@ -47,8 +47,7 @@ const IMPATIENCE: Duration = Duration::from_millis(500);
 type Answer = Result<HttpResponse, Failure<ChunkError>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    let chunks = &settings.chunks;
-    chunks.enabled.then(|| chunks.path.clone()).into_iter().collect()
+    mount_of(settings.chunks.enabled, &settings.chunks.path)
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {

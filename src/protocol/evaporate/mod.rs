@@ -9,11 +9,9 @@ use actix_web::web::{Data, ServiceConfig, get, resource, scope, to};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 use serde_json::json;
 
-use super::Protocol;
+use super::{Protocol, mount_of};
 use crate::config::{EvaporateConfig, ProtocolsConfig};
-use crate::domain::Principal;
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
 use crate::web::auth;
 use crate::web::problem::{Failure, Kind, Tell};
@@ -37,12 +35,7 @@ const UNSEEN: Error = Error::Forbidden(
 type Answer = Result<HttpResponse, Failure<PlainText>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    let settings = &settings.evaporate;
-    settings
-        .enabled
-        .then(|| settings.path.clone())
-        .into_iter()
-        .collect()
+    mount_of(settings.evaporate.enabled, &settings.evaporate.path)
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {
@@ -143,27 +136,15 @@ impl Asking {
 }
 
 /// `signerUrl`.
-async fn sign(
-    request: HttpRequest,
-    door: Data<SigningDoor>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
+async fn sign(request: HttpRequest, door: Data<SigningDoor>, uploads: Data<Uploads>) -> Answer {
     auth::refuse_unlisted_sites(&request)?;
     let asking = Asking::read(request.query_string())?;
-    let caller = who(&request, asking.api_key.as_deref(), &identity).await?;
+    let caller = auth::caller_with_key(&request, asking.api_key.as_deref(), false).await?;
     let signable = asking.signable().inspect_err(|error| {
         tracing::warn!(owner = %caller.owner, %error, "a page's request is not signed");
     })?;
     let signature = uploads.sign_asked(&caller, &door, signable).await?;
     Ok(text(signature))
-}
-
-async fn who(request: &HttpRequest, key: Option<&str>, identity: &Identity) -> Result<Principal, Error> {
-    match key {
-        Some(key) => identity.by_key(key).await,
-        None => auth::caller(request).await,
-    }
 }
 
 /// `timeUrl`: anything but a date that `Date.parse` reads leaves the client waiting for ever.
@@ -172,18 +153,10 @@ async fn time(uploads: Data<Uploads>) -> HttpResponse {
 }
 
 /// The options that this server decides, by the client's names, and the prefix that every `name` needs.
-async fn page_settings(
-    request: HttpRequest,
-    door: Data<SigningDoor>,
-    identity: Data<Identity>,
-    uploads: Data<Uploads>,
-) -> Answer {
+async fn page_settings(request: HttpRequest, door: Data<SigningDoor>, uploads: Data<Uploads>) -> Answer {
     auth::refuse_unlisted_sites(&request)?;
     let asking = Asking::read(request.query_string())?;
-    let caller = match asking.api_key {
-        Some(key) => identity.by_key(&key).await?,
-        None => auth::caller_or_newcomer(&request).await?,
-    };
+    let caller = auth::caller_with_key(&request, asking.api_key.as_deref(), true).await?;
     let facts = uploads.signing_facts(&caller, &door).await?;
     let is_in_host = facts.endpoint_url.is_none();
     Ok(HttpResponse::Ok()

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 
 use requests::Told;
 
-use super::Protocol;
+use super::{Protocol, mount_of};
 use crate::config::{FineUploaderConfig, ProtocolsConfig};
 use crate::domain::Upload;
 use crate::error::Error;
@@ -32,12 +32,7 @@ pub const PROTOCOL: Protocol = Protocol {
 type Answer = Result<HttpResponse, Failure<Json>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    let settings = &settings.fine_uploader;
-    settings
-        .enabled
-        .then(|| settings.path.clone())
-        .into_iter()
-        .collect()
+    mount_of(settings.fine_uploader.enabled, &settings.fine_uploader.path)
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {

@@ -8,7 +8,7 @@ use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::web::Data;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -17,9 +17,8 @@ use sha1::{Digest as _, Sha1};
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
-use crate::web::auth;
-use crate::web::cors::is_from_allowed_site;
-use crate::web::peer::{client_address, origin_of, own_origin};
+use crate::web::auth::{self, Page};
+use crate::web::peer::client_address;
 
 /// The subprotocol of clients that know of protocol 2.
 pub const SUBPROTOCOL: &str = "galileo.v2";
@@ -65,7 +64,7 @@ impl Admitted {
     /// none, 503 for too many strangers.
     pub async fn judge(request: &HttpRequest, strangers_per_address: u32) -> Result<Self, Refused> {
         let accept = accept(request)?;
-        let page = Page::of(request)?;
+        let page = Page::of(request, FOREIGN)?;
         let offered = Offered::of(request.headers());
         let (caller, bounds) = known(request, &page, offered.token.as_deref()).await?;
         let mut admitted = Self {
@@ -202,38 +201,9 @@ impl Offered {
     }
 }
 
-/// Whose page asks. WebSockets are not subject to CORS: any page can open one, with its visitor's cookies, so the server
-/// has to look (<https://www.rfc-editor.org/rfc/rfc6455#section-10.2>).
-struct Page {
-    /// `None` where no page asks.
-    origin: Option<String>,
-    is_own: bool,
-}
-
-impl Page {
-    fn of(request: &HttpRequest) -> Result<Self, Error> {
-        const FOREIGN: Error = Error::Forbidden(
-            "pages of this site may not send files here; cors.allowed_origins lists those that may",
-        );
-        let Some(value) = request.headers().get(ORIGIN) else {
-            return Ok(Self {
-                origin: None,
-                is_own: false,
-            });
-        };
-        let origin = value.to_str().ok().and_then(origin_of).ok_or(FOREIGN)?;
-        let is_own = own_origin(request).is_some_and(|own| own == origin);
-        let is_listed = is_from_allowed_site(request);
-        if is_own || is_listed {
-            Ok(Self {
-                origin: Some(origin),
-                is_own,
-            })
-        } else {
-            Err(FOREIGN)
-        }
-    }
-}
+/// For a page of a site that is not listed. WebSockets are not subject to CORS: any page can open one, with its visitor's
+/// cookies, so the server has to look (<https://www.rfc-editor.org/rfc/rfc6455#section-10.2>).
+const FOREIGN: &str = "pages of this site may not send files here; cors.allowed_origins lists those that may";
 
 /// Connections of strangers by address, in this process.
 static STRANGERS: Mutex<Option<HashMap<String, u32>>> = Mutex::new(None);

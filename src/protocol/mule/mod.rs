@@ -34,7 +34,6 @@ use super::Protocol;
 use crate::config::{MuleConfig, ProtocolsConfig};
 use crate::domain::{MAX_PARTS, NewUpload, PartNumber, Principal, State, Upload};
 use crate::error::Error;
-use crate::identity::Identity;
 use crate::uploads::{ArrivedPart, Begun, Operation, Status, Uploads};
 use crate::web::auth;
 use crate::web::problem::Failure;
@@ -90,7 +89,6 @@ async fn act(
     action: Path<String>,
     settings: Data<MuleConfig>,
     rounds: Data<ForcedRounds>,
-    identity: Data<Identity>,
     uploads: Data<Uploads>,
 ) -> Answer {
     let call = Call {
@@ -102,16 +100,16 @@ async fn act(
     };
     let query = &call.asked.query;
     if action.as_str() == "get_init_signature" {
-        let caller = who(&request, query, &identity, true).await?;
+        let caller = who(&request, query, true).await?;
         return Ok(call.init(&caller, &rounds).await?);
     }
     if action.as_str() == "signing_key" {
         // Nobody becomes a visitor for the sake of a refusal.
         second::check_is_on(&settings)?;
-        let caller = who(&request, query, &identity, true).await?;
+        let caller = who(&request, query, true).await?;
         return Ok(second::signing_key(&call, &caller, &rounds).await?);
     }
-    let caller = who(&request, query, &identity, false).await?;
+    let caller = who(&request, query, false).await?;
     let key = match action.as_str() {
         "chunk_loaded" => call.asked.encoded_key()?,
         _ => call.asked.key()?,
@@ -139,17 +137,8 @@ async fn act(
 }
 
 /// Cross-origin pages can send nothing but parameters (`extra_params`), so here a key may come as one.
-async fn who(
-    request: &HttpRequest,
-    query: &MuleQuery,
-    identity: &Identity,
-    newcomers: bool,
-) -> Result<Principal, Error> {
-    match query.get("api_key") {
-        Some(key) => identity.by_key(key).await,
-        None if newcomers => auth::caller_or_newcomer(request).await,
-        None => auth::caller(request).await,
-    }
+async fn who(request: &HttpRequest, query: &MuleQuery, newcomers: bool) -> Result<Principal, Error> {
+    auth::caller_with_key(request, query.get("api_key"), newcomers).await
 }
 
 /// One call of the script.

@@ -14,7 +14,7 @@ use actix_web::{HttpRequest, HttpResponse};
 
 use self::answers::{Refusal, Session};
 use self::requests::{Begin, Chunk, Query};
-use super::Protocol;
+use super::{Protocol, mount_of};
 use crate::config::{OffsetConfig, ProtocolsConfig};
 use crate::domain::{Principal, State, Upload, UploadId};
 use crate::error::Error;
@@ -32,8 +32,7 @@ pub const PROTOCOL: Protocol = Protocol {
 type Answer = Result<HttpResponse, Refusal>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    let offset = &settings.offset;
-    offset.enabled.then(|| offset.path.clone()).into_iter().collect()
+    mount_of(settings.offset.enabled, &settings.offset.path)
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {

@@ -19,7 +19,7 @@ use actix_web::web::{self, Data, ServiceConfig, resource, scope};
 use actix_web::{HttpRequest, HttpResponse, Resource};
 
 use self::replies::Companion;
-use super::Protocol;
+use super::{Protocol, mount_of};
 use crate::config::ProtocolsConfig;
 use crate::error::Error;
 use crate::web::problem::Failure;
@@ -35,13 +35,7 @@ pub const PROTOCOL: Protocol = Protocol {
 type Answer = Result<HttpResponse, Failure<Companion>>;
 
 fn mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    let uppy = &settings.uppy;
-    uppy.enabled.then(|| uppy.path.clone()).into_iter().collect()
-}
-
-/// The addresses at which pages of listed sites may use their visitors' cookies.
-pub fn cookie_mounts(settings: &ProtocolsConfig) -> Vec<String> {
-    mounts(settings)
+    mount_of(settings.uppy.enabled, &settings.uppy.path)
 }
 
 fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str) {

@@ -174,7 +174,8 @@ impl Desk<'_> {
         let filename = name_in(key)?;
         let content_type = match kind {
             Some(kind) => kind_of(Some(kind)),
-            None => guessed(filename.as_str()),
+            // The creation of a multipart upload does not tell it.
+            None => MediaType::of_name(&filename),
         };
         let naming = match self.settings.keys {
             KeyChoice::Ours => Naming::Template,
@@ -197,12 +198,6 @@ impl Desk<'_> {
             protocol: PROTOCOL.name,
         })
     }
-}
-
-/// The type by the name's ending: the creation of a multipart upload does not tell it.
-fn guessed(name: &str) -> MediaType {
-    let guess = mime_guess::from_path(name).first_or_octet_stream();
-    MediaType::new(guess.essence_str()).unwrap_or_default()
 }
 
 /// A signed request that begins something: with the key that it is really for, and the headers that must be sent.

@@ -13,12 +13,9 @@ use url::form_urlencoded;
 use super::PROTOCOL;
 use crate::domain::{
     Cut, FileName, MAX_PARTS, MediaType, NamedPart, NewUpload, ObjectKey, PartNumber, PartSet, Transfer,
-    Wishes, check_object_metadata,
+    Wishes, check_etag, check_object_metadata,
 };
 use crate::error::Error;
-
-/// Longest tag that a store gives; their own have some forty characters.
-const MAX_ETAG: usize = 200;
 
 /// A file that somebody wants to send. Members that we do not know are let pass: pages and versions have their own.
 #[derive(Debug, Default, Deserialize)]
@@ -190,11 +187,7 @@ impl Completion {
         }
         let named = self.parts.into_iter().map(|part| {
             let number = PartNumber::new(part.number, "parts.PartNumber")?;
-            let is_one = |etag: &str| etag.len() <= MAX_ETAG && !etag.chars().any(char::is_control);
-            if !part.etag.as_deref().is_none_or(is_one) {
-                let detail = format!("a tag has at most {MAX_ETAG} printable characters");
-                return Err(Error::invalid("parts.ETag", detail));
-            }
+            check_etag(part.etag.as_deref(), "parts.ETag")?;
             let etag = part.etag.filter(|etag| !etag.is_empty());
             Ok(NamedPart { number, etag })
         });

@@ -18,11 +18,13 @@ use crate::signing::{
 };
 
 impl S3Store {
-    /// A signer for the parts of one upload, as browsers will send them.
+    /// A signer for the parts of one upload, as browsers will send them: each of exactly the length that is told when it
+    /// is signed, or, where `binds_length` is false, of whatever length.
     pub async fn part_signer(
         &self,
         key: &ObjectKey,
         upload_id: &str,
+        binds_length: bool,
         now: DateTime<Utc>,
     ) -> Result<PartSigner, Error> {
         let credentials = self.credentials.current(now).await?;
@@ -30,32 +32,13 @@ impl S3Store {
             key: key.as_str(),
             upload_id,
         };
-        let location = &self.settings.public_location;
-        PartSigner::new(
-            &self.keys,
-            location,
-            &credentials,
-            upload,
-            now,
-            self.settings.url_lifetime,
-        )
-        .map_err(unsigned)
-    }
-
-    /// As [`part_signer`](Self::part_signer), for parts of whatever length.
-    pub async fn any_part_signer(
-        &self,
-        key: &ObjectKey,
-        upload_id: &str,
-        now: DateTime<Utc>,
-    ) -> Result<PartSigner, Error> {
-        let credentials = self.credentials.current(now).await?;
-        let upload = MultipartUpload {
-            key: key.as_str(),
-            upload_id,
+        let signer = if binds_length {
+            PartSigner::new
+        } else {
+            PartSigner::of_any_length
         };
         let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
-        PartSigner::of_any_length(&self.keys, location, &credentials, upload, now, ttl).map_err(unsigned)
+        signer(&self.keys, location, &credentials, upload, now, ttl).map_err(unsigned)
     }
 
     /// A form with which a browser may post the whole object of `upload`, of at most `most` bytes, and when it dies.
