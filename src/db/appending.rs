@@ -27,9 +27,8 @@ impl Database {
     /// Says that somebody begins to append to an unfinished upload: gives the fence that is theirs, and above all
     /// earlier ones. `None` where it has ended, or is not one that is appended to.
     pub async fn begin_append(&self, id: &UploadId) -> Result<Option<Turn>, Error> {
-        let id = id.to_string();
         let row: Option<(Option<i64>, Option<i64>, Option<bool>)> = self
-            .run(move |conn| {
+            .alter(id, move |conn, id| {
                 write_transaction(conn, |conn| {
                     // First, since it holds the row: of two that begin at once each must get a fence of its own.
                     let own = uploads::table.find(&id).filter(unfinished());
@@ -69,9 +68,8 @@ impl Database {
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let id = id.to_string();
         let (fence, offset) = (from_bytes(fence)?, from_bytes(offset)?);
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             let own = uploads::table.find(id).filter(uploads::fence.eq(fence));
             diesel::update(own.filter(unfinished()))
                 .set((
@@ -89,9 +87,8 @@ impl Database {
     /// Fixes the length of an upload whose length was deferred, and that was begun to append to under `fence`. False where
     /// it was fixed before, or somebody else has begun since.
     pub async fn declare_length(&self, id: &UploadId, fence: u64, size: u64) -> Result<bool, Error> {
-        let id = id.to_string();
         let (fence, size) = (from_bytes(fence)?, from_bytes(size)?);
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             let deferred = uploads::length
                 .eq(Length::Deferred.as_str())
                 .and(uploads::fence.eq(fence));

@@ -85,12 +85,9 @@ impl Database {
         known: Option<&str>,
         multipart_id: &str,
     ) -> Result<bool, Error> {
-        let (id, known, multipart_id) = (
-            id.to_string(),
-            known.unwrap_or_default().to_owned(),
-            multipart_id.to_owned(),
-        );
-        self.run(move |conn| {
+        let known = known.unwrap_or_default().to_owned();
+        let multipart_id = multipart_id.to_owned();
+        self.alter(id, move |conn, id| {
             let own = uploads::table
                 .find(id)
                 .filter(unfinished())
@@ -115,13 +112,10 @@ impl Database {
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let (id, known, multipart_id) = (
-            id.to_string(),
-            known.unwrap_or_default().to_owned(),
-            multipart_id.to_owned(),
-        );
+        let known = known.unwrap_or_default().to_owned();
+        let multipart_id = multipart_id.to_owned();
         let from = [State::Open, State::Completing, State::Expired].map(State::as_str);
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             let own = uploads::table
                 .find(id)
                 .filter(uploads::state.eq_any(from))
@@ -143,9 +137,8 @@ impl Database {
     /// Writes down how large an unfinished upload of a client's own cut has turned out to be, in bytes, and its first
     /// part.
     pub async fn measure_upload(&self, id: &UploadId, size: u64, part_size: u64) -> Result<(), Error> {
-        let id = id.to_string();
         let (size, part_size) = (from_bytes(size)?, from_bytes(part_size)?);
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             let own = uploads::table
                 .find(id)
                 .filter(unfinished())

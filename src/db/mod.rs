@@ -12,6 +12,7 @@ mod keys;
 mod leases;
 mod migrate;
 mod parts;
+mod recent;
 mod recorder;
 mod schema;
 mod search;
@@ -28,6 +29,7 @@ use diesel::QueryResult;
 use diesel::r2d2::{Pool, R2D2Connection};
 
 use connection::{AnyConnection, Connector};
+use recent::Recent;
 use recorder::Recorder;
 
 pub use keys::ApiKeyRecord;
@@ -46,6 +48,7 @@ const POOL_TIMEOUT: Duration = Duration::from_secs(5);
 pub struct Database {
     pool: Pool<Connector>,
     recorder: Arc<Recorder>,
+    recent: Arc<Recent>,
 }
 
 impl Database {
@@ -71,7 +74,12 @@ impl Database {
                 .connection_timeout(POOL_TIMEOUT)
                 .build_unchecked(connector.clone());
             let recorder = Arc::new(Recorder::start(connector, conn)?);
-            Ok(Self { pool, recorder })
+            let recent = Arc::default();
+            Ok(Self {
+                pool,
+                recorder,
+                recent,
+            })
         })
         .await
     }
@@ -102,14 +110,18 @@ impl Database {
         F: FnOnce(&mut AnyConnection) -> QueryResult<T> + Send + 'static,
     {
         let pool = self.pool.clone();
-        blocking(move || {
-            let mut conn = pool
-                .get()
-                .map_err(|cause| Error::unavailable("the database", cause))?;
-            work(&mut conn).map_err(|error| connection::explain(error, &mut conn))
-        })
-        .await
+        blocking(move || on_pooled(&pool, work)).await
     }
+}
+
+fn on_pooled<T>(
+    pool: &Pool<Connector>,
+    work: impl FnOnce(&mut AnyConnection) -> QueryResult<T>,
+) -> Result<T, Error> {
+    let mut conn = pool
+        .get()
+        .map_err(|cause| Error::unavailable("the database", cause))?;
+    work(&mut conn).map_err(|error| connection::explain(error, &mut conn))
 }
 
 async fn blocking<T: Send + 'static>(

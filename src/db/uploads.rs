@@ -103,9 +103,8 @@ impl Database {
         etag: Option<String>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let id = id.to_string();
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             let change = (
                 uploads::state.eq(to.as_str()),
                 uploads::updated_at.eq(from_time(now)),
@@ -126,8 +125,7 @@ impl Database {
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let id = id.to_string();
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             diesel::update(uploads::table.find(id).filter(unfinished()))
                 .set((
                     uploads::updated_at.eq(from_time(now)),
@@ -142,9 +140,8 @@ impl Database {
     /// Changes the part size of an upload that has no part yet, stored or on its way. False where it has, or is cut
     /// another way than `from`.
     pub async fn recut(&self, id: &UploadId, from: u64, to: u64, now: DateTime<Utc>) -> Result<bool, Error> {
-        let id = id.to_string();
         let (from, to, now) = (from_bytes(from)?, from_bytes(to)?, from_time(now));
-        self.run(move |conn| {
+        self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 // Who takes a lease meanwhile waits, and then finds the upload as we leave it. On SQLite we are the
                 // only writer anyhow.

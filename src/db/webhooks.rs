@@ -73,10 +73,9 @@ impl Database {
         event: Option<NewEvent>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
-        let id = id.to_string();
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
-        let event = event.map(|event| EventRow::new(event, &id, now));
-        self.run(move |conn| {
+        let event = event.map(|event| EventRow::new(event, id.as_str(), now));
+        self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let change = (
                     uploads::state.eq(State::Complete.as_str()),

@@ -198,8 +198,12 @@ impl Uploads {
     /// The upload, if this caller may reach it.
     async fn find(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let owner = caller.reach(id)?;
-        let found = self.0.db.find_upload(id, owner).await?;
-        // What has run out is gone at once, swept or not, where clients have no word for "expired".
+        self.alive(self.0.db.find_upload(id, owner).await?)
+    }
+
+    /// What was found, unless it has run out: then it is gone at once, swept or not, where clients have no word for
+    /// "expired".
+    fn alive(&self, found: Option<Upload>) -> Result<Upload, Error> {
         let is_alive = |upload: &Upload| {
             upload.transfer == Transfer::Direct
                 || !upload.state.is_unfinished()

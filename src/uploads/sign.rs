@@ -58,7 +58,8 @@ impl Uploads {
         id: &UploadId,
         choose: impl FnOnce(u32) -> Result<PartSet, Error>,
     ) -> Result<SignedParts, Error> {
-        let mut upload = self.find_unfinished(caller, id, "signed").await?;
+        let mut upload = self.record_to_sign(caller, id).await?;
+        upload.check_unfinished("signed")?;
         caller.may_send(&upload.owner)?;
         check_direct(&upload)?;
         if !upload.cut.is_ours() {
@@ -78,6 +79,16 @@ impl Uploads {
         self.touch(&mut upload).await?;
         let plan = Some(plan);
         Ok(SignedParts { signer, plan, set })
+    }
+
+    /// The upload as [`record_of`](Self::record_of) tells it, or as it was up to a second ago: a client that asks for the
+    /// signature of each part by itself asks for the same record hundreds of times.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none.
+    pub async fn record_to_sign(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
+        let owner = caller.reach(id)?;
+        self.alive(self.0.db.find_recent_upload(id, owner).await?)
     }
 
     async fn signer_of(
@@ -146,18 +157,6 @@ impl Uploads {
             tracing::info!(upload = %upload.id, owner = %upload.owner, credential, "a signing key was handed out");
         }
         Ok(key)
-    }
-
-    /// The upload, if this caller may reach it and it has not ended.
-    pub(super) async fn find_unfinished(
-        &self,
-        caller: &Principal,
-        id: &UploadId,
-        verb: &'static str,
-    ) -> Result<Upload, Error> {
-        let upload = self.find(caller, id).await?;
-        upload.check_unfinished(verb)?;
-        Ok(upload)
     }
 }
 

@@ -12,6 +12,7 @@ mod access;
 mod cut;
 mod opening;
 mod plans;
+mod recent;
 mod recorder;
 mod searches;
 mod uploads;

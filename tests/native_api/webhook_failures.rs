@@ -233,10 +233,9 @@ async fn after_the_last_try_an_event_is_parked_until_an_admin_replays_it() {
         let replay = format!("/webhooks/{}/replay", parked["id"].as_str().expect("an id"));
         for count in [7, 8] {
             let event = api.post(&replay, &json!({})).await.expect(200);
-            assert_eq!(
-                (&event["id"], &event["state"]),
-                (&parked["id"], &json!("pending"))
-            );
+            assert_eq!(event["id"], parked["id"]);
+            // The answer tells the event as it is, and the sending may have been quicker.
+            assert_ne!(event["state"], "parked");
             let seen = receiver.wait_for(count).await;
             assert_eq!(seen[count - 1].id(), parked["id"]);
             let event = api.event_once(|event| event["state"] == "delivered").await;

@@ -152,11 +152,22 @@ fn named<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
 
 /// The caller's own upload with the id in the address, begun here and known by the key that comes with the request.
 async fn find(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
+    known(request, uploads.record_of(caller, &id_of(request)?).await?)
+}
+
+/// The same, for what happens hundreds of times to one upload.
+async fn find_to_sign(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
+    known(request, uploads.record_to_sign(caller, &id_of(request)?).await?)
+}
+
+fn id_of(request: &HttpRequest) -> Result<UploadId, Error> {
+    UploadId::parse(named(request, "id"))
+}
+
+/// The upload that was found, if this protocol began it and it is the one with the key in the query.
+fn known(request: &HttpRequest, upload: Upload) -> Result<Upload, Error> {
     let query = Query::of(request);
     let key = query.key()?;
-    let upload = uploads
-        .record_of(caller, &UploadId::parse(named(request, "id"))?)
-        .await?;
     let is_it = upload.protocol == PROTOCOL.name && upload.cut == Cut::Client && upload.key.as_str() == key;
     if is_it {
         Ok(upload)
@@ -171,7 +182,7 @@ async fn sign(
     numbers: PartSet,
     uploads: &Uploads,
 ) -> Result<SignedParts, Error> {
-    let upload = find(request, caller, uploads).await?;
+    let upload = find_to_sign(request, caller, uploads).await?;
     uploads.sign_any_parts(caller, upload, numbers).await
 }
 
