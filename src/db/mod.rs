@@ -12,6 +12,7 @@ mod keys;
 mod leases;
 mod migrate;
 mod parts;
+mod rechecks;
 mod recorder;
 mod schema;
 mod search;

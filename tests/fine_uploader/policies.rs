@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::{Page, assert_refused, member};
-use crate::page::{on_both, on_both_with};
+use crate::page::{KEY_ID, on_both, on_both_with, v4_date};
 
 #[tokio::test]
 async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
@@ -51,6 +51,14 @@ async fn policies_that_leave_something_open_are_refused_and_nothing_is_recorded(
             policy["conditions"].as_array_mut().unwrap().push(condition);
             policy
         };
+        let date = v4_date(server.clock.now());
+        let day = &date[..8];
+        let credential = |id: &str, day: &str, rest: &str| json!({ "x-amz-credential": format!("{id}/{day}/{rest}/aws4_request") });
+        assert_eq!(
+            good["conditions"][5],
+            credential(KEY_ID, day, "us-east-1/s3"),
+            "what is varied below"
+        );
         let instead = |index: usize, condition: Value| {
             let mut policy = good.clone();
             policy["conditions"][index] = condition;
@@ -79,12 +87,18 @@ async fn policies_that_leave_something_open_are_refused_and_nothing_is_recorded(
                 with(json!({ "x-amz-website-redirect-location": "/x" })),
             ),
             ("token", with(json!({ "x-amz-security-token": "t" }))),
+            ("another key's id", instead(5, credential("AK", day, "us-east-1/s3"))),
             (
-                "another credential",
-                instead(
-                    5,
-                    json!({ "x-amz-credential": "AK/20260101/us-east-1/s3/aws4_request" }),
-                ),
+                "another day",
+                instead(5, credential(KEY_ID, "20260101", "us-east-1/s3")),
+            ),
+            (
+                "another region",
+                instead(5, credential(KEY_ID, day, "eu-west-1/s3")),
+            ),
+            (
+                "another service",
+                instead(5, credential(KEY_ID, day, "us-east-1/iam")),
             ),
             ("new line", with(json!({ "x-amz-meta-a": "b\nc" }))),
             (
@@ -95,7 +109,9 @@ async fn policies_that_leave_something_open_are_refused_and_nothing_is_recorded(
         ] {
             assert_refused(&anna.ask(&policy).await, what);
         }
-        assert_eq!(anna.session().await, json!([]));
+        assert_eq!(anna.recorded().await, json!([]));
+        assert_eq!(anna.ask(&good).await.status, 200, "what was varied is fine itself");
+        assert_eq!(anna.recorded().await.as_array().map(Vec::len), Some(1));
     })
     .await;
 }
