@@ -85,10 +85,7 @@ impl Identity {
             size: claim.size,
             origin: claim.origin,
         };
-        Ok((
-            Principal::new(Owner::recorded(claim.owner), Grant::Upload),
-            bounds,
-        ))
+        Ok((holder(claim.owner, claim.key), bounds))
     }
 
     /// A pass with which somebody acts in this caller's name where nothing but an address can be given, any number of
@@ -125,7 +122,7 @@ impl Identity {
         if !self.is_backed(&claim).await? || self.db.lease_holder(&revocation(&claim)).await?.is_some() {
             return Err(PASS_REFUSED);
         }
-        Ok(Principal::new(Owner::recorded(claim.owner), Grant::Upload))
+        Ok(holder(claim.owner, claim.key))
     }
 
     /// Revokes a pass for good, at every instance; again does no harm.
@@ -148,6 +145,14 @@ impl Identity {
         };
         let is_configured = self.configured_key.as_ref().is_some_and(|own| own.id == *id);
         Ok(is_configured || self.db.is_key_good(id).await?)
+    }
+}
+
+/// Who acts in the owner's name, by something that depends on this key.
+fn holder(owner: String, key: Option<String>) -> Principal {
+    Principal {
+        key,
+        ..Principal::new(Owner::recorded(owner), Grant::Upload)
     }
 }
 

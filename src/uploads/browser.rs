@@ -55,7 +55,7 @@ impl Uploads {
         }
         let this = self.clone();
         Self::see_through(async move {
-            let _turn = this.turn_to_complete(&upload.id, Manner::GLANCE).await?;
+            let _turn = this.turn_to_complete(&upload.id, Manner::LOOK).await?;
             let upload = this.as_recorded(&upload.id).await?;
             if !upload.state.is_unfinished() {
                 return Ok(upload);

@@ -97,7 +97,7 @@ impl Manner {
     };
 
     /// For a look at what a client may have ended: another look is soon over, and a completion need not be waited for.
-    pub(super) const GLANCE: Self = Self {
+    pub(super) const LOOK: Self = Self {
         urgency: None,
         patience: Duration::from_secs(2),
         ends_on_stop: false,

@@ -3,6 +3,9 @@
 //! Separate from expiry, which ends uploads: these have ended. Who has a signature for a [whole](crate::domain::Cut::Whole)
 //! object may send that once more until the signature dies, and no store knows that it was given up, or is finished. So
 //! each such upload is looked at once when nothing can come any more.
+//!
+//! Signing a condition into the request (`If-None-Match: *`) instead is no way: a form has no place for one, not every store
+//! knows it, and a client that sends its file again because the answer was lost would be told that it has failed.
 
 use super::Uploads;
 use super::expire::BATCH;

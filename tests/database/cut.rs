@@ -147,7 +147,7 @@ async fn what_is_to_be_looked_at_again_waits_for_its_time_and_for_the_latest_one
         db.note_recheck(&one, at(5)).await.unwrap();
         db.note_recheck(&other, at(6)).await.unwrap();
         assert_eq!(due(at(4)).await, []);
-        assert_eq!(due(at(5)).await, [one.clone()]);
+        assert_eq!(due(at(5)).await, std::slice::from_ref(&one));
         assert_eq!(due(at(6)).await.len(), 2);
         assert_eq!(db.due_rechecks(at(6), 1, 1).await.unwrap()[0].id, other);
 

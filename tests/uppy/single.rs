@@ -298,13 +298,13 @@ async fn a_finished_object_that_is_sent_again_stays_and_the_operator_hears_of_it
         let shown = page.ask("GET", &format!("/api/v1/uploads/{id}"), None).await;
         assert_eq!(shown.json()["state"], "complete");
         let_signatures_die(&server, key).await;
-        let (_, quiet) = heard(sweep(&server)).await;
+        let (_, quiet) = Box::pin(heard(sweep(&server))).await;
         page.send_presigned("PUT", &put, bytes(10)).await;
         let db = database(&server).await;
         db.note_recheck(&id, server.clock.now()).await.expect("noted");
         db.close().await.expect("the database closes");
 
-        let (swept, said) = heard(sweep(&server)).await;
+        let (swept, said) = Box::pin(heard(sweep(&server))).await;
 
         assert_eq!(swept.strays, 0);
         assert!(!quiet.contains("was replaced"), "{quiet}");
