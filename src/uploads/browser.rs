@@ -113,11 +113,6 @@ impl Uploads {
             Err(Error::Vanished | Error::StoreRefused { .. }) => return Err(Error::NotFound("upload")),
             known => known?,
         };
-        let known = upload.multipart_id.as_deref();
-        if !db.bind_multipart(&upload.id, known, &multipart_id).await? {
-            // It was given up while the store was asked.
-            return Err(Error::Superseded);
-        }
         if let Err(error) = store
             .abort_others(&upload.key, Some(&multipart_id), self.now())
             .await
@@ -127,6 +122,10 @@ impl Uploads {
         if may_be_whole {
             // The earlier one may have been joined at the last moment; now that it is gone, it cannot be any more.
             self.refuse_if_whole(&upload).await?;
+        }
+        let known = upload.multipart_id.as_deref();
+        if !db.bind_multipart(&upload.id, known, &multipart_id).await? {
+            return Err(Error::Superseded);
         }
         upload.multipart_id = Some(multipart_id);
         Ok(upload)
