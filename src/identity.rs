@@ -3,6 +3,8 @@
 //! Separate from `web`, which only knows where in a request each of them stands, and from `uploads`, which only
 //! asks what a principal may reach.
 
+mod tickets;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
 pub use crate::signing::{PartClaim, TicketClaim};
+pub use tickets::{Ticket, TicketBounds};
 
 /// What every key of ours begins with, so that scanners for leaked secrets can know it.
 const KEY_PREFIX: &str = "mule_";
@@ -107,32 +110,6 @@ impl fmt::Display for Scopes {
     }
 }
 
-/// How long a ticket is good.
-const TICKET_LIFE: TimeDelta = TimeDelta::seconds(60);
-
-const PASS_REFUSED: Error =
-    Error::Unauthenticated("the token in this address is not ours, has expired, or was revoked");
-
-/// What a ticket is bound to, besides whoever it was made for.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct TicketBounds {
-    /// The one name that the file may have.
-    pub name: Option<String>,
-    /// Most bytes of the file.
-    pub size: Option<u64>,
-    /// The one site whose pages may use it.
-    pub origin: Option<String>,
-}
-
-/// A ticket, and when it ends.
-#[derive(Debug, Clone)]
-pub struct Ticket {
-    /// What its bearer shows.
-    pub ticket: String,
-    /// Until when it is good.
-    pub expires_at: DateTime<Utc>,
-}
-
 /// A fresh visitor, and the cookie value that will prove it.
 #[derive(Debug, Clone)]
 pub struct NewVisitor {
@@ -147,9 +124,16 @@ pub struct Identity {
     db: Database,
     clock: Clock,
     tokens: Tokens,
-    configured_key: Option<String>,
+    configured_key: Option<ConfiguredKey>,
     anonymous: bool,
     token_lifetime: TimeDelta,
+}
+
+/// The one key that the settings name.
+struct ConfiguredKey {
+    hash: String,
+    /// What stands for its id, which it has none of.
+    id: String,
 }
 
 /// How [`Identity`] is set up.
@@ -168,11 +152,16 @@ impl Identity {
     /// Everything that tells who is asking.
     pub fn new(db: Database, clock: Clock, settings: &IdentitySettings) -> Self {
         let key = &settings.api_key;
+        let tokens = Tokens::new(&settings.secret);
+        let configured_key = (!key.is_empty()).then(|| ConfiguredKey {
+            hash: hash(key),
+            id: tokens.alias(key),
+        });
         Self {
             db,
             clock,
-            tokens: Tokens::new(&settings.secret),
-            configured_key: (!key.is_empty()).then(|| hash(key)),
+            tokens,
+            configured_key,
             anonymous: settings.anonymous,
             token_lifetime: settings.token_lifetime,
         }
@@ -189,22 +178,18 @@ impl Identity {
     /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
     pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
         let hash = hash(key);
-        if self
-            .configured_key
-            .as_ref()
-            .is_some_and(|own| own.as_bytes().ct_eq(hash.as_bytes()).into())
+        if let Some(own) = &self.configured_key
+            && own.hash.as_bytes().ct_eq(hash.as_bytes()).into()
         {
-            return Ok(Principal::new(
-                Owner::recorded(CONFIGURED_OWNER.into()),
-                Grant::UploadAndAdmin,
-            ));
+            let owner = Owner::recorded(CONFIGURED_OWNER.into());
+            return Ok(Principal::new(owner, Grant::UploadAndAdmin).with_key(own.id.clone()));
         }
         let record = self.db.find_key(&hash).await?;
         let record = record.ok_or(Error::Unauthenticated(
             "this API key is not known here, or was revoked",
         ))?;
         let scopes = Scopes::parse(&record.scopes).map_err(Error::internal)?;
-        Ok(Principal::new(record.owner, scopes.grant()))
+        Ok(Principal::new(record.owner, scopes.grant()).with_key(record.id))
     }
 
     /// The holder of an upload's token.
@@ -253,7 +238,7 @@ impl Identity {
     /// theirs belongs to whoever knows its address, which nobody can guess.
     pub fn anybody(&self) -> Option<Principal> {
         self.anonymous
-            .then(|| Principal::new(Owner::visitor(&Uuid::nil()), Grant::Upload))
+            .then(|| Principal::new(Owner::anybody(), Grant::Upload))
     }
 
     /// A visitor whom nobody has seen before, while visitors are admitted.
@@ -269,104 +254,6 @@ impl Identity {
         })
     }
 
-    /// A ticket with which somebody may begin one upload in this caller's name, once and within a minute: for a place
-    /// where nothing but an address can be given.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
-    pub fn ticket(&self, caller: &Principal, bounds: TicketBounds) -> Result<Ticket, Error> {
-        caller.may_begin()?;
-        let expires_at = self.clock.now() + TICKET_LIFE;
-        let claim = TicketClaim {
-            id: Uuid::new_v4().simple().to_string(),
-            owner: caller.owner.as_str().to_owned(),
-            name: bounds.name,
-            size: bounds.size,
-            origin: bounds.origin,
-            exp: expires_at.timestamp(),
-        };
-        let ticket = self.tokens.for_ticket(&claim).map_err(Error::internal)?;
-        Ok(Ticket { ticket, expires_at })
-    }
-
-    /// Uses a ticket up: whom it is for, and what it is bound to. Of all instances one takes it.
-    ///
-    /// # Errors
-    /// [`Error::Unauthenticated`] for one that is not ours, has expired, or was used; [`Error::Unavailable`].
-    pub async fn use_ticket(&self, ticket: &str) -> Result<(Principal, TicketBounds), Error> {
-        const REFUSED: Error = Error::Unauthenticated(
-            "this ticket is not ours, has expired, or was used before; ask for a new one",
-        );
-        let now = self.clock.now();
-        let claim = self.tokens.read_ticket(ticket, now).ok_or(REFUSED)?;
-        // A lease that nobody gives back notes the use for longer than the ticket lives; then it is swept.
-        let (name, user) = (format!("ticket:{}", claim.id), Uuid::new_v4().to_string());
-        let is_first = self
-            .db
-            .take_lease(&name, &user, now, now + TICKET_LIFE * 2)
-            .await?;
-        if !is_first {
-            return Err(REFUSED);
-        }
-        let bounds = TicketBounds {
-            name: claim.name,
-            size: claim.size,
-            origin: claim.origin,
-        };
-        Ok((
-            Principal::new(Owner::recorded(claim.owner), Grant::Upload),
-            bounds,
-        ))
-    }
-
-    /// A pass with which somebody acts in this caller's name where nothing but an address can be given, any number of
-    /// times until it ends or is revoked: everything that the caller may do with uploads of their own.
-    ///
-    /// # Errors
-    /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
-    pub fn pass(&self, caller: &Principal, lifetime: TimeDelta) -> Result<Ticket, Error> {
-        caller.may_begin()?;
-        let expires_at = self.clock.now() + lifetime;
-        let claim = TicketClaim {
-            id: Uuid::new_v4().simple().to_string(),
-            owner: caller.owner.as_str().to_owned(),
-            name: None,
-            size: None,
-            origin: None,
-            exp: expires_at.timestamp(),
-        };
-        let ticket = self.tokens.for_pass(&claim).map_err(Error::internal)?;
-        Ok(Ticket { ticket, expires_at })
-    }
-
-    /// The holder of a pass.
-    ///
-    /// # Errors
-    /// [`Error::Unauthenticated`] for one that is not ours, has expired or was revoked; [`Error::Unavailable`].
-    pub async fn by_pass(&self, pass: &str) -> Result<Principal, Error> {
-        let claim = self
-            .tokens
-            .read_pass(pass, self.clock.now())
-            .ok_or(PASS_REFUSED)?;
-        if self.db.lease_holder(&revocation(&claim)).await?.is_some() {
-            return Err(PASS_REFUSED);
-        }
-        Ok(Principal::new(Owner::recorded(claim.owner), Grant::Upload))
-    }
-
-    /// Revokes a pass for good, at every instance; again does no harm.
-    ///
-    /// # Errors
-    /// As [`by_pass`](Self::by_pass).
-    pub async fn revoke_pass(&self, pass: &str) -> Result<(), Error> {
-        let now = self.clock.now();
-        let claim = self.tokens.read_pass(pass, now).ok_or(PASS_REFUSED)?;
-        // A lease that nobody gives back notes it for longer than the pass lives; then it is swept.
-        let ends = DateTime::from_timestamp(claim.exp, 0).unwrap_or(now) + TICKET_LIFE;
-        let name = revocation(&claim);
-        self.db.take_lease(&name, &claim.id, now, ends).await.map(drop)
-    }
-
     /// The bearer token of one upload, so that a browser never has to hold an API key.
     ///
     /// # Errors
@@ -380,11 +267,6 @@ impl Identity {
             .for_upload(&claim, self.clock.now(), self.token_lifetime)
             .map_err(Error::internal)
     }
-}
-
-/// The name of the lease that notes that a pass was revoked.
-fn revocation(claim: &TicketClaim) -> String {
-    format!("revoked:{}", claim.id)
 }
 
 /// Makes an API key and records its hash: the key itself is told this once.

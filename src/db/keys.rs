@@ -55,6 +55,17 @@ impl Database {
         Ok(row.map(ApiKeyRecord::from))
     }
 
+    /// Whether there is a key with this id that was not revoked.
+    pub async fn is_key_good(&self, id: &str) -> Result<bool, Error> {
+        let id = id.to_owned();
+        self.run(move |conn| {
+            let good = api_keys::table.find(id).filter(api_keys::revoked_at.is_null());
+            good.select(api_keys::id).first::<String>(conn).optional()
+        })
+        .await
+        .map(|found| found.is_some())
+    }
+
     /// All keys, the revoked ones too, oldest first.
     pub async fn list_keys(&self) -> Result<Vec<ApiKeyRecord>, Error> {
         let rows: Vec<KeyRow> = self

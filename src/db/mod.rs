@@ -13,6 +13,7 @@ mod leases;
 mod migrate;
 mod parts;
 mod recent;
+mod rechecks;
 mod recorder;
 mod schema;
 mod search;

@@ -51,6 +51,13 @@ diesel::table! {
 }
 
 diesel::table! {
+    rechecks (upload_id) {
+        upload_id -> Text,
+        due_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     webhook_events (id) {
         id -> Text,
         upload_id -> Text,

@@ -24,6 +24,8 @@ pub struct UploadQuery {
     pub owner: Option<Owner>,
     /// Uploads in this state.
     pub state: Option<State>,
+    /// Uploads that began through this door: a protocol's name.
+    pub protocol: Option<String>,
     /// Uploads of files with exactly this name.
     pub filename: Option<String>,
     /// Uploads of files whose name begins so.
@@ -93,6 +95,7 @@ impl UploadQuery {
     /// The texts that a client chose freely.
     fn texts(&self) -> impl Iterator<Item = &str> {
         [
+            &self.protocol,
             &self.filename,
             &self.filename_prefix,
             &self.key,
@@ -129,6 +132,9 @@ impl UploadQuery {
             } else {
                 query.filter(uploads::state.eq(state))
             };
+        }
+        if let Some(protocol) = self.protocol {
+            query = query.filter(uploads::protocol.eq(protocol));
         }
         if let Some(filename) = self.filename {
             query = query.filter(uploads::filename.eq(filename));

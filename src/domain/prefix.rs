@@ -42,9 +42,45 @@ impl KeyPrefix {
     }
 }
 
+impl KeyPrefix {
+    /// Whether a key is where those of somebody may be who is not this owner.
+    pub fn is_of_others(&self, owner: &Owner, key: &ObjectKey) -> bool {
+        let mut segments = key.segments();
+        let mut pieces = self.0.trim_end_matches('/').split('/');
+        let is_below = pieces.all(|piece| {
+            let segment = segments.next();
+            segment.is_some_and(|segment| piece.contains("{owner}") || piece == segment)
+        });
+        is_below && segments.next().is_some() && !key.as_str().starts_with(&self.of(owner))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_kept_for_others_is_told_from_ones_own_and_from_what_is_kept_for_nobody() {
+        let anna = Owner::recorded("anna".into());
+        for (template, key, is_of_others) in [
+            ("pages/{owner}/", "pages/bert/a", true),
+            ("pages/{owner}/", "pages/bert/x/a", true),
+            ("pages/{owner}/", "pages/ann/a", true),
+            ("pages/{owner}/", "pages/anna/a", false),
+            ("pages/{owner}/", "pages/anna", false),
+            ("pages/{owner}/", "pages", false),
+            ("pages/{owner}/", "pages2/bert/a", false),
+            ("pages/{owner}/", "in/pages/bert/a", false),
+            ("{owner}/", "bert/a", true),
+            ("{owner}/", "anna/a", false),
+            ("{owner}/in/", "bert/in/a", true),
+            ("{owner}/in/", "bert/out/a", false),
+        ] {
+            let key = ObjectKey::path(key).unwrap();
+            let prefix = KeyPrefix::new(template).unwrap();
+            assert_eq!(prefix.is_of_others(&anna, &key), is_of_others, "{template} {key}");
+        }
+    }
 
     #[test]
     fn no_owner_gets_what_another_has() {

@@ -26,12 +26,27 @@ pub struct Principal {
     pub owner: Owner,
     /// What they may do.
     pub grant: Grant,
+    /// The id of the API key that they came with, on which all depends that is made in their name; `None` for others.
+    pub key: Option<String>,
 }
 
 impl Principal {
     /// A caller with a grant.
     pub fn new(owner: Owner, grant: Grant) -> Self {
-        Self { owner, grant }
+        Self {
+            owner,
+            grant,
+            key: None,
+        }
+    }
+
+    /// The same caller, known by the API key with this id.
+    #[must_use]
+    pub fn with_key(self, id: String) -> Self {
+        Self {
+            key: Some(id),
+            ..self
+        }
     }
 
     /// Whether this caller sees everybody's uploads.

@@ -51,6 +51,11 @@ impl Owner {
         Self(format!("{VISITOR}{}", id.simple()))
     }
 
+    /// All visitors together who come without a credential and keep no cookie: nobody can tell them apart.
+    pub fn anybody() -> Self {
+        Self::visitor(&Uuid::nil())
+    }
+
     /// Whether this is an anonymous visitor.
     pub fn is_visitor(&self) -> bool {
         self.0.starts_with(VISITOR)

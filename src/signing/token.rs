@@ -72,6 +72,9 @@ pub struct TicketClaim {
     /// In whose name.
     #[serde(rename = "own")]
     pub owner: String,
+    /// The id of the API key that it was made with; it ends with that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub key: Option<String>,
     /// The one name that the file may have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
@@ -195,6 +198,11 @@ impl Tokens {
         read_claim(&self.pass, pass, now)
     }
 
+    /// A name for a secret text by which nobody but us can recognise it.
+    pub fn alias(&self, secret: &str) -> String {
+        hex::encode(&mac(self.pass.expose_secret(), &format!("alias:{secret}"))[..16])
+    }
+
     /// A cookie value that only we can make: the visitor's id and its authentication code.
     pub fn for_visitor(&self, id: &str) -> String {
         format!("{id}.{}", hex::encode(mac(self.visitor.expose_secret(), id)))
@@ -302,6 +310,7 @@ mod tests {
         let claim = TicketClaim {
             id: "j1".into(),
             owner: "anna".into(),
+            key: None,
             name: None,
             size: None,
             origin: None,

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::claims::Manner;
 use super::{ListingQuery, Uploads};
 use crate::config::PageSigning;
 use crate::domain::{
@@ -174,19 +175,12 @@ impl Uploads {
             }
             AskedOperation::List { .. } | AskedOperation::Abort { .. } => {
                 match self.adopt(caller, &upload, multipart_id).await {
-                    Ok(_) | Err(Error::NotFound(_)) => Ok(()),
+                    Ok(_) | Err(Error::NotFound(_) | Error::WrongState { .. }) => Ok(()),
                     Err(error) => Err(error),
                 }
             }
-            // The answer was lost; the store gives it again.
-            AskedOperation::Complete { .. }
-                if upload.state == State::Complete
-                    && upload.multipart_id.as_deref() == Some(multipart_id) =>
-            {
-                Ok(())
-            }
-            _ if !upload.state.is_unfinished() => upload.check_unfinished("signed"),
             AskedOperation::Part { number, .. } => {
+                upload.check_unfinished("signed")?;
                 // All parts before it are at least of the smallest size.
                 let least = u64::from(*number - 1) * self.0.policy.parts.min;
                 self.0.policy.check_size(least)?;
@@ -194,15 +188,7 @@ impl Uploads {
             }
             _ => {
                 let upload = self.adopt(caller, &upload, multipart_id).await?;
-                match self.0.store.list_parts(key, multipart_id, self.now()).await {
-                    // It was completed, and the client has not heard of it: the store tells it so.
-                    Err(Error::Vanished) if self.find_whole(&upload).await?.is_some() => return Ok(()),
-                    parts => self
-                        .0
-                        .policy
-                        .check_size(parts?.iter().map(|part| part.size).sum())?,
-                }
-                self.expect_end(&upload).await
+                self.expect_joined(&upload, multipart_id).await
             }
         }
     }
@@ -215,24 +201,38 @@ impl Uploads {
         let query = ListingQuery {
             owner: Some(caller.owner.to_string()),
             state: Some(State::Complete),
+            protocol: Some(door.protocol.to_owned()),
             limit: Some(200),
             ..ListingQuery::default()
         };
         let listing = self.list(caller, query).await?;
-        let uploads = listing.uploads.into_iter().map(|summary| summary.upload);
-        Ok(uploads
-            .filter(|upload| upload.protocol == door.protocol)
+        Ok(listing
+            .uploads
+            .into_iter()
+            .map(|summary| summary.upload)
             .collect())
     }
 
-    async fn find_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
+    /// The caller's own upload that came through this door.
+    async fn find_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Upload, Error> {
         const NONE: Error = Error::NotFound("upload");
         caller.may_begin()?;
         if bucket != self.0.store.bucket() {
             return Err(NONE);
         }
         let key = ObjectKey::path(key).map_err(|_| NONE)?;
-        self.by_key(caller, &key).await
+        let upload = self.by_key(caller, &key).await?;
+        if upload.protocol == door.protocol {
+            Ok(upload)
+        } else {
+            Err(NONE)
+        }
     }
 
     /// The page says that an object is there: looks at the object itself, and finishes its record. Asked again, it
@@ -240,10 +240,19 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's upload as for none, and where the object is not there;
-    /// [`Error::TooLarge`] for one that is, which is gone then; [`Error::Unavailable`].
-    pub async fn confirm_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<Upload, Error> {
-        let upload = self.find_asked(caller, bucket, key).await?;
-        let upload = self.look(caller, &upload.id).await?;
+    /// [`Error::TooLarge`] for one that is, which is gone then; [`Error::StillCompleting`]; [`Error::Unavailable`].
+    pub async fn confirm_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<Upload, Error> {
+        let upload = self.find_asked(caller, door, bucket, key).await?;
+        let upload = match self.look_in_turn(upload).await {
+            Err(Error::Busy(_)) => return Err(Error::StillCompleting),
+            upload => upload?,
+        };
         match upload.state {
             State::Complete => Ok(upload),
             state if state.is_unfinished() => Err(Error::NotFound("object")),
@@ -258,16 +267,24 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's as for none; [`Error::WrongState`] for one that is not finished.
-    pub async fn remove_asked(&self, caller: &Principal, bucket: &str, key: &str) -> Result<(), Error> {
-        let upload = self.find_asked(caller, bucket, key).await?;
-        if upload.state != State::Complete {
-            return Err(Error::WrongState {
-                state: upload.state,
-                verb: "removed",
-            });
-        }
+    pub async fn remove_asked(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        bucket: &str,
+        key: &str,
+    ) -> Result<(), Error> {
+        let upload = self.find_asked(caller, door, bucket, key).await?;
         let this = self.clone();
         Self::see_through(async move {
+            let _turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
+            let upload = this.as_recorded(&upload.id).await?;
+            if upload.state != State::Complete {
+                return Err(Error::WrongState {
+                    state: upload.state,
+                    verb: "removed",
+                });
+            }
             this.storage(&upload)?.remove(&upload.key).await?;
             this.change(&upload.id, &[State::Complete], State::Aborted)
                 .await?;

@@ -7,6 +7,7 @@
 use chrono::{DateTime, Utc};
 
 use super::Uploads;
+use super::claims::Manner;
 use crate::domain::{Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::policy::SignedForm;
@@ -30,18 +31,44 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// The upload as it is now: complete, if its client has ended it at the store meanwhile.
+    /// The upload as it is now: complete, if its client has ended it at the store meanwhile. While somebody puts it
+    /// together, or gives it up, as it is on record.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::TooLarge`] where the client has made an object that is too large, which is gone
     /// then; [`Error::Unavailable`].
     pub async fn look(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
-        let upload = self.find(caller, id).await?;
+        let known = self.find(caller, id).await?;
+        match self.look_in_turn(known.clone()).await {
+            Err(Error::Busy(_)) => Ok(known),
+            outcome => outcome,
+        }
+    }
+
+    /// The same, or that somebody is at it.
+    ///
+    /// # Errors
+    /// [`Error::Busy`] then, and as [`look`](Self::look).
+    pub(super) async fn look_in_turn(&self, upload: Upload) -> Result<Upload, Error> {
         if !upload.state.is_unfinished() || !upload.cut.is_ended_by_client() {
             return Ok(upload);
         }
         let this = self.clone();
-        Self::see_through(async move { Ok(this.find_whole(&upload).await?.unwrap_or(upload)) }).await
+        Self::see_through(async move {
+            let _turn = this.turn_to_complete(&upload.id, Manner::LOOK).await?;
+            let upload = this.as_recorded(&upload.id).await?;
+            if !upload.state.is_unfinished() {
+                return Ok(upload);
+            }
+            Ok(this.find_whole(&upload).await?.unwrap_or(upload))
+        })
+        .await
+    }
+
+    /// The record as it is by now.
+    pub(super) async fn as_recorded(&self, id: &UploadId) -> Result<Upload, Error> {
+        let found = self.0.db.find_upload(id, None).await?;
+        found.ok_or(Error::NotFound("upload"))
     }
 
     /// Binds an upload that its client has begun to the id that the store gave it, once the store confirms that it knows
@@ -65,51 +92,102 @@ impl Uploads {
         }
         upload.check_unfinished("begun again")?;
         check_multipart_id(multipart_id)?;
-        let (this, upload, id) = (self.clone(), upload.clone(), multipart_id.to_owned());
-        Self::see_through(async move { this.bind(upload, id).await }).await
+        let (this, upload, id) = (self.clone(), upload.id.clone(), multipart_id.to_owned());
+        Self::see_through(async move { this.bind(&upload, id).await }).await
     }
 
-    async fn bind(&self, mut upload: Upload, multipart_id: String) -> Result<Upload, Error> {
+    async fn bind(&self, id: &UploadId, multipart_id: String) -> Result<Upload, Error> {
         let (store, db) = (&self.0.store, &self.0.db);
+        let _turn = self.turn_to_complete(id, Manner::TURN).await?;
+        let mut upload = self.as_recorded(id).await?;
+        if upload.multipart_id.as_deref() == Some(&multipart_id) {
+            return Ok(upload);
+        }
+        upload.check_unfinished("begun again")?;
+        let may_be_whole = upload.multipart_id.is_some() || upload.state == State::Completing;
+        if may_be_whole {
+            self.refuse_if_whole(&upload).await?;
+        }
         match store.last_part_at(&upload.key, &multipart_id, self.now()).await {
             // Some stores call an id that is none of theirs a bad request.
             Err(Error::Vanished | Error::StoreRefused { .. }) => return Err(Error::NotFound("upload")),
             known => known?,
         };
-        let known = upload.multipart_id.as_deref();
-        if !db.bind_multipart(&upload.id, known, &multipart_id).await? {
-            // Another request of the same client was first; what it says counts, if it is the same.
-            let now = db
-                .find_upload(&upload.id, None)
-                .await?
-                .ok_or(Error::NotFound("upload"))?;
-            return if now.multipart_id == Some(multipart_id) {
-                Ok(now)
-            } else {
-                Err(Error::Superseded)
-            };
-        }
         if let Err(error) = store
             .abort_others(&upload.key, Some(&multipart_id), self.now())
             .await
         {
             tracing::warn!(upload = %upload.id, %error, "an earlier multipart upload stays for now");
         }
+        if may_be_whole {
+            // The earlier one may have been joined at the last moment; now that it is gone, it cannot be any more.
+            self.refuse_if_whole(&upload).await?;
+        }
+        let known = upload.multipart_id.as_deref();
+        if !db.bind_multipart(&upload.id, known, &multipart_id).await? {
+            return Err(Error::Superseded);
+        }
         upload.multipart_id = Some(multipart_id);
         Ok(upload)
+    }
+
+    /// Refuses to go on with an upload whose object is there, though nobody told us: another that was begun under its key
+    /// could only overwrite it, and is dropped.
+    async fn refuse_if_whole(&self, upload: &Upload) -> Result<(), Error> {
+        let Some(whole) = self.find_whole(upload).await? else {
+            return Ok(());
+        };
+        let (store, now) = (&self.0.store, self.now());
+        if let Err(error) = store.abort_others(&upload.key, None, now).await {
+            tracing::warn!(upload = %upload.id, %error, "a superfluous multipart upload stays for now");
+        }
+        whole.check_unfinished("begun again")
+    }
+
+    /// From now on the object is looked for that the client makes of this multipart upload, which is the upload's own.
+    /// What has arrived of it is counted first, since no size was ever declared. Where it is joined already, and the
+    /// client has not heard of that, the store tells it so.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`]; [`Error::WrongState`] once the upload has ended, and where there is an object that was not
+    /// made of it; [`Error::Vanished`], [`Error::Unavailable`].
+    pub(super) async fn expect_joined(&self, upload: &Upload, multipart_id: &str) -> Result<(), Error> {
+        if upload.state == State::Complete && upload.multipart_id.as_deref() == Some(multipart_id) {
+            return Ok(());
+        }
+        upload.check_unfinished("signed")?;
+        let parts = self
+            .0
+            .store
+            .list_parts(&upload.key, multipart_id, self.now())
+            .await;
+        let parts = match parts {
+            Err(Error::Vanished) if self.find_whole(upload).await?.is_some() => return Ok(()),
+            parts => parts?,
+        };
+        if upload.state == State::Completing {
+            self.refuse_if_whole(upload).await?;
+        }
+        self.0
+            .policy
+            .check_size(parts.iter().map(|part| part.size).sum())?;
+        self.expect_end(upload).await
     }
 
     /// As [`presign`](Self::presign), for the request with which the client itself ends the upload: it is looked for from
     /// now on.
     ///
     /// # Errors
-    /// [`Error::WrongState`] once the upload has ended; [`Error::Unavailable`].
+    /// [`Error::WrongState`] once the upload has ended; [`Error::TooLarge`], [`Error::Vanished`], [`Error::Unavailable`].
     pub async fn presign_end(
         &self,
         upload: &Upload,
         operation: Operation<'_>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
-        self.expect_end(upload).await?;
+        match operation {
+            Operation::CompleteMultipartUpload { upload_id } => self.expect_joined(upload, upload_id).await?,
+            _ => self.expect_end(upload).await?,
+        }
         self.presign(upload, operation).await
     }
 
@@ -125,9 +203,14 @@ impl Uploads {
         self.0.store.sign_form(upload, most, self.now()).await
     }
 
-    /// From now on the object of an unfinished upload is looked for: its client may end it at any time.
+    /// From now on the object of an unfinished upload is looked for: its client may end it at any time. What brings a
+    /// [whole](Cut::Whole) one is good beyond that end, so it is looked at once more after that.
     pub(super) async fn expect_end(&self, upload: &Upload) -> Result<(), Error> {
         upload.check_unfinished("signed")?;
+        if upload.cut == Cut::Whole {
+            let due = self.now() + self.signed_for();
+            self.0.db.note_recheck(&upload.id, due).await?;
+        }
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         self.touch(&mut upload.clone()).await
     }
@@ -150,19 +233,10 @@ impl Uploads {
         }
         match db.find_by_key(Some(owner), key.as_str()).await? {
             Some(known) if known.state == State::Complete || known.cut.is_ours() => return Err(taken(key)),
-            Some(mut known) if known.state.is_unfinished() => {
-                if self.find_whole(&known).await?.is_some() {
-                    return Err(taken(key));
-                }
-                let is_same = known.cut == new.wishes.cut
-                    && known.content_type == new.content_type
-                    && known.metadata == new.metadata;
-                if is_same {
-                    self.touch(&mut known).await?;
-                    return Ok(Some(known));
-                }
-                if self.give_up(&known, State::Aborted).await? == State::Complete {
-                    return Err(taken(key));
+            Some(known) if known.state.is_unfinished() => {
+                let (_alone, known) = self.alone(&known, Manner::TAKE_OVER, Manner::TURN).await?;
+                if let Some(same) = self.go_on_or_give_up(known, new).await? {
+                    return Ok(Some(same));
                 }
             }
             _ => {}
@@ -171,6 +245,25 @@ impl Uploads {
             Some(_) => Err(taken(key)),
             None => Ok(None),
         }
+    }
+
+    /// An upload that nobody else works on, if the new one may go on with it. Else it ends, and without an object.
+    async fn go_on_or_give_up(&self, mut known: Upload, new: &NewUpload) -> Result<Option<Upload>, Error> {
+        let is_unfinished = known.state.is_unfinished();
+        if known.state == State::Complete || (is_unfinished && self.find_whole(&known).await?.is_some()) {
+            return Err(taken(&known.key));
+        }
+        let is_same = known.cut == new.wishes.cut
+            && known.content_type == new.content_type
+            && known.metadata == new.metadata;
+        if is_unfinished && is_same {
+            self.touch(&mut known).await?;
+            return Ok(Some(known));
+        }
+        if is_unfinished && self.give_up(&known, State::Aborted).await? == State::Complete {
+            return Err(taken(&known.key));
+        }
+        Ok(None)
     }
 
     /// Keeps a new upload with a key of its client's choice.

@@ -96,6 +96,13 @@ impl Manner {
         ends_on_stop: false,
     };
 
+    /// For a look at what a client may have ended: another look is soon over, and a completion need not be waited for.
+    pub(super) const LOOK: Self = Self {
+        urgency: None,
+        patience: Duration::from_secs(2),
+        ends_on_stop: false,
+    };
+
     /// For putting an upload together, which nobody can hurry.
     pub(super) const TURN: Self = Self {
         urgency: None,

@@ -10,7 +10,7 @@ use crate::domain::{State, Upload};
 use crate::error::Error;
 
 /// Uploads that one round looks at.
-const BATCH: u32 = 100;
+pub(super) const BATCH: u32 = 100;
 
 /// The lease that makes one instance sweep.
 const LEASE: &str = "sweeper";
@@ -23,6 +23,9 @@ const STUCK: TimeDelta = TimeDelta::minutes(2);
 
 /// How long the request takes at most with which a client ends an upload itself.
 const LAST_REQUEST: Duration = Duration::from_hours(1);
+
+/// How far ahead the end of a policy may be that a page has written.
+const LONGEST_POLICY: Duration = Duration::from_mins(15);
 
 /// Leases that ran out this long ago are of processes that died.
 const FORGOTTEN: TimeDelta = TimeDelta::hours(1);
@@ -58,17 +61,17 @@ impl Uploads {
         let mut swept = Swept {
             expired: self.sweep_expired().await?,
             completed: self.complete_stuck().await?,
-            strays: 0,
+            strays: self.recheck_all().await?,
         };
         if with_strays {
-            swept.strays = self.sweep_strays().await?;
+            swept.strays += self.sweep_strays().await?;
         }
         self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
         Ok(swept)
     }
 
     /// Whether this instance is the one that sweeps.
-    async fn lead(&self) -> Result<bool, Error> {
+    pub(super) async fn lead(&self) -> Result<bool, Error> {
         self.0.claims.lease(LEASE, LEASED).await
     }
 
@@ -137,15 +140,24 @@ impl Uploads {
         if upload.cut.is_ours() {
             return self.complete_if_free(&upload.id).await.map(|_| true);
         }
+        let _turn = self.turn_to_complete(&upload.id, Manner::UNTAKEN).await?;
+        let upload = &self.as_recorded(&upload.id).await?;
+        if !upload.state.is_unfinished() {
+            return Ok(true);
+        }
         if self.find_whole(upload).await?.is_some() {
             return Ok(true);
         }
         // What was signed for it is of no use any more, unless its last request is still under way. Then it is found
         // when somebody asks, or when its time is over.
-        let signed_until = self.0.store.url_lifetime() + LAST_REQUEST;
-        if upload.updated_at + signed_until < self.now() {
+        if upload.updated_at + self.signed_for() < self.now() {
             self.change(&upload.id, &[State::Completing], State::Open).await?;
         }
         Ok(false)
+    }
+
+    /// How long the last request that was just signed for an upload may still be under way, with whatever signature.
+    pub(super) fn signed_for(&self) -> Duration {
+        self.0.store.url_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
     }
 }

@@ -18,6 +18,7 @@ mod hold;
 mod holder;
 mod join;
 mod receive;
+mod recheck;
 mod record;
 mod resume;
 mod sign;

@@ -17,6 +17,8 @@ pub struct ListingQuery {
     pub owner: Option<String>,
     /// In which state.
     pub state: Option<State>,
+    /// Begun through this door.
+    pub protocol: Option<String>,
     /// With exactly this file name.
     pub filename: Option<String>,
     /// With exactly this object key.
@@ -93,10 +95,10 @@ impl Uploads {
         Ok(Detail { upload, parts })
     }
 
-    /// The upload behind the store's own id, for clients that know no other.
+    /// The upload behind the store's own id, for clients that know no other and follow our plan.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for somebody else's upload as for none.
+    /// [`Error::NotFound`] for somebody else's upload, and for one that its client cuts, as for none.
     pub async fn by_multipart(
         &self,
         caller: &Principal,
@@ -110,7 +112,7 @@ impl Uploads {
             .find_by_multipart(Some(&caller.owner), key.as_str(), multipart_id)
             .await?;
         let upload = found
-            .filter(|upload| upload.transfer == Transfer::Direct)
+            .filter(|upload| upload.transfer == Transfer::Direct && upload.cut.is_ours())
             .ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
         Ok(upload)
@@ -140,6 +142,7 @@ impl Uploads {
             .list_uploads(UploadQuery {
                 owner,
                 state: query.state,
+                protocol: query.protocol,
                 filename: query.filename,
                 key: query.key,
                 multipart_id: query.multipart_id,

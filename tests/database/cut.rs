@@ -132,3 +132,31 @@ async fn a_size_is_learnt_of_what_clients_cut_and_never_changed_of_what_we_cut()
     })
     .await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_to_be_looked_at_again_waits_for_its_time_and_for_the_latest_one_that_was_noted() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let [one, other] = ["in/a", "in/b"].map(born);
+        let (one, other) = (kept(&db, one).await.id, kept(&db, other).await.id);
+        let at = |minutes| noon() + TimeDelta::minutes(minutes);
+        let due = async |now| {
+            let due = db.due_rechecks(now, 10, 0).await.unwrap();
+            due.into_iter().map(|upload| upload.id).collect::<Vec<_>>()
+        };
+        db.note_recheck(&one, at(5)).await.unwrap();
+        db.note_recheck(&other, at(6)).await.unwrap();
+        assert_eq!(due(at(4)).await, []);
+        assert_eq!(due(at(5)).await, std::slice::from_ref(&one));
+        assert_eq!(due(at(6)).await.len(), 2);
+        assert_eq!(db.due_rechecks(at(6), 1, 1).await.unwrap()[0].id, other);
+
+        db.note_recheck(&one, at(9)).await.unwrap();
+        for id in [&one, &other] {
+            db.settle_recheck(id, at(6)).await.unwrap();
+        }
+
+        assert_eq!(due(at(99)).await, [one]);
+    })
+    .await;
+}

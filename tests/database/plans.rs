@@ -65,7 +65,11 @@ fn statements(mark: &str) -> Vec<String> {
     let of_this = heard.iter_mut().flatten().filter(|(url, _)| url.contains(mark));
     let said = of_this.flat_map(|(_, said)| std::mem::take(said));
     said.filter(|sql| sql.starts_with("SELECT") || sql.starts_with("UPDATE"))
-        .filter(|sql| sql.contains("uploads") || sql.contains("parts") || sql.contains("webhook_events"))
+        .filter(|sql| {
+            ["uploads", "parts", "webhook_events", "rechecks"]
+                .iter()
+                .any(|table| sql.contains(table))
+        })
         .collect()
 }
 
@@ -106,6 +110,9 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("sqlite_autoindex_uploads_1");
     db.expired_uploads(noon(), 100, 0).await.unwrap();
     done("uploads_expiry");
+    db.note_recheck(id, noon()).await.unwrap();
+    assert_eq!(db.due_rechecks(noon(), 100, 0).await.unwrap().len(), 1);
+    done("rechecks_due");
     record(db, &upload, vec![part(1, 1, None)]).await.unwrap();
     done("sqlite_autoindex_uploads_1");
     db.recorded_parts(id).await.unwrap();
@@ -168,12 +175,17 @@ async fn event_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'
 /// The admin's searches.
 fn searches() -> Vec<(&'static str, UploadQuery)> {
     let (anna, open) = (Some(owner("anna")), Some(State::Open));
+    let door = |q: &mut UploadQuery| {
+        (q.owner, q.state) = (anna.clone(), open);
+        q.protocol = Some("fine-uploader".to_owned());
+    };
     let both = |q: &mut UploadQuery| (q.owner, q.state) = (anna.clone(), open);
     let mut searches = vec![
         ("sqlite_autoindex_uploads_1", asking(|_| {})),
         ("uploads_owner (", asking(|q| q.owner.clone_from(&anna))),
         ("uploads_state (", asking(|q| q.state = open)),
         ("uploads_owner_state (", asking(both)),
+        ("uploads_owner_state (", asking(door)),
     ];
     let text = || Some("IMG".to_owned());
     let by_name = [
@@ -264,7 +276,14 @@ async fn postgres_reads_no_table_from_end_to_end() {
             }
         }
         // The others have several good ways, and Postgres weighs them; these have one.
-        if ["uploads_resume", "uploads_expiry", "webhook_events_due"].contains(&index) {
+        if [
+            "uploads_resume",
+            "uploads_expiry",
+            "rechecks_due",
+            "webhook_events_due",
+        ]
+        .contains(&index)
+        {
             assert!(plans.contains(index), "{index} is not used:\n{plans}");
         }
     }
@@ -301,7 +320,8 @@ fn fill(conn: &mut PgConnection) {
              CASE WHEN state = 'open' THEN 'pending' ELSE 'delivered' END, 1, created_at, NULL, NULL,
              created_at, created_at, NULL
          FROM uploads;
-         ANALYZE uploads; ANALYZE parts; ANALYZE webhook_events;"
+         INSERT INTO rechecks SELECT id, created_at + interval '100 years' FROM uploads;
+         ANALYZE uploads; ANALYZE parts; ANALYZE webhook_events; ANALYZE rechecks;"
     ))
     .unwrap();
 }

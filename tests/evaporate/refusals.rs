@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use crate::client::Page;
-use crate::page::{EMPTY, Written, hash_of, key_for, on_both, on_both_with, v2_date, v4_date};
+use crate::page::{EMPTY, KEY_ID, Written, hash_of, key_for, on_both, on_both_with, v2_date, v4_date};
 
 const KEY: &str = "pages/anna/a";
 
@@ -185,6 +185,21 @@ async fn dates_are_ours_within_fifteen_minutes() {
             ("canonical_request", &canonical),
         ];
         anna.ask(&told).await.assert_signs_nothing("another datetime");
+        let (scope, day) = (begin.scope(), &begin.date[..8]);
+        for wrong in [
+            scope.replace(day, "20260101"),
+            scope.replace("us-east-1", "eu-west-1"),
+            scope.replace("/s3/", "/iam/"),
+            format!("{KEY_ID}/{scope}"),
+        ] {
+            let to_sign = to_sign.replace(&scope, &wrong);
+            let told = [
+                ("to_sign", to_sign.as_str()),
+                ("datetime", &begin.date),
+                ("canonical_request", &canonical),
+            ];
+            anna.ask(&told).await.assert_signs_nothing(&wrong);
+        }
         let header = begin.clone().with("x-amz-date", &other);
         anna.sign(&header)
             .await

@@ -194,6 +194,41 @@ async fn a_completion_whose_answer_was_lost_is_signed_again_and_the_record_is_co
 }
 
 #[tokio::test]
+async fn a_second_beginning_does_not_overwrite_what_the_first_has_finished_unnoticed() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let key = "pages/anna/a";
+        let (first, second) = (anna.begun(key).await, anna.begun(key).await);
+        let tag = anna.sent(key, &first, 1, b"whole").await;
+        // One more, that the server has not heard of when it dropped the second for the first.
+        let third = store_of(&server).begin(key).await;
+        let (complete, xml) = anna.complete(key, &first, &[tag]);
+        assert_eq!(anna.send(&complete, xml.as_bytes()).await.status, 200);
+
+        for id in [&third, &second] {
+            for written in [anna.part(key, id, 1), anna.complete(key, id, &[]).0] {
+                let refused = anna.sign(&written).await;
+                assert_eq!(refused.status, 403, "{refused:?}");
+                refused.assert_signs_nothing("another of a finished key");
+            }
+            // The store says itself that it knows no such upload.
+            let list = anna.write("GET", key, &format!("uploadId={id}"), EMPTY);
+            assert_eq!(anna.send(&list, b"").await.status, 404);
+        }
+
+        assert_eq!(store_of(&server).get(key).await.body, b"whole");
+        assert_eq!(anna.recorded().await[0]["state"], "complete");
+        assert_eq!(anna.recorded().await[0]["size"], 5);
+        assert_eq!(
+            anna.sign(&complete).await.status,
+            200,
+            "its own end is signed again"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_the_store_has_lost_it_says_itself_and_the_same_key_begins_anew() {
     on_both(async |server| {
         let anna = Page::of(&server, &key_for(&server, "anna").await);

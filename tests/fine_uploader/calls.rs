@@ -1,9 +1,12 @@
 //! The other calls: success, session, delete, settings; who may make them, and from where.
 
+use chrono::TimeDelta;
+use muleteer::domain::{ObjectKey, Upload, UploadId};
 use serde_json::json;
 
 use crate::client::{Page, assert_refused};
-use crate::page::{PART, http, on_both, on_both_with, reply};
+use crate::page::{PART, http, on_both, on_both_with, reply, store_of};
+use crate::server::TestServer;
 
 #[tokio::test]
 async fn success_believes_nothing_but_the_object() {
@@ -92,6 +95,57 @@ async fn files_are_removed_by_their_owner_and_only_where_that_is_switched_on() {
         )
         .await;
     }
+}
+
+/// Has records beside the one with this key, of another door but otherwise alike; their keys.
+async fn of_another_door(server: &TestServer, key: &str, count: u32) -> Vec<String> {
+    let db = muleteer::app::open_database(&server.config)
+        .await
+        .expect("the database opens");
+    let like = db.find_by_key(None, key).await.expect("the database answers");
+    let like = like.expect("an upload");
+    let mut keys = Vec::new();
+    for number in 0..count {
+        let key = format!("{key}-{number}");
+        let other = Upload {
+            id: UploadId::generate(server.clock.now() + TimeDelta::seconds(i64::from(number))),
+            key: ObjectKey::path(&key).expect("a key"),
+            protocol: "evaporate".into(),
+            multipart_id: None,
+            ..like.clone()
+        };
+        db.insert_upload(other).await.expect("the database answers");
+        keys.push(key);
+    }
+    db.close().await.expect("the database closes");
+    keys
+}
+
+#[tokio::test]
+async fn files_of_another_door_are_neither_listed_nor_confirmed_nor_removed() {
+    on_both_with(
+        |config| config.protocols.fine_uploader.delete = true,
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let own = anna.key("own");
+            anna.send_whole(&own, &[b"x"]).await;
+            anna.success(&own).await;
+            // More than one answer has, and all of them newer.
+            let others = of_another_door(&server, &own, 201).await;
+            let other = &others[0];
+            store_of(&server).put(other, b"evaporated").await;
+
+            let session = anna.session().await;
+            assert_eq!(session.as_array().map(Vec::len), Some(1), "{session}");
+            assert_eq!(session[0]["s3Key"], own);
+            assert_refused(&anna.success(other).await, "another door's");
+            let url = anna.url(&format!("files/u-1?key={other}&bucket=uploads"));
+            let removed = reply(http().delete(url).header("x-api-key", &anna.api_key)).await;
+            assert_refused(&removed, "another door's");
+            assert_eq!(anna.stored(other).await, b"evaporated");
+        },
+    )
+    .await;
 }
 
 #[tokio::test]

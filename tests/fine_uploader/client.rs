@@ -191,6 +191,13 @@ impl<'a> Page<'a> {
         serde_json::from_str(&told.text).expect("JSON")
     }
 
+    /// What the native API lists for this person, finished or not.
+    pub async fn recorded(&self) -> Value {
+        let url = format!("{}/api/v1/uploads", self.server.base);
+        let listed = reply(http().get(url).header("x-api-key", &self.api_key)).await;
+        serde_json::from_str::<Value>(&listed.text).expect("JSON")["uploads"].clone()
+    }
+
     pub async fn stored(&self, key: &str) -> Vec<u8> {
         store_of(self.server).get(key).await.body.clone()
     }

@@ -4,6 +4,7 @@ use chrono::TimeDelta;
 use muleteer::config::Anonymous;
 use serde_json::{Value, json};
 
+use super::around::key_for;
 use super::client::{Client, content};
 use super::clients::OldClient;
 use super::place::Place;
@@ -73,6 +74,34 @@ async fn a_ticket_is_good_for_a_minute() {
     place.advance(TimeDelta::seconds(61));
 
     assert_eq!(Handshake::new(&path).status(&place).await, 401);
+}
+
+#[actix_web::test]
+async fn a_ticket_ends_with_the_key_that_made_it() {
+    let place = here(|_| {});
+    let key = key_for(&place, "anna").await;
+    let path = async || {
+        let made = reqwest::Client::builder().no_proxy().build().expect("a client");
+        let made = made.post(format!("{}/galileo/ticket", place.base));
+        let made = made.header("x-api-key", &key).send().await.expect("an answer");
+        let made = made.text().await.expect("a whole answer");
+        path_of(&serde_json::from_str(&made).expect("JSON"))
+    };
+    let (used, unused) = (path().await, path().await);
+    assert_eq!(Handshake::new(&used).status(&place).await, 101);
+
+    let db = muleteer::app::open_database(&place.config)
+        .await
+        .expect("the database opens");
+    let keys = db.list_keys().await.expect("the database answers");
+    assert!(
+        db.revoke_key(&keys[0].id, place.clock.now())
+            .await
+            .expect("revoked")
+    );
+    db.close().await.expect("the database closes");
+
+    assert_eq!(Handshake::new(&unused).status(&place).await, 401);
 }
 
 #[actix_web::test]

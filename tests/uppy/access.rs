@@ -7,7 +7,9 @@ use serde_json::json;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::client::Client;
-use super::{bytes, key_for, on_both, on_both_with, page, page_of, store_of};
+use super::{
+    Kind, TestServer, around, bytes, database, key_for, on_both, on_both_with, page, page_of, start, store_of,
+};
 
 const SITE: &str = "https://app.example.org";
 
@@ -57,6 +59,61 @@ async fn a_token_in_the_address_acts_for_its_owner_until_it_ends_or_is_revoked()
         forged.list(&upload).await.refusal(401, "unauthenticated");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_token_ends_with_the_key_that_made_it() {
+    on_both(async |server| {
+        let (anna, also_anna) = (page_of(&server, "anna").await, page_of(&server, "anna").await);
+        let token_of = async |page: &Client| {
+            let made = page.ask("POST", "/s3/token", Some(&json!({}))).await.json();
+            Client::new(&server, made["base"].as_str().expect("an address"))
+        };
+        let (one, other) = (token_of(&anna).await, token_of(&also_anna).await);
+        let of_settings = token_of(&page(&server)).await;
+        let upload = one.begin("clip.mp4").await;
+
+        let db = database(&server).await;
+        let keys = db.list_keys().await.expect("the database answers");
+        let first = keys.iter().min_by_key(|key| key.created_at).expect("a key");
+        assert!(
+            db.revoke_key(&first.id, server.clock.now())
+                .await
+                .expect("revoked")
+        );
+        db.close().await.expect("the database closes");
+
+        one.list(&upload).await.refusal(401, "unauthenticated");
+        other.list(&upload).await.good();
+        of_settings.begin("clip.mp4").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_token_of_the_settings_key_ends_when_the_settings_name_another() {
+    let first = start(Kind::Sqlite, |_| {}).expect("SQLite is never skipped");
+    let made = page(&first)
+        .ask("POST", "/s3/token", Some(&json!({})))
+        .await
+        .json();
+    let token = made["token"].as_str().expect("a token");
+    let beside = |key: &str| {
+        TestServer::start(Kind::Sqlite, |config| {
+            let of_first = around::beside(&first);
+            config.database = of_first.database;
+            config.s3 = of_first.s3;
+            config.auth.api_key = muleteer::config::Secret::new(key);
+        })
+        .expect("SQLite is never skipped")
+    };
+
+    for (key, status) in [(super::API_KEY, 200), ("another-key-0123456789", 401)] {
+        let server = beside(key);
+        let page = Client::new(&server, &format!("{}/t/{token}", server.base));
+        let answer = page.ask("GET", "/s3/params?filename=a", None).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+    }
 }
 
 #[tokio::test]

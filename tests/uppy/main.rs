@@ -22,6 +22,7 @@ mod companion;
 mod ending;
 mod presign;
 mod resuming;
+mod rivals;
 mod single;
 mod strangers;
 mod stumbling;

@@ -8,10 +8,10 @@ use serde_json::{Value, json};
 use super::client::Client;
 use super::{bytes, leave_alone, on_both, on_both_with, page, page_of, record_of_key, store_of, sweep};
 
-const PROPOSED: &str = "0190a1b2-0000-4000-8000-000000000000-clip é.mp4";
+pub const PROPOSED: &str = "0190a1b2-0000-4000-8000-000000000000-clip é.mp4";
 
 /// Begins an upload at the store as the browser does; its key and the store's id.
-async fn begin(page: &Client, proposed: &str) -> (String, String) {
+pub async fn begin(page: &Client, proposed: &str) -> (String, String) {
     let signed = page
         .presign(json!({ "method": "POST", "key": proposed }))
         .await
@@ -25,7 +25,7 @@ async fn begin(page: &Client, proposed: &str) -> (String, String) {
     (signed["key"].as_str().expect("a key").to_owned(), id.to_owned())
 }
 
-async fn send(page: &Client, key: &str, id: &str, number: u16, bytes: &[u8]) -> String {
+pub async fn send(page: &Client, key: &str, id: &str, number: u16, bytes: &[u8]) -> String {
     let wanted = json!({ "method": "PUT", "key": key, "uploadId": id, "partNumber": number });
     let signed = page.presign(wanted).await.good();
     page.put(signed["url"].as_str().expect("a URL"), bytes).await
@@ -291,6 +291,52 @@ async fn a_proposed_key_is_taken_where_the_operator_says_so_and_never_overwrites
                 let refused = anna.presign(json!({ "method": "PUT", "key": key })).await;
                 assert_eq!(refused.status, 400, "{key:?}: {refused:?}");
             }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_proposed_key_stays_out_of_what_other_doors_keep_for_others() {
+    on_both_with(
+        |config| {
+            config.protocols.uppy.keys = KeyChoice::Proposed;
+            config.protocols.fine_uploader.key_prefix = "fine/of/{owner}/".into();
+        },
+        async |server| {
+            let anna = page_of(&server, "anna").await;
+            for key in ["pages/bert/a", "pages/bert/x/a", "fine/of/bert/a", "pages/ann/a"] {
+                for method in ["POST", "PUT"] {
+                    let refused = anna.presign(json!({ "method": method, "key": key })).await;
+                    let message = refused.refusal(400, "invalid-request");
+                    assert!(message.starts_with("key: "), "{message}");
+                }
+            }
+            for key in [
+                "pages/anna/a",
+                "fine/of/anna/a",
+                "pages/a",
+                "fine/of-all/bert/a",
+                "in/pages/bert/a",
+            ] {
+                anna.presign(json!({ "method": "PUT", "key": key })).await.good();
+            }
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn somebody_without_any_credential_proposes_no_key() {
+    on_both_with(
+        |config| config.protocols.uppy.keys = KeyChoice::Proposed,
+        async |server| {
+            let put = json!({ "method": "PUT", "key": "in/a" });
+            let nobody = Client::new(&server, &server.base);
+            let message = nobody.presign(put.clone()).await.refusal(403, "forbidden");
+            assert!(message.starts_with("key: "), "{message}");
+            // What another such visitor has begun would be theirs as well.
+            page_of(&server, "anna").await.presign(put).await.good();
         },
     )
     .await;

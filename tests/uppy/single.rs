@@ -1,11 +1,19 @@
 //! Whole files in one request: a form that allows exactly this object, and an object that is found without being told of.
 
+use std::io::Write;
+use std::sync::{Arc, Mutex};
+
 use chrono::TimeDelta;
+use muleteer::config::KeyChoice;
 use muleteer::domain::State;
 use muleteer::error::Error;
 use serde_json::{Value, json};
+use tracing::instrument::WithSubscriber as _;
+use tracing_subscriber::fmt::MakeWriter;
 
-use super::{bytes, leave_alone, on_both, on_both_with, page, record_of_key, store_of, sweep};
+use super::{
+    TestServer, bytes, database, leave_alone, on_both, on_both_with, page, record_of_key, store_of, sweep,
+};
 
 const PARAMS: &str =
     "/s3/params?filename=een%20%C3%A9n+%E6%BC%A2.png&type=image%2Fpng&metadata[name]=%C3%A9.png";
@@ -178,4 +186,166 @@ async fn without_forms_versions_before_6_put_the_file_and_version_6_still_posts_
         },
     )
     .await;
+}
+
+/// Has all that was signed for the object with this key be of no use any more, where the store goes by the machine's clock.
+async fn let_signatures_die(server: &TestServer, key: &str) {
+    let id = record_of_key(server, key).await.id;
+    let db = database(server).await;
+    let due = db
+        .due_rechecks(server.clock.now() + TimeDelta::days(8), 100, 0)
+        .await;
+    let due = due.expect("the database answers");
+    assert!(due.iter().any(|upload| upload.id == id), "{due:?}");
+    db.note_recheck(&id, server.clock.now()).await.expect("noted");
+    db.close().await.expect("the database closes");
+}
+
+/// How many uploads are still to be looked at once more.
+async fn to_be_looked_at(server: &TestServer) -> usize {
+    let db = database(server).await;
+    let due = db
+        .due_rechecks(server.clock.now() + TimeDelta::days(8), 100, 0)
+        .await;
+    db.close().await.expect("the database closes");
+    due.expect("the database answers").len()
+}
+
+#[tokio::test]
+async fn what_is_sent_after_it_was_given_up_does_not_stay() {
+    on_both(async |server| {
+        let page = page(&server);
+        let put = page
+            .presign(json!({ "method": "PUT", "key": "clip.mp4" }))
+            .await
+            .good();
+        let form = page.ask("GET", PARAMS, None).await.good();
+        let keys = [put["key"].clone(), form["fields"]["key"].clone()];
+        for key in &keys {
+            let id = record_of_key(&server, key.as_str().expect("a key")).await.id;
+            let gone = page.ask("DELETE", &format!("/api/v1/uploads/{id}"), None).await;
+            assert_eq!(gone.status, 204, "{gone:?}");
+        }
+
+        // The signatures are still good, and the store knows of nothing.
+        assert_eq!(page.send_presigned("PUT", &put, bytes(9)).await.0, 200);
+        assert_eq!(page.post_form(&form, &bytes(9)).await.0, 201);
+        sweep(&server).await;
+        for key in &keys {
+            let key = key.as_str().expect("a key");
+            assert_eq!(
+                store_of(&server).get(key).await.status,
+                200,
+                "too early to be sure"
+            );
+            let_signatures_die(&server, key).await;
+        }
+
+        assert_eq!(sweep(&server).await.strays, 2);
+        for key in &keys {
+            let key = key.as_str().expect("a key");
+            assert_eq!(store_of(&server).get(key).await.status, 404);
+            assert_eq!(record_of_key(&server, key).await.state, State::Aborted);
+        }
+        assert_eq!(to_be_looked_at(&server).await, 0);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_sent_after_it_was_given_up_stays_where_the_key_is_anothers_by_now() {
+    on_both_with(
+        |config| config.protocols.uppy.keys = KeyChoice::Proposed,
+        async |server| {
+            let page = page(&server);
+            let wanted = json!({ "method": "PUT", "key": "in/a.mp4" });
+            page.presign(wanted.clone()).await.good();
+            let given_up = record_of_key(&server, "in/a.mp4").await.id;
+            page.ask("DELETE", &format!("/api/v1/uploads/{given_up}"), None)
+                .await;
+            let put = page.presign(wanted).await.good();
+            assert_eq!(page.send_presigned("PUT", &put, bytes(9)).await.0, 200);
+            let db = database(&server).await;
+            db.note_recheck(&given_up, server.clock.now())
+                .await
+                .expect("noted");
+            db.close().await.expect("the database closes");
+
+            assert_eq!(sweep(&server).await.strays, 0);
+
+            assert_eq!(store_of(&server).get("in/a.mp4").await.body, bytes(9));
+            assert_eq!(
+                to_be_looked_at(&server).await,
+                1,
+                "the next one, when its time comes"
+            );
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_finished_object_that_is_sent_again_stays_and_the_operator_hears_of_it() {
+    on_both(async |server| {
+        let page = page(&server);
+        let put = page
+            .presign(json!({ "method": "PUT", "key": "clip.mp4" }))
+            .await
+            .good();
+        let key = put["key"].as_str().expect("a key");
+        page.send_presigned("PUT", &put, bytes(9)).await;
+        let id = record_of_key(&server, key).await.id;
+        let shown = page.ask("GET", &format!("/api/v1/uploads/{id}"), None).await;
+        assert_eq!(shown.json()["state"], "complete");
+        let_signatures_die(&server, key).await;
+        let (_, quiet) = Box::pin(heard(sweep(&server))).await;
+        page.send_presigned("PUT", &put, bytes(10)).await;
+        let db = database(&server).await;
+        db.note_recheck(&id, server.clock.now()).await.expect("noted");
+        db.close().await.expect("the database closes");
+
+        let (swept, said) = Box::pin(heard(sweep(&server))).await;
+
+        assert_eq!(swept.strays, 0);
+        assert!(!quiet.contains("was replaced"), "{quiet}");
+        assert!(
+            said.contains("was replaced") && said.contains(id.as_str()),
+            "{said}"
+        );
+        assert_eq!(store_of(&server).get(key).await.body, bytes(10));
+        assert_eq!(record_of_key(&server, key).await.state, State::Complete);
+    })
+    .await;
+}
+
+/// What somebody does, and what is logged on the way.
+async fn heard<T>(work: impl Future<Output = T>) -> (T, String) {
+    let log = Log::default();
+    let subscriber = tracing_subscriber::fmt().with_writer(log.clone()).finish();
+    let outcome = work.with_subscriber(subscriber).await;
+    let said = log.0.lock().expect("the log").clone();
+    (outcome, String::from_utf8(said).expect("text"))
+}
+
+/// A log that can be read.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Log {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().expect("the log").extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+impl MakeWriter<'_> for Log {
+    type Writer = Self;
+
+    fn make_writer(&self) -> Self {
+        self.clone()
+    }
 }

@@ -83,6 +83,33 @@ async fn an_upload_of_another_door_is_none_of_this_one() {
 }
 
 #[tokio::test]
+async fn mule_uploaders_door_signs_nothing_for_what_this_ones_clients_cut() {
+    on_both(async |server| {
+        let anna = page_of(&server, "anna").await;
+        let upload = anna.begin("clip.mp4").await;
+        // The store's id stands in every address that is signed for a part.
+        let multipart = super::record(&server, &upload.id).await.multipart_id;
+        let multipart = crate::s3_client::encode(&multipart.expect("an id"), false);
+        let key = crate::s3_client::encode(&upload.key, false);
+
+        for action in [
+            "get_chunk_signature",
+            "get_list_signature",
+            "get_end_signature",
+            "get_delete_signature",
+            "upload_finished",
+        ] {
+            let query = format!("key={key}&upload_id={multipart}&chunk=1&signature_version=4");
+            let refused = anna
+                .ask("GET", &format!("/upload-backend/{action}/?{query}"), None)
+                .await;
+            assert_eq!(refused.status, 404, "{action}: {refused:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn without_visitors_nobody_begins_anything_without_a_credential() {
     let server = start(Kind::Sqlite, |config| {
         config.auth.anonymous = muleteer::config::Anonymous::Off;

@@ -1,4 +1,4 @@
-//! The embedded store behind a passage that stumbles on demand over completions.
+//! The embedded store behind a passage that stumbles on demand over completions, or holds one request back.
 //!
 //! Separate, because no real store fails when a test would like it to. What is let through reaches the real one.
 
@@ -8,23 +8,35 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use muleteer::config::{Config, Secret};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 
 use crate::STORE_SECRET;
 use crate::server::TestServer;
 
-/// What happens to a completion.
+/// What happens to a request.
 #[derive(Debug, Clone, Copy)]
 pub enum Trip {
-    /// It is answered so, and the store never hears of it.
+    /// A completion is answered so, and the store never hears of it.
     Instead(&'static str, &'static str),
-    /// The store does it, and its answer is lost.
+    /// The store completes, and its answer is lost.
     Lost,
+    /// A question whether an object is there waits until the test [lets it pass](Tripping::let_pass).
+    HeldHead,
+    /// A completion waits so.
+    HeldCompletion,
 }
 
 /// The passage.
 pub struct Tripping {
     endpoint: String,
     left: Arc<AtomicUsize>,
+    gate: Arc<Gate>,
+}
+
+/// Where requests are held.
+struct Gate {
+    arrived: Semaphore,
+    passes: Semaphore,
 }
 
 impl Tripping {
@@ -34,13 +46,28 @@ impl Tripping {
         let endpoint = format!("http://{}", listener.local_addr().expect("its address"));
         let store = server.store.trim_start_matches("http://").to_owned();
         let left = Arc::new(AtomicUsize::new(times));
-        let shared = Arc::clone(&left);
+        let gate = Arc::new(Gate {
+            arrived: Semaphore::new(0),
+            passes: Semaphore::new(0),
+        });
+        let (shared, its_gate) = (Arc::clone(&left), Arc::clone(&gate));
         tokio::spawn(async move {
             while let Ok((stream, _)) = listener.accept().await {
-                tokio::spawn(pass(stream, store.clone(), trip, Arc::clone(&shared)));
+                let (left, gate) = (Arc::clone(&shared), Arc::clone(&its_gate));
+                tokio::spawn(pass(stream, store.clone(), trip, left, gate));
             }
         });
-        Self { endpoint, left }
+        Self { endpoint, left, gate }
+    }
+
+    /// Waits until a request is held.
+    pub async fn holds(&self) {
+        self.gate.arrived.acquire().await.expect("a request").forget();
+    }
+
+    /// Lets it go on.
+    pub fn let_pass(&self) {
+        self.gate.passes.add_permits(1);
     }
 
     /// Settings of a second server that reaches the store of `first` through here.
@@ -63,7 +90,7 @@ impl Tripping {
     }
 }
 
-async fn pass(mut client: TcpStream, store: String, trip: Trip, left: Arc<AtomicUsize>) {
+async fn pass(mut client: TcpStream, store: String, trip: Trip, left: Arc<AtomicUsize>, gate: Arc<Gate>) {
     let mut request = Vec::new();
     let head = loop {
         let mut piece = [0; 4096];
@@ -76,8 +103,11 @@ async fn pass(mut client: TcpStream, store: String, trip: Trip, left: Arc<Atomic
         }
     };
     let text = String::from_utf8_lossy(&request[..head]).into_owned();
-    let is_completion = text.starts_with("POST ") && text.contains("uploadId=");
-    let trips = is_completion
+    let is_meant = match trip {
+        Trip::HeldHead => text.starts_with("HEAD "),
+        _ => text.starts_with("POST ") && text.contains("uploadId="),
+    };
+    let trips = is_meant
         && left
             .fetch_update(Ordering::SeqCst, Ordering::SeqCst, |times| times.checked_sub(1))
             .is_ok();
@@ -88,13 +118,18 @@ async fn pass(mut client: TcpStream, store: String, trip: Trip, left: Arc<Atomic
         let _ = client.write_all(answer.as_bytes()).await;
         return;
     }
+    let is_held = trips && matches!(trip, Trip::HeldHead | Trip::HeldCompletion);
+    if is_held {
+        gate.arrived.add_permits(1);
+        gate.passes.acquire().await.expect("a pass").forget();
+    }
     let mut store = TcpStream::connect(store).await.expect("the store");
     // One request for each connection, so that every one is looked at.
     let mut on = request[..head].to_vec();
     on.extend_from_slice(b"\r\nconnection: close");
     on.extend_from_slice(&request[head..]);
     store.write_all(&on).await.expect("the store listens");
-    if trips {
+    if trips && !is_held {
         let length = text.lines().find_map(|line| {
             let line = line.to_ascii_lowercase();
             line.strip_prefix("content-length:")?.trim().parse::<usize>().ok()

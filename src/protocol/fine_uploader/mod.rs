@@ -104,11 +104,18 @@ async fn signature(
 }
 
 /// `uploadSuccess.endpoint`: the object is looked at, and nothing of what is told is believed but the key's name.
-async fn success(request: HttpRequest, payload: Payload, uploads: Data<Uploads>) -> Answer {
+async fn success(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<SigningDoor>,
+    uploads: Data<Uploads>,
+) -> Answer {
     auth::refuse_unlisted_sites(&request)?;
     let caller = auth::caller(&request).await?;
     let told = Told::from_form(payload).await?;
-    let upload = uploads.confirm_asked(&caller, &told.bucket, &told.key).await?;
+    let upload = uploads
+        .confirm_asked(&caller, &door, &told.bucket, &told.key)
+        .await?;
     Ok(fresh(&json!({ "success": true, "size": upload.size })))
 }
 
@@ -132,24 +139,31 @@ fn file(upload: &Upload) -> Value {
 }
 
 /// `deleteFile.endpoint` with the method DELETE. The client's own id is in the address; what counts is the key.
-async fn remove(request: HttpRequest, uploads: Data<Uploads>) -> Answer {
+async fn remove(request: HttpRequest, door: Data<SigningDoor>, uploads: Data<Uploads>) -> Answer {
     let told = Told::from_query(request.query_string())?;
-    removed(&request, &uploads, told).await
+    removed(&request, &door, &uploads, told).await
 }
 
 /// The same with the method POST, and `_method=DELETE` in its form.
-async fn remove_by_form(request: HttpRequest, payload: Payload, uploads: Data<Uploads>) -> Answer {
+async fn remove_by_form(
+    request: HttpRequest,
+    payload: Payload,
+    door: Data<SigningDoor>,
+    uploads: Data<Uploads>,
+) -> Answer {
     let told = Told::from_form(payload).await?;
     if told.method.as_deref() != Some("DELETE") {
         return Err(Error::Forbidden("_method: must be DELETE").into());
     }
-    removed(&request, &uploads, told).await
+    removed(&request, &door, &uploads, told).await
 }
 
-async fn removed(request: &HttpRequest, uploads: &Uploads, told: Told) -> Answer {
+async fn removed(request: &HttpRequest, door: &SigningDoor, uploads: &Uploads, told: Told) -> Answer {
     auth::refuse_unlisted_sites(request)?;
     let caller = auth::caller(request).await?;
-    uploads.remove_asked(&caller, &told.bucket, &told.key).await?;
+    uploads
+        .remove_asked(&caller, door, &told.bucket, &told.key)
+        .await?;
     Ok(fresh(&json!({ "success": true })))
 }
 

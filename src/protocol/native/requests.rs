@@ -306,6 +306,7 @@ impl ListUploads {
         Ok(ListingQuery {
             owner: given(self.owner),
             state,
+            protocol: None,
             filename: given(self.filename),
             key: given(self.key),
             multipart_id: given(self.upload_id),

@@ -53,6 +53,7 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
     ] {
         let door = scope(&address)
             .app_data(Data::new(settings.uppy.clone()))
+            .app_data(Data::new(presign::KeptApart::new(settings)))
             .service(address_of("/params").route(web::get().to(companion::params)))
             .service(address_of("/multipart").route(web::post().to(companion::create)))
             .service(address_of("/multipart/{id}/batch").route(web::get().to(companion::sign_batch)))

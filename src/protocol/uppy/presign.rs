@@ -13,9 +13,10 @@ use super::replies::{fields, ok};
 use super::requests::{kind_of, name_in, object_key};
 use super::stored::{Stored, headers_of, sign_put};
 use super::{Answer, PROTOCOL};
-use crate::config::{KeyChoice, UppyConfig};
+use crate::config::{KeyChoice, ProtocolsConfig, UppyConfig};
 use crate::domain::{
-    Cut, MediaType, Naming, NewUpload, ObjectKey, PartNumber, Principal, Transfer, Upload, Wishes,
+    Cut, KeyPrefix, MediaType, Naming, NewUpload, ObjectKey, Owner, PartNumber, Principal, Transfer, Upload,
+    Wishes,
 };
 use crate::error::Error;
 use crate::identity::Identity;
@@ -25,6 +26,42 @@ use crate::web::body;
 const NO_SUCH_OPERATION: Error = Error::Forbidden(
     "signed here are: create, part, list, complete and abort of a multipart upload, and a whole object's PUT",
 );
+
+const ANYBODY: Error = Error::Forbidden(
+    "key: may be proposed (protocols.uppy.keys) with an API key, a token or a visitor's cookie; without any of them all \
+     visitors are one, and could write to each other's keys",
+);
+
+/// Where other doors keep the keys of each owner apart. A door that is closed may have had some, or be opened.
+#[derive(Debug, Clone)]
+pub struct KeptApart(Vec<KeyPrefix>);
+
+impl KeptApart {
+    /// By checked settings.
+    pub fn new(settings: &ProtocolsConfig) -> Self {
+        let prefixes = [&settings.evaporate.key_prefix, &settings.fine_uploader.key_prefix];
+        Self(
+            prefixes
+                .into_iter()
+                .filter_map(|prefix| KeyPrefix::new(prefix).ok())
+                .collect(),
+        )
+    }
+
+    /// Refuses a key that a page proposes where only somebody else's can be.
+    fn check(&self, owner: &Owner, key: &ObjectKey) -> Result<(), Error> {
+        if *owner == Owner::anybody() {
+            return Err(ANYBODY);
+        }
+        if self.0.iter().any(|prefix| prefix.is_of_others(owner, key)) {
+            return Err(Error::invalid(
+                "key",
+                "lies where another door keeps somebody else's (key_prefix in the settings); propose another",
+            ));
+        }
+        Ok(())
+    }
+}
 
 /// The request that is to be signed, as the plugin describes it.
 #[derive(Debug, Deserialize)]
@@ -66,6 +103,7 @@ pub async fn presign(
     request: HttpRequest,
     payload: Payload,
     settings: Data<UppyConfig>,
+    apart: Data<KeptApart>,
     identity: Data<Identity>,
     uploads: Data<Uploads>,
 ) -> Answer {
@@ -77,6 +115,7 @@ pub async fn presign(
     let desk = Desk {
         caller,
         settings: &settings,
+        apart: &apart,
         uploads: &uploads,
     };
     let answer = match wanted.step()? {
@@ -91,6 +130,7 @@ pub async fn presign(
 struct Desk<'a> {
     caller: Principal,
     settings: &'a UppyConfig,
+    apart: &'a KeptApart,
     uploads: &'a Uploads,
 }
 
@@ -158,13 +198,16 @@ impl Desk<'_> {
     async fn record(&self, wanted: &Wanted, cut: Cut) -> Result<Upload, Error> {
         let key = object_key(&wanted.key)?;
         let new = self.new_upload(&key, wanted.content_type.as_deref(), cut)?;
-        if self.settings.keys == KeyChoice::Ours
-            && let Ok(known) = self.uploads.by_key(&self.caller, &key).await
-            && known.state.is_unfinished()
+        if self.settings.keys == KeyChoice::Proposed {
+            self.apart.check(&self.caller.owner, &key)?;
+        } else if let Ok(known) = self.uploads.by_key(&self.caller, &key).await
             && known.cut == cut
         {
-            // It was answered with this key before.
-            return Ok(known);
+            // It was answered with this key before. What is finished by now is not begun again.
+            let known = self.uploads.look(&self.caller, &known.id).await?;
+            if known.state.is_unfinished() {
+                return Ok(known);
+            }
         }
         let begun = self.uploads.create(&self.caller, new, false).await?;
         Ok(begun.status.upload)

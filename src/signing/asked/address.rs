@@ -44,27 +44,30 @@ pub(super) fn find(host: &str, path: &str, location: &BucketLocation) -> Result<
     Err(Refusal("address: host and path must be those of our bucket"))
 }
 
-/// Every address of the bucket: both styles, and at AWS every name of the region's endpoint.
+/// Every address of the bucket: the one that it has, and at AWS both styles with every name of the region's endpoint.
+/// Elsewhere what looks like the other style is somebody else's: another host, or another bucket.
 fn doors(location: &BucketLocation) -> Vec<Door> {
     let bucket = location.bucket();
     let (endpoint, base) = location.endpoint();
     let (endpoint, base) = (endpoint.to_owned(), base.to_owned());
     let mut doors = Vec::new();
-    for endpoint in names_of(endpoint, location.region()) {
-        doors.push(Door {
-            root: format!("{base}/{bucket}"),
-            host: endpoint.clone(),
-        });
-        let host = format!("{bucket}.{endpoint}");
-        // An IP address has no names below it.
-        if location.style() == AddressingStyle::VirtualHost || !is_ip(&endpoint) {
+    let endpoints = names_of(endpoint, location.region());
+    let is_aws = endpoints.len() > 1;
+    for endpoint in endpoints {
+        if is_aws || location.style() == AddressingStyle::VirtualHost {
             doors.push(Door {
-                host,
+                host: format!("{bucket}.{endpoint}"),
                 root: base.clone(),
             });
         }
+        if is_aws || location.style() == AddressingStyle::Path {
+            doors.push(Door {
+                root: format!("{base}/{bucket}"),
+                host: endpoint,
+            });
+        }
     }
-    if doors.iter().any(|door| door.host.ends_with(AWS)) {
+    if is_aws {
         doors.push(Door {
             host: format!("{bucket}.s3-accelerate{AWS}"),
             root: String::new(),
@@ -92,11 +95,6 @@ fn names_of(endpoint: String, region: &str) -> Vec<String> {
         names.push(global);
     }
     names
-}
-
-fn is_ip(endpoint: &str) -> bool {
-    let host = without_port(endpoint);
-    host.starts_with('[') || host.parse::<std::net::IpAddr>().is_ok()
 }
 
 fn without_port(host: &str) -> &str {
@@ -185,8 +183,16 @@ mod tests {
         let real = Some(("media.s3.example".into(), "/a".into(), "a".into()));
         assert_eq!(found("media.s3.example", "/a", &named), real);
         assert_eq!(found("Media.S3.example", "/a", &named), real);
-        let path_style = Some(("s3.example".into(), "/media/a".into(), "a".into()));
-        assert_eq!(found("s3.example", "/media/a", &named), path_style);
+    }
+
+    #[test]
+    fn elsewhere_than_at_aws_only_the_style_that_the_bucket_has_is_its_address() {
+        let in_path = at("https://s3.example", Path);
+        assert!(found("s3.example", "/media/a", &in_path).is_some());
+        assert_eq!(found("media.s3.example", "/a", &in_path), None);
+        let in_host = at("https://s3.example", VirtualHost);
+        assert!(found("media.s3.example", "/a", &in_host).is_some());
+        assert_eq!(found("s3.example", "/media/a", &in_host), None);
     }
 
     #[test]

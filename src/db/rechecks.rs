@@ -1,0 +1,79 @@
+//! Rechecks: which uploads are looked at once more, and when.
+//!
+//! Separate from `uploads`, because a row here outlives the life of its upload: it is for what may come after that.
+
+use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::prelude::*;
+
+use super::Database;
+use super::column::from_time;
+use super::connection::on_backend;
+use super::schema::{rechecks, uploads};
+use super::uploads::UploadRow;
+use crate::domain::{Upload, UploadId};
+use crate::error::Error;
+
+impl Database {
+    /// Has an upload looked at once more at `due`, in place of what was noted for it before.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn note_recheck(&self, id: &UploadId, due: DateTime<Utc>) -> Result<(), Error> {
+        let (id, due): (String, NaiveDateTime) = (id.to_string(), from_time(due));
+        self.run(move |conn| {
+            on_backend!(conn, |c| {
+                diesel::insert_into(rechecks::table)
+                    .values((rechecks::upload_id.eq(id), rechecks::due_at.eq(due)))
+                    .on_conflict(rechecks::upload_id)
+                    .do_update()
+                    .set(rechecks::due_at.eq(due))
+                    .execute(c)
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Uploads that are to be looked at by `now`, those first that have waited longest, at most `limit` behind the first
+    /// `skip`.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn due_rechecks(
+        &self,
+        now: DateTime<Utc>,
+        limit: u32,
+        skip: u32,
+    ) -> Result<Vec<Upload>, Error> {
+        let rows: Vec<UploadRow> = self
+            .run(move |conn| {
+                let ids: Vec<String> = rechecks::table
+                    .select(rechecks::upload_id)
+                    .filter(rechecks::due_at.le(from_time(now)))
+                    .order((rechecks::due_at.asc(), rechecks::upload_id.asc()))
+                    .limit(i64::from(limit))
+                    .offset(i64::from(skip))
+                    .load(conn)?;
+                if ids.is_empty() {
+                    return Ok(Vec::new());
+                }
+                uploads::table.filter(uploads::id.eq_any(ids)).load(conn)
+            })
+            .await?;
+        rows.into_iter().map(Upload::try_from).collect()
+    }
+
+    /// Notes that an upload was looked at; where it is to be looked at again after `now`, that stays.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn settle_recheck(&self, id: &UploadId, now: DateTime<Utc>) -> Result<(), Error> {
+        let (id, now) = (id.to_string(), from_time(now));
+        self.run(move |conn| {
+            let done = rechecks::table.find(id).filter(rechecks::due_at.le(now));
+            diesel::delete(done).execute(conn)
+        })
+        .await
+        .map(drop)
+    }
+}
