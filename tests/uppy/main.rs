@@ -25,6 +25,7 @@ mod resuming;
 mod single;
 mod strangers;
 mod stumbling;
+mod temporary;
 
 use chrono::TimeDelta;
 use muleteer::config::{Config, Secret};
