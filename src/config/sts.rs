@@ -134,6 +134,8 @@ fn is_role(arn: &str) -> bool {
 mod tests {
     use super::*;
 
+    type Adjust = fn(&mut Config);
+
     /// Settings with a bucket and a role, adjusted.
     fn complaints(adjust: impl FnOnce(&mut Config)) -> Vec<String> {
         let mut config = Config::default();
@@ -146,7 +148,7 @@ mod tests {
     #[test]
     fn what_could_not_work_or_reach_other_objects_is_named() {
         assert_eq!(complaints(|_| {}), Vec::<String>::new());
-        let refused: [(&str, fn(&mut Config)); 10] = [
+        let refused: [(&str, Adjust); 10] = [
             ("role_arn", |config| config.s3.bucket = String::new()),
             ("role_arn", |config| {
                 config.protocols.uppy.sts.role_arn = "uploader".into();
@@ -156,7 +158,7 @@ mod tests {
             }),
             ("duration_s", |config| config.protocols.uppy.sts.duration_s = 899),
             ("duration_s", |config| {
-                config.protocols.uppy.sts.duration_s = 43_201
+                config.protocols.uppy.sts.duration_s = 43_201;
             }),
             ("endpoint", |config| {
                 config.protocols.uppy.sts.endpoint = "https://sts.example/x".into();

@@ -47,8 +47,8 @@ impl Uploads {
     /// Temporary credentials for this caller's part of the bucket.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for who may not begin uploads, and where none are handed out; [`Error::StoreRefused`] and
-    /// [`Error::Unavailable`] from the STS.
+    /// [`Error::Forbidden`] for who may not begin uploads, and where none are handed out; [`Error::StoreRefused`],
+    /// [`Error::Unavailable`] and [`Error::Busy`] from the STS and its queue.
     pub async fn lend(&self, caller: &Principal) -> Result<Lent, Error> {
         caller.may_begin()?;
         let store = &self.0.store;

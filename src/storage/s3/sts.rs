@@ -24,6 +24,10 @@ const MOST_KEPT: usize = 10_000;
 /// Most requests to STS at once: it counts them for the whole account.
 const MOST_AT_ONCE: usize = 8;
 
+/// Whoever waits longer for their turn is told to come again: a crowd of new owners must not pile up here.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
+const TOO_MANY: Error = Error::Busy("too many ask for temporary credentials just now; try again");
+
 /// The longest name of a session.
 const LONGEST_NAME: usize = 64;
 
@@ -143,7 +147,7 @@ impl S3Store {
     /// least; `None` where none are handed out.
     ///
     /// # Errors
-    /// [`Error::StoreRefused`] where STS does, without its reason, which is logged; [`Error::Unavailable`].
+    /// [`Error::StoreRefused`] where STS does, without its reason, which is logged; [`Error::Busy`]; [`Error::Unavailable`].
     pub async fn session(
         &self,
         owner: &Owner,
@@ -172,7 +176,8 @@ impl S3Store {
         policy: &str,
         now: DateTime<Utc>,
     ) -> Result<Credentials, Error> {
-        let _turn = sts.line.acquire().await.map_err(Error::internal)?;
+        let turn = tokio::time::timeout(LONGEST_WAIT, sts.line.acquire()).await;
+        let _turn = turn.map_err(|_| TOO_MANY)?.map_err(Error::internal)?;
         let mut pauses = PAUSES.into_iter();
         let began = Instant::now();
         loop {

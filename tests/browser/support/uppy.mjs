@@ -46,19 +46,21 @@ async function printed(text) {
   return found[0];
 }
 
-/** A script for a page that finds the guide's functions in `guide`, and in `memory` if the generation has one. */
+/** A script for a page that finds the guide's functions in `guide`, with what the generation needs besides. */
 export async function bundledUppy(name) {
   const { block, alias } = GENERATIONS[name];
   const retriever = RETRIEVERS[name];
   const own = { name: "the guide", setup: (guide) => {
     guide.onResolve({ filter: /^guide:/ }, ({ path }) => ({ path: path.slice(6), namespace: "guide" }));
     guide.onLoad({ filter: /.*/, namespace: "guide" }, async ({ path }) => ({
-      contents: await printed(path === "memory" ? "export function remembering" : block), resolveDir: HERE, loader: "js",
+      contents: await printed({ memory: "export function remembering", tildes: "export function signTildesPlainly" }[path] ?? block), resolveDir: HERE, loader: "js",
     }));
   } };
   const { outputFiles } = await build({
     stdin: {
-      contents: 'export * from "guide:uppy";' + (retriever ? ' export * from "guide:memory";' : ""), resolveDir: HERE,
+      contents: ["uppy", retriever && "memory", name.endsWith("-lent") && "tildes"].filter(Boolean)
+        .map((part) => `export * from "guide:${part}";`).join(" "),
+      resolveDir: HERE,
     },
     alias: { ...alias, ...(retriever && { "@uppy/golden-retriever": retriever }) },
     plugins: [own], bundle: true, write: false, format: "iife", globalName: "guide", platform: "browser",

@@ -10,6 +10,7 @@ export async function uploadInPage(order) {
   const { guide } = globalThis;
   const [data] = document.querySelector("input").files;
   const make = guide.uppyFor ?? guide.uppySigning ?? guide.uppyWithCredentials;
+  if (order.isCeph) guide.signTildesPlainly();
   const uppy = await make({ ...order, multipartFrom: 6 * 2 ** 20 });
   uppy.addFile({ name: data.name, type: data.type, data, meta: { relativePath: "Reise/2024", n: 7 } });
   const { successful, failed } = await uppy.upload();
