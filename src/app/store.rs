@@ -20,9 +20,11 @@ use crate::config::{BackendName, Config, PathStyle};
 use crate::db::Database;
 #[cfg(feature = "embedded-s3")]
 use crate::dev_s3::{self, DevS3, DevS3Config};
-use crate::domain::PartLimits;
+use crate::domain::{KeyPrefix, PartLimits};
 use crate::signing::{AddressingStyle, BucketLocation, Credentials};
-use crate::storage::{CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings};
+use crate::storage::{
+    CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings, StsSettings,
+};
 #[cfg(feature = "smb")]
 use crate::storage::{SmbSettings, SmbStore};
 
@@ -128,6 +130,7 @@ pub(super) async fn open(
         url_lifetime: Duration::from_secs(s3.url_lifetime_s),
         signature_v2: signature_v2_key(config, &source, clock).await?,
         handed_out: handed_out_key(config, &source, clock).await?,
+        sts: sts(config)?,
     };
     S3Store::new(settings, source).map_err(explain)
 }
@@ -222,6 +225,27 @@ async fn handed_out_key(
          may do; see docs/mule.md"
     );
     Ok(Some(own))
+}
+
+/// How Uppy's pages get temporary credentials, if they do.
+fn sts(config: &Config) -> anyhow::Result<Option<StsSettings>> {
+    let sts = &config.protocols.uppy.sts;
+    if !config.protocols.uppy.enabled || !sts.is_on() {
+        return Ok(None);
+    }
+    tracing::warn!(
+        role = sts.role_arn,
+        "protocols.uppy.sts is set: whoever may upload gets temporary credentials; see docs/front-ends/uppy.md"
+    );
+    Ok(Some(StsSettings {
+        endpoint: config.sts_endpoint(),
+        role_arn: sts.role_arn.clone(),
+        partition: sts.partition().to_owned(),
+        external_id: (!sts.external_id.is_empty())
+            .then(|| SecretString::from(sts.external_id.expose().to_owned())),
+        duration: Duration::from_secs(sts.duration_s),
+        prefix: KeyPrefix::new(&sts.key_prefix).map_err(anyhow::Error::msg)?,
+    }))
 }
 
 /// The credential of `protocols.mule.signing_key`, if one is set.

@@ -7,7 +7,7 @@ use super::{
     EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
     LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig, MuleKeyConfig, NativeConfig,
     OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
-    StorageConfig, TusConfig, UploadsConfig, UppyConfig,
+    StorageConfig, StsConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -282,6 +282,19 @@ impl Default for UppyConfig {
             presign: true,
             keys: KeyChoice::Ours,
             signed_headers: true,
+            sts: StsConfig::default(),
+        }
+    }
+}
+
+impl Default for StsConfig {
+    fn default() -> Self {
+        Self {
+            role_arn: String::new(),
+            duration_s: 3600,
+            endpoint: String::new(),
+            external_id: Secret::default(),
+            key_prefix: "sts/{owner}/".into(),
         }
     }
 }

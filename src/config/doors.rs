@@ -37,6 +37,7 @@ impl Config {
         self.protocols.evaporate.signing().check(complaints);
         self.protocols.fine_uploader.signing().check(complaints);
         self.check_uppy(complaints);
+        self.check_sts(complaints);
     }
 
     /// No two doors are at one address, where one of them would never be reached. Those of tus and of the chunk server can

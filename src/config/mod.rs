@@ -9,6 +9,7 @@ mod doors;
 mod load;
 mod page_signing;
 mod secret;
+mod sts;
 mod validate;
 
 use serde::{Deserialize, Serialize};
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 pub use load::{LoadError, Overrides, Sources, load};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
+pub use sts::StsConfig;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -432,6 +434,8 @@ pub struct UppyConfig {
     /// Whether type and disposition of such an upload's object are ours to say, in signed headers: version 6.2 and later
     /// send them.
     pub signed_headers: bool,
+    /// Temporary credentials, which are off.
+    pub sts: StsConfig,
 }
 
 /// Who chooses an object's key.

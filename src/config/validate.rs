@@ -10,7 +10,7 @@ use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
 
-const ORIGIN: &str = "must be http:// or https:// with a host and no path";
+pub(super) const ORIGIN: &str = "must be http:// or https:// with a host and no path";
 
 impl Config {
     /// One sentence for each impossible value, each beginning with the key.
@@ -247,7 +247,7 @@ fn is_loopback(address: &str) -> bool {
 }
 
 /// `http(s)://host[:port]` and nothing else.
-fn is_origin(text: &str) -> bool {
+pub(super) fn is_origin(text: &str) -> bool {
     let rest = text
         .strip_prefix("https://")
         .or_else(|| text.strip_prefix("http://"));

@@ -27,9 +27,14 @@ impl KeyPrefix {
         Ok(Self(template.to_owned()))
     }
 
-    /// What this owner's keys begin with. Letters, digits, `-`, and dots within the name stand for themselves; every
-    /// other byte is written as `_` and two hex digits, so that `a@b` and `a_b` are two.
+    /// What this owner's keys begin with.
     pub fn of(&self, owner: &Owner) -> String {
+        self.0.replace("{owner}", &self.name_of(owner))
+    }
+
+    /// The owner's name as it stands there. Letters, digits, `-`, and dots within the name stand for themselves; every
+    /// other byte is written as `_` and two hex digits, so that `a@b` and `a_b` are two.
+    pub fn name_of(&self, owner: &Owner) -> String {
         let mut name = String::new();
         for (at, byte) in owner.as_str().bytes().enumerate() {
             if byte.is_ascii_alphanumeric() || byte == b'-' || (byte == b'.' && at > 0) {
@@ -38,7 +43,7 @@ impl KeyPrefix {
                 let _ = write!(name, "_{byte:02x}");
             }
         }
-        self.0.replace("{owner}", &name)
+        name
     }
 }
 

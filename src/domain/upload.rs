@@ -214,6 +214,8 @@ pub enum Naming {
     Template,
     /// In a folder that the client chose, as `<folder>/<id>_<filename>`.
     Folder(Folder),
+    /// By the template, below the prefix where its owner may write without asking us.
+    Below(String),
     /// The client chose the key itself. It is refused where anybody else ever had it, or an object has it.
     Key(ObjectKey),
 }

@@ -8,6 +8,7 @@
 //! | the parts of one upload, by the thousand | [`PartSigner`] |
 //! | any other single request, as a URL | [`v4::presign`] |
 //! | a request that we send ourselves | [`v4::sign`] |
+//! | a request for temporary credentials | [`sts::assume_role`] |
 //! | a form that a browser posts an object with | [`policy::sign`] |
 //! | what a SigV2 client asks for | [`v2::sign`], [`v2::presign`] |
 //! | what a page writes itself and asks to have signed | [`Signable`], [`AskedPolicy`] |
@@ -21,6 +22,7 @@ mod location;
 mod operation;
 pub mod policy;
 mod shape;
+pub mod sts;
 mod token;
 pub mod v2;
 pub mod v4;

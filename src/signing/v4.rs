@@ -99,10 +99,11 @@ pub fn presign(
     let signer = Signer {
         settings,
         body: SignableBody::UnsignedPayload,
+        service: SERVICE,
         region: location.region(),
     };
 
-    let (_, parameters) = signer.sign(&shape, &url, credentials, now)?.into_parts();
+    let (_, parameters) = signer.sign_shape(&shape, &url, credentials, now)?.into_parts();
 
     for (name, value) in parameters {
         encoding::push_pair(&mut url, name, Some(&value));
@@ -130,15 +131,42 @@ pub fn sign(
     let signer = Signer {
         settings,
         body: payload.signable(),
+        service: SERVICE,
         region: location.region(),
     };
 
-    let (headers, _) = signer.sign(&shape, &url, credentials, now)?.into_parts();
+    let (headers, _) = signer.sign_shape(&shape, &url, credentials, now)?.into_parts();
 
     let headers = headers
         .iter()
         .map(|header| (header.name().to_owned(), header.value().to_owned()));
     Ok(shape.signed(url, headers.collect()))
+}
+
+/// Signs a form that is posted to another service than S3; gives the headers to send, `content-type` among them.
+pub(super) fn sign_form(
+    service: &str,
+    url: &str,
+    body: &str,
+    region: &str,
+    credentials: &Credentials,
+    now: DateTime<Utc>,
+) -> Result<Vec<(String, String)>, SigningError> {
+    let kind = ("content-type", "application/x-www-form-urlencoded");
+    let signer = Signer {
+        settings: SigningSettings::default(),
+        body: SignableBody::Bytes(body.as_bytes()),
+        service,
+        region,
+    };
+    let (headers, _) = signer
+        .sign(&Method::POST, std::iter::once(kind), url, credentials, now)?
+        .into_parts();
+    let signature = headers
+        .iter()
+        .map(|header| (header.name().to_owned(), header.value().to_owned()));
+    let kind = (kind.0.to_owned(), kind.1.to_owned());
+    Ok(std::iter::once(kind).chain(signature).collect())
 }
 
 /// S3 encodes a path once and never normalises it; the defaults are for the other services and break keys with
@@ -155,14 +183,31 @@ fn settings(location: SignatureLocation) -> SigningSettings {
 struct Signer<'a> {
     settings: SigningSettings,
     body: SignableBody<'a>,
+    service: &'a str,
     region: &'a str,
 }
 
-impl Signer<'_> {
-    fn sign(
+impl<'a> Signer<'a> {
+    fn sign_shape(
         self,
         shape: &Shape<'_>,
         url: &str,
+        credentials: &Credentials,
+        now: DateTime<Utc>,
+    ) -> Result<SigningInstructions, SigningError> {
+        let length = shape.content_length.map(Decimal::new);
+        let headers = length
+            .iter()
+            .map(|length| ("content-length", length.as_str()))
+            .chain(shape.headers.iter().map(|(name, value)| (name.as_ref(), *value)));
+        self.sign(&shape.method, headers, url, credentials, now)
+    }
+
+    fn sign(
+        self,
+        method: &'a Method,
+        headers: impl Iterator<Item = (&'a str, &'a str)>,
+        url: &'a str,
         credentials: &Credentials,
         now: DateTime<Utc>,
     ) -> Result<SigningInstructions, SigningError> {
@@ -170,18 +215,13 @@ impl Signer<'_> {
         let params: SigningParams<'_> = v4::SigningParams::builder()
             .identity(&identity)
             .region(self.region)
-            .name(SERVICE)
+            .name(self.service)
             .time(now.into())
             .settings(self.settings)
             .build()
             .map_err(|cause| SigningError::Signer(cause.into()))?
             .into();
-        let length = shape.content_length.map(Decimal::new);
-        let headers = length
-            .iter()
-            .map(|length| ("content-length", length.as_str()))
-            .chain(shape.headers.iter().map(|(name, value)| (name.as_ref(), *value)));
-        let request = SignableRequest::new(shape.method.as_str(), url, headers, self.body)
+        let request = SignableRequest::new(method.as_str(), url, headers, self.body)
             .map_err(|cause| SigningError::Signer(cause.into()))?;
         let output = aws_sigv4::http_request::sign(request, &params)
             .map_err(|cause| SigningError::Signer(cause.into()))?;

@@ -180,6 +180,10 @@ impl Uploads {
             Naming::Folder(folder) => folder
                 .key(&id.as_uuid_v4(), &new.filename)
                 .map_err(|error| Error::Invalid(vec![error])),
+            Naming::Below(prefix) => {
+                let key = self.0.template.key(id, &new.filename, owner, now)?;
+                ObjectKey::new(&format!("{prefix}{key}")).map_err(|error| Error::Invalid(vec![error]))
+            }
             Naming::Key(key) => Ok(key.clone()),
         }
     }

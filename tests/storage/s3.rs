@@ -125,6 +125,7 @@ impl Place for Bucket {
             url_lifetime: Duration::from_mins(10),
             signature_v2: None,
             handed_out: None,
+            sts: None,
         };
         let source = CredentialSource::fixed(self.credentials.clone());
         let store = Arc::new(S3Store::new(settings, source).expect("a store"));

@@ -26,6 +26,7 @@ mod rivals;
 mod single;
 mod strangers;
 mod stumbling;
+mod temporary;
 
 use chrono::TimeDelta;
 use muleteer::config::{Config, Secret};

@@ -14,9 +14,10 @@ use super::access::caller;
 use super::replies::{ListedPart, expiring, fields, ok};
 use super::requests::{Completion, NewFile, Query, part_set};
 use super::stored::{headers_of, sign_put};
+use super::sts::naming;
 use super::{Answer, PROTOCOL};
 use crate::config::UppyConfig;
-use crate::domain::{Cut, NamedPart, PartSet, Principal, State, Upload, UploadId};
+use crate::domain::{Cut, NamedPart, Naming, PartSet, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{SignedParts, Uploads};
@@ -38,11 +39,16 @@ pub async fn create(
 ) -> Answer {
     let caller = caller(&request, &identity).await?;
     let file: NewFile = body::json(&request, payload).await?;
-    let begun = uploads.create(&caller, file.upload(Cut::Client)?, false).await?;
+    let mut new = file.upload(Cut::Client)?;
+    new.wishes.naming = naming(&caller, &identity, &uploads);
+    let signs_itself = matches!(new.wishes.naming, Naming::Below(_));
+    let begun = uploads.create(&caller, new, false).await?;
     let upload = begun.status.upload;
+    // Who signs parts without us can do nothing with our own id.
+    let stores = upload.multipart_id.as_deref().filter(|_| signs_itself);
     Ok(ok(&json!({
         "key": upload.key.as_str(),
-        "uploadId": upload.id.as_str(),
+        "uploadId": stores.unwrap_or(upload.id.as_str()),
         "bucket": upload.bucket,
     })))
 }
@@ -150,12 +156,24 @@ fn named<'a>(request: &'a HttpRequest, name: &str) -> &'a str {
     request.match_info().get(name).unwrap_or_default()
 }
 
-/// The caller's own upload with the id in the address, begun here and known by the key that comes with the request.
+/// The caller's own upload with the id in the address, begun here and known by the key that comes with the request. An id
+/// that is not ours is the store's, of a page that may sign by itself; it may have changed since, so the key decides.
 async fn find(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
-    known(request, uploads.record_of(caller, &id_of(request)?).await?)
+    let id = id_of(request);
+    let found = match &id {
+        Ok(id) => uploads.record_of(caller, id).await,
+        Err(_) => Err(Error::NotFound("upload")),
+    };
+    match found {
+        Err(Error::NotFound(_)) => match uploads.lent_upload(caller, Query::of(request).key()?).await? {
+            Some(upload) => known(request, upload),
+            None => Err(id.err().unwrap_or(Error::NotFound("upload"))),
+        },
+        found => known(request, found?),
+    }
 }
 
-/// The same, for what happens hundreds of times to one upload.
+/// The same, for what happens hundreds of times to one upload; whoever signs by themselves does not ask for it.
 async fn find_to_sign(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
     known(request, uploads.record_to_sign(caller, &id_of(request)?).await?)
 }

@@ -13,6 +13,7 @@ mod presign;
 mod replies;
 mod requests;
 mod stored;
+mod sts;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, ServiceConfig, resource, scope};
@@ -64,6 +65,7 @@ fn routes(services: &mut ServiceConfig, settings: &ProtocolsConfig, mount: &str)
                     .route(web::get().to(companion::list))
                     .route(web::delete().to(companion::abort)),
             )
+            .service(address_of("/sts").route(web::get().to(sts::lend)))
             .service(address_of("/presign").route(web::post().to(presign::presign)))
             .service(
                 address_of("/token")

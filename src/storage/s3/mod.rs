@@ -14,6 +14,7 @@ mod join;
 mod join_plan;
 mod listings;
 mod relay;
+mod sts;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
@@ -24,6 +25,8 @@ use chrono::{DateTime, Utc};
 
 use self::answers::Answer;
 pub use self::relay::S3Relay;
+use self::sts::Sts;
+pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
 use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
@@ -59,6 +62,8 @@ pub struct StoreSettings {
     pub signature_v2: Option<Credentials>,
     /// A long-term key of which clients get the signing key of the day, where it is given; never that of the store.
     pub handed_out: Option<Credentials>,
+    /// How browsers get temporary credentials, where they do.
+    pub sts: Option<StsSettings>,
 }
 
 /// One bucket.
@@ -67,6 +72,7 @@ pub struct S3Store {
     credentials: CredentialSource,
     keys: SigningKeys,
     http: reqwest::Client,
+    sts: Option<Sts>,
 }
 
 impl S3Store {
@@ -75,19 +81,12 @@ impl S3Store {
     /// # Errors
     /// [`Error::Internal`] where the TLS roots of this machine cannot be read.
     pub fn new(settings: StoreSettings, credentials: CredentialSource) -> Result<Self, Error> {
-        let mut http = reqwest::Client::builder()
-            .connect_timeout(Duration::from_secs(10))
-            .redirect(reqwest::redirect::Policy::none());
-        if is_loopback(settings.location.host()) {
-            // No proxy of the surroundings can reach this machine's own loopback for us.
-            http = http.no_proxy();
-        }
-        let http = http.build().map_err(Error::internal)?;
         Ok(Self {
+            http: http_client(settings.location.host())?,
+            sts: settings.sts.clone().map(Sts::new).transpose()?,
             settings,
             credentials,
             keys: SigningKeys::new(),
-            http,
         })
     }
 
@@ -325,6 +324,18 @@ impl S3Store {
         answer.body = response.text().await.map_err(lost)?;
         Ok(answer)
     }
+}
+
+/// Connections to a host, with or without a port.
+fn http_client(host: &str) -> Result<reqwest::Client, Error> {
+    let mut http = reqwest::Client::builder()
+        .connect_timeout(Duration::from_secs(10))
+        .redirect(reqwest::redirect::Policy::none());
+    if is_loopback(host) {
+        // No proxy of the surroundings can reach this machine's own loopback for us.
+        http = http.no_proxy();
+    }
+    http.build().map_err(Error::internal)
 }
 
 /// A request that brought no answer.

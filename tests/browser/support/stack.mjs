@@ -14,7 +14,7 @@ import { StoreProxy } from "./store_proxy.mjs";
 
 export const MIB = 1 << 20;
 
-const { S3_ENDPOINT, S3_KEY, S3_SECRET } = process.env;
+const { S3_ENDPOINT, S3_KEY, S3_SECRET, S3_STS_ENDPOINT, S3_STS_ROLE } = process.env;
 
 /**
  * The stores that the main points are proved on: the embedded one, and an outside one where `scripts/test` (or
@@ -26,6 +26,12 @@ export const STORES = [
 ];
 
 export const EMBEDDED = STORES[0];
+
+/** An outside store with an STS, where there is one. */
+export const WITH_STS = S3_STS_ENDPOINT && {
+  name: "an outside S3 server with STS", kind: "outside", partSize: 5 * MIB, endpoint: S3_STS_ENDPOINT,
+  settings: { MULETEER_PROTOCOLS__UPPY__STS__ROLE_ARN: S3_STS_ROLE },
+};
 
 /**
  * @param {import("node:test").TestContext} test everything ends with it
@@ -44,7 +50,7 @@ export async function startStack(test, { store = EMBEDDED, proxy = {}, serverPro
   const [files, data] = [join(folder, "files"), join(folder, "data")];
   await Promise.all([mkdir(files), mkdir(data)]);
 
-  const access = store.kind === "embedded" ? await embeddedStore(store) : await outsideStore();
+  const access = store.kind === "embedded" ? await embeddedStore(store) : await outsideStore(store);
   const storeProxy = await StoreProxy.start(access.endpoint, proxy);
   cleanUps.push(() => storeProxy.stop());
   const variables = {
@@ -121,17 +127,18 @@ async function embeddedStore(store) {
   };
 }
 
-async function outsideStore() {
+async function outsideStore({ endpoint = S3_ENDPOINT, settings = {} }) {
   const bucket = `muleteer-${randomBytes(6).toString("hex")}`;
-  const access = { endpoint: S3_ENDPOINT, accessKey: S3_KEY, secret: S3_SECRET, bucket };
+  const access = { endpoint, accessKey: S3_KEY, secret: S3_SECRET, bucket };
   await new S3(access).createOpenBucket(bucket);
   return {
     ...access,
     settings: {
       MULETEER_S3__BUCKET: bucket,
-      MULETEER_S3__ENDPOINT: S3_ENDPOINT,
+      MULETEER_S3__ENDPOINT: endpoint,
       MULETEER_S3__ACCESS_KEY_ID: S3_KEY,
       MULETEER_S3__SECRET_ACCESS_KEY: S3_SECRET,
+      ...settings,
     },
   };
 }

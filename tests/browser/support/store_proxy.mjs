@@ -120,6 +120,12 @@ export class StoreProxy {
 
   async serve(incoming, outgoing, fault) {
     if (this.behaviour.latency) await sleep(this.behaviour.latency);
+    if (fault === "500") {
+      incoming.resume();
+      outgoing.writeHead(500, { "content-type": "application/xml" });
+      outgoing.end("<Error><Code>InternalError</Code><Message>We encountered an internal error.</Message></Error>");
+      return;
+    }
     if (fault === "503" || fault === "503-without-cors") {
       for await (const chunk of incoming) await this.slowDown(chunk.length);
       const cors = fault === "503" ? { "access-control-allow-origin": "*" } : {};

@@ -15,8 +15,19 @@ export const GENERATIONS = {
   "6-signing": {
     block: "signRequest(wanted)", alias: { "@uppy/core": "@uppy/core", "@uppy/aws-s3": "uppy-aws-s3-6" },
   },
-  5: { block: "endpoint: address,", alias: { "@uppy/core": "uppy-core-5", "@uppy/aws-s3": "uppy-aws-s3-5" } },
-  4: { block: "endpoint: address,", alias: { "@uppy/core": "uppy-core-4", "@uppy/aws-s3": "uppy-aws-s3-4" } },
+  "6-lent": {
+    block: "async getCredentials()", alias: { "@uppy/core": "@uppy/core", "@uppy/aws-s3": "uppy-aws-s3-6" },
+  },
+  "5-lent": {
+    block: "getTemporarySecurityCredentials: true",
+    alias: { "@uppy/core": "uppy-core-5", "@uppy/aws-s3": "uppy-aws-s3-5" },
+  },
+  "4-lent": {
+    block: "getTemporarySecurityCredentials: true",
+    alias: { "@uppy/core": "uppy-core-4", "@uppy/aws-s3": "uppy-aws-s3-4" },
+  },
+  5: { block: "endpoint: address, // of versions 4 and 5", alias: { "@uppy/core": "uppy-core-5", "@uppy/aws-s3": "uppy-aws-s3-5" } },
+  4: { block: "endpoint: address, // of versions 4 and 5", alias: { "@uppy/core": "uppy-core-4", "@uppy/aws-s3": "uppy-aws-s3-4" } },
   3: { block: "companionUrl: address", alias: { "@uppy/core": "uppy-core-3", "@uppy/aws-s3-multipart": "uppy-aws-s3-3" } },
   2: { block: "companionUrl: address", alias: { "@uppy/core": "uppy-core-2", "@uppy/aws-s3-multipart": "uppy-aws-s3-2" } },
 };
@@ -29,25 +40,27 @@ let blocks;
 async function printed(text) {
   blocks ??= readFile(join(HERE, "../../docs/front-ends/uppy.md"), "utf8").then((guide) =>
     [...guide.matchAll(/^```js\n([^]*?)^```$/gm)].map((match) => match[1]));
-  // "endpoint: address" is also the end of another option's name.
+  // "endpoint: address" is also the end of another option's name, and what follows it tells the block of credentials apart.
   const found = (await blocks).filter((block) => new RegExp(`(^|\\s)${text.replace(/[()]/g, "\\$&")}`, "m").test(block));
   assert.equal(found.length, 1, `one block with ${text}`);
   return found[0];
 }
 
-/** A script for a page that finds the guide's functions in `guide`, and in `memory` if the generation has one. */
+/** A script for a page that finds the guide's functions in `guide`, with what the generation needs besides. */
 export async function bundledUppy(name) {
   const { block, alias } = GENERATIONS[name];
   const retriever = RETRIEVERS[name];
   const own = { name: "the guide", setup: (guide) => {
     guide.onResolve({ filter: /^guide:/ }, ({ path }) => ({ path: path.slice(6), namespace: "guide" }));
     guide.onLoad({ filter: /.*/, namespace: "guide" }, async ({ path }) => ({
-      contents: await printed(path === "memory" ? "export function remembering" : block), resolveDir: HERE, loader: "js",
+      contents: await printed({ memory: "export function remembering", tildes: "export function signTildesPlainly" }[path] ?? block), resolveDir: HERE, loader: "js",
     }));
   } };
   const { outputFiles } = await build({
     stdin: {
-      contents: 'export * from "guide:uppy";' + (retriever ? ' export * from "guide:memory";' : ""), resolveDir: HERE,
+      contents: ["uppy", retriever && "memory", name.endsWith("-lent") && "tildes"].filter(Boolean)
+        .map((part) => `export * from "guide:${part}";`).join(" "),
+      resolveDir: HERE,
     },
     alias: { ...alias, ...(retriever && { "@uppy/golden-retriever": retriever }) },
     plugins: [own], bundle: true, write: false, format: "iife", globalName: "guide", platform: "browser",
