@@ -5,6 +5,7 @@
 //! another way, through the one writer in `recorder`. Rows become domain types before they leave.
 
 mod appending;
+mod backlog;
 mod column;
 mod connection;
 mod cut;
@@ -26,6 +27,7 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::r2d2::{Pool, R2D2Connection};
+use tracing::Instrument as _;
 
 use connection::{AnyConnection, Connector};
 use recorder::Recorder;
@@ -37,6 +39,7 @@ pub use url::DatabaseUrl;
 pub use webhooks::{EventQuery, NewEvent, Settled};
 
 use crate::error::Error;
+use crate::telemetry;
 
 /// How long a request waits for a connection before it is told to come again.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -108,6 +111,7 @@ impl Database {
                 .map_err(|cause| Error::unavailable("the database", cause))?;
             work(&mut conn).map_err(|error| connection::explain(error, &mut conn))
         })
+        .instrument(telemetry::database_span())
         .await
     }
 }

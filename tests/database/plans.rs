@@ -106,6 +106,10 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("sqlite_autoindex_uploads_1");
     db.expired_uploads(noon(), 100, 0).await.unwrap();
     done("uploads_expiry");
+    for index in ["uploads_expiry", "webhook_events_due", "webhook_events_state ("] {
+        db.backlog(noon()).await.unwrap();
+        done(index);
+    }
     record(db, &upload, vec![part(1, 1, None)]).await.unwrap();
     done("sqlite_autoindex_uploads_1");
     db.recorded_parts(id).await.unwrap();

@@ -13,6 +13,7 @@ mod intake;
 mod join;
 mod join_plan;
 mod listings;
+mod observed;
 mod relay;
 
 use std::fmt::Write as _;
@@ -28,6 +29,7 @@ use super::StoredObject;
 use super::credentials::CredentialSource;
 use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::signing::{
     BucketLocation, Credentials, ObjectHeaders, Operation, Payload, SigningError, SigningKeys, v4,
 };
@@ -67,6 +69,7 @@ pub struct S3Store {
     credentials: CredentialSource,
     keys: SigningKeys,
     http: reqwest::Client,
+    metrics: Metrics,
 }
 
 impl S3Store {
@@ -88,7 +91,15 @@ impl S3Store {
             credentials,
             keys: SigningKeys::new(),
             http,
+            metrics: Metrics::off(),
         })
+    }
+
+    /// The same, counted.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// The bucket's name.
@@ -284,7 +295,9 @@ impl S3Store {
         };
         let request = self.request(operation, key, now, payload).await?;
         let request = request.timeout(patience).body(body);
-        Self::read_answer(request.send().await.map_err(lost)?).await
+        let sent = async { Self::read_answer(request.send().await.map_err(lost)?).await };
+        self.observe(operation, |answer: &Answer| answer.status, sent)
+            .await
     }
 
     /// A request of ours with its signature, still without its body.
