@@ -255,7 +255,7 @@ mod export {
             // Said once, not with every batch.
             match (&outcome, self.ails.swap(outcome.is_err(), Ordering::Relaxed)) {
                 (Err(error), false) => {
-                    tracing::warn!(%error, "the collector takes no traces; they are dropped")
+                    tracing::warn!(%error, "the collector takes no traces; they are dropped");
                 }
                 (Ok(()), true) => tracing::info!("the collector takes traces again"),
                 _ => {}

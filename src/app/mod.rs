@@ -114,25 +114,14 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
-        pages: Data::new(PageSettings {
-            api: config
-                .protocols
-                .native
-                .enabled
-                .then(|| format!("{}/v1", config.protocols.native.path)),
-            anonymous: config.admits_anonymous(),
-            embedded_store: config.uses_embedded_store(),
-        }),
+        pages: Data::new(page_settings(&config)),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
         metrics: metrics.clone(),
         draining: Draining::default(),
     };
-    let (draining, drain) = (
-        shared.draining.clone(),
-        Duration::from_secs(config.server.drain_s),
-    );
+    let draining = shared.draining.clone();
     let scrapes = observe::listen(&config, &shared)?;
     let listener = http::bind(&config)?;
     let address = listener.local_addr()?;
@@ -154,7 +143,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),
         draining,
-        drain,
+        drain: Duration::from_secs(config.server.drain_s),
         scrapes,
         uploads,
         deliveries,
@@ -251,6 +240,15 @@ pub fn explain(error: Error) -> anyhow::Error {
     match error {
         Error::Internal(cause) | Error::Unavailable { cause, .. } => anyhow::Error::from_boxed(cause),
         other => anyhow::Error::new(other),
+    }
+}
+
+fn page_settings(config: &Config) -> PageSettings {
+    let native = &config.protocols.native;
+    PageSettings {
+        api: native.enabled.then(|| format!("{}/v1", native.path)),
+        anonymous: config.admits_anonymous(),
+        embedded_store: config.uses_embedded_store(),
     }
 }
 

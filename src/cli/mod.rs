@@ -135,8 +135,10 @@ fn start_logging(config: &Config) -> Result<Traces, String> {
         LogFormat::Text => log.boxed(),
         LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
     };
-    let registry = tracing_subscriber::registry().with(traced);
-    registry.with(log.with_filter(filter)).init();
+    // A list rather than one upon the other: a layer that is not there would have every span made.
+    let mut layers = vec![log.with_filter(filter).boxed()];
+    layers.extend(traced);
+    tracing_subscriber::registry().with(layers).init();
     Ok(traces)
 }
 

@@ -174,6 +174,19 @@ mod tests {
     }
 
     #[test]
+    fn no_door_is_where_metrics_are() {
+        let mut config = Config::default();
+        config.metrics.path = config.protocols.tus.path.clone();
+        assert!(
+            config.validate()[0].starts_with("metrics.path: "),
+            "{:?}",
+            config.validate()
+        );
+        config.metrics.enabled = false;
+        assert!(config.validate().is_empty());
+    }
+
+    #[test]
     fn headers_are_read_as_the_variable_has_them_and_never_told() {
         let mut telemetry = TelemetryConfig {
             headers: Secret::new("authorization=Bearer%20a%3Db, x-scope = one"),

@@ -88,7 +88,9 @@ pub async fn trace(
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
     let began = Instant::now();
     let seen = Seen::new(&request);
-    let traced = seen.traced(&request);
+    let logged = tracing::info_span!("request", request_id = %seen.id);
+    // Within the other, so that a task which knows this one alone is still known to the log.
+    let traced = logged.in_scope(|| seen.traced(&request));
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let in_flight = metrics.as_ref().map(|metrics| metrics.request_began());
     let current = Current {
@@ -100,7 +102,6 @@ pub async fn trace(
         let error = CURRENT.with(|current| current.error.get());
         (outcome, error)
     };
-    let logged = tracing::info_span!("request", request_id = %seen.id);
     let answered = CURRENT.scope(current, answered).instrument(traced.clone());
     let (mut outcome, error) = answered.instrument(logged).await;
     drop(in_flight);

@@ -21,9 +21,9 @@ pub struct Export {
 /// One span.
 #[derive(Debug, Clone, Default)]
 pub struct Span {
-    pub trace_id: String,
-    pub span_id: String,
-    pub parent_id: String,
+    pub trace: String,
+    pub id: String,
+    pub parent: String,
     pub name: String,
     /// Text as it is, numbers in decimal.
     pub attributes: BTreeMap<String, String>,
@@ -117,9 +117,9 @@ fn read_span(message: &[u8]) -> Span {
     };
     for (number, field) in fields(message) {
         match (number, field) {
-            (1, Field::Bytes(bytes)) => span.trace_id = hex::encode(bytes),
-            (2, Field::Bytes(bytes)) => span.span_id = hex::encode(bytes),
-            (4, Field::Bytes(bytes)) => span.parent_id = hex::encode(bytes),
+            (1, Field::Bytes(bytes)) => span.trace = hex::encode(bytes),
+            (2, Field::Bytes(bytes)) => span.id = hex::encode(bytes),
+            (4, Field::Bytes(bytes)) => span.parent = hex::encode(bytes),
             (5, Field::Bytes(bytes)) => span.name = String::from_utf8_lossy(bytes).into_owned(),
             (15, Field::Bytes(status)) => {
                 let code = fields(status).find(|(number, _)| *number == 3);

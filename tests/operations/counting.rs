@@ -1,5 +1,7 @@
 //! What happens is counted, exactly, and nothing else is.
 
+#![expect(clippy::float_cmp, reason = "what is counted is whole")]
+
 use std::time::Duration;
 
 use serde_json::json;
@@ -28,6 +30,7 @@ async fn scrape_fresh(server: &TestServer) -> Exposition {
 }
 
 #[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one upload, step by step")]
 async fn an_upload_from_the_browser_is_counted_step_by_step() {
     on_both(async |server| {
         let (api, size) = (Api::of(&server), 3 * PART - 5);

@@ -1,6 +1,7 @@
 //! The files in `deploy/` speak of metrics that exist, with labels that these have, and Prometheus takes the alerts.
 
 use std::collections::BTreeSet;
+use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
 use muleteer::metrics::{Kind, METRICS, Metric};
@@ -85,9 +86,7 @@ fn the_dashboard_shows_every_metric_and_no_other() {
     {
         let query = query.replace("$__rate_interval", "5m").replace("$instance", ".*");
         let query = serde_json::to_string(&query).expect("text");
-        rules.push_str(&format!(
-            "  - record: dashboard:query{number}\n    expr: {query}\n"
-        ));
+        let _ = writeln!(rules, "  - record: dashboard:query{number}\n    expr: {query}");
     }
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("dashboard.yml");

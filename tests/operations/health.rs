@@ -48,6 +48,7 @@ async fn who_is_not_ready_says_what_answers_and_what_does_not() {
     let server = plain(|config| {
         config.s3.bucket = "secretbucket".into();
         config.s3.endpoint = "http://127.0.0.1:1".into();
+        config.s3.min_part_size = 8;
         config.s3.access_key_id = "secretuser".into();
         config.s3.secret_access_key = muleteer::config::Secret::new("secretpassword");
     });
