@@ -8,6 +8,7 @@
 //! | [`signing`] | the pure arithmetic of signatures |
 //! | [`db`] | all SQL, SQLite and Postgres |
 //! | [`storage`] | where bytes end up |
+//! | [`metrics`], [`telemetry`] | what is counted, for Prometheus; what traces are made of |
 //! | [`uploads`] | the verbs: the only code that changes an upload |
 //! | [`hooks`] | brings events to their receivers |
 //! | [`identity`] | who is asking: keys, tokens, visitors |
@@ -32,9 +33,11 @@ pub mod domain;
 pub mod error;
 pub mod hooks;
 pub mod identity;
+pub mod metrics;
 pub mod pages;
 pub mod protocol;
 pub mod signing;
 pub mod storage;
+pub mod telemetry;
 pub mod uploads;
 pub mod web;

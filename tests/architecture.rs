@@ -53,6 +53,17 @@ const LAYERS: &[Layer] = &[
         may_use: &[],
         never: WEB_AND_DATABASE,
     },
+    // What is counted: told by everybody else, and asks nobody.
+    Layer {
+        modules: &["metrics"],
+        may_use: &["domain"],
+        never: &["actix", "diesel", "reqwest", "utoipa", "askama", "tokio"],
+    },
+    Layer {
+        modules: &["telemetry"],
+        may_use: &["config"],
+        never: &["actix", "diesel", "utoipa", "askama"],
+    },
     Layer {
         modules: &["config"],
         may_use: &["domain", "error"],
@@ -60,23 +71,33 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["db"],
-        may_use: &["domain", "error", "signing", "config"],
+        may_use: &["domain", "error", "signing", "config", "metrics", "telemetry"],
         never: &["actix", "reqwest"],
     },
     Layer {
         modules: &["storage"],
-        may_use: &["domain", "error", "signing", "config", "clock"],
+        may_use: &[
+            "domain",
+            "error",
+            "signing",
+            "config",
+            "clock",
+            "metrics",
+            "telemetry",
+        ],
         never: &["actix", "diesel"],
     },
     Layer {
         modules: &["uploads"],
-        may_use: &["domain", "db", "storage", "signing", "clock", "error", "config"],
+        may_use: &[
+            "domain", "db", "storage", "signing", "clock", "error", "config", "metrics",
+        ],
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },
     // Brings events to their receivers; what they say was decided by the verbs.
     Layer {
         modules: &["hooks"],
-        may_use: &["domain", "db", "clock", "error", "config"],
+        may_use: &["domain", "db", "clock", "error", "config", "metrics"],
         never: &["actix", "diesel", "utoipa", "askama"],
     },
     // Who is asking. Knows nothing of HTTP: where a credential stands in a request is the business of `web`.
@@ -87,7 +108,16 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["web"],
-        may_use: &["uploads", "identity", "domain", "error", "config", "clock"],
+        may_use: &[
+            "uploads",
+            "identity",
+            "domain",
+            "error",
+            "config",
+            "clock",
+            "metrics",
+            "telemetry",
+        ],
         never: &["diesel", "reqwest"],
     },
     // A protocol renders what was signed, so it may name the (plain) types of `signing`.

@@ -15,16 +15,19 @@ use super::server;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::metrics::Metrics;
 use crate::pages::{self, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
 use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
+use crate::web::health::{Draining, Facts};
 use crate::web::peer::TrustedProxies;
 use crate::web::problem::{Failure, ProblemDocument};
-use crate::web::trace::{SecretPaths, trace};
-use crate::web::{assets, health};
+use crate::web::trace::trace;
+use crate::web::veil::SecretPaths;
+use crate::web::{assets, health, metrics};
 
 /// Everything that the handlers share.
 #[derive(Clone)]
@@ -34,6 +37,8 @@ pub(super) struct Shared {
     pub(super) pages: Data<PageSettings>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
+    pub(super) metrics: Metrics,
+    pub(super) draining: Draining,
 }
 
 /// The listening socket that the settings ask for.
@@ -59,6 +64,12 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
         .flat_map(|door| (door.mounts)(&config.protocols))
         .collect();
     let sites = Sites::new(&config.cors.allowed_origins, discoverable, with_cookies);
+    let doors = protocol::doors(&config.protocols, &config.metrics.path);
+    let facts = Data::new(Facts {
+        protocols: protocol::open(&config.protocols),
+        embedded_store: config.uses_embedded_store(),
+    });
+    let access = metrics::Access::beside(&config.metrics.token);
     let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
     let server = server::start(listener, &config.server, move || {
         App::new()
@@ -69,6 +80,11 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(proxies.clone())
             .app_data(sites.clone())
             .app_data(secrets.clone())
+            .app_data(doors.clone())
+            .app_data(facts.clone())
+            .app_data(Data::new(shared.draining.clone()))
+            .app_data(Data::new(shared.metrics.clone()))
+            .app_data(Data::new(access.clone()))
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
             .wrap(from_fn(send_cookie))
@@ -81,6 +97,9 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
 }
 
 fn routes(services: &mut ServiceConfig, config: &Config) {
+    if config.metrics.enabled && config.metrics.port == 0 {
+        services.configure(|services| metrics::routes(services, &config.metrics.path));
+    }
     protocol::routes(services, &config.protocols);
     services
         .configure(pages::routes)
@@ -94,6 +113,6 @@ fn routes(services: &mut ServiceConfig, config: &Config) {
     }
 }
 
-async fn nowhere() -> Result<HttpResponse, Failure<ProblemDocument>> {
+pub(super) async fn nowhere() -> Result<HttpResponse, Failure<ProblemDocument>> {
     Err(Error::NotFound("address").into())
 }

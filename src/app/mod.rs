@@ -3,6 +3,7 @@
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
 mod http;
+mod observe;
 mod server;
 mod signals;
 mod store;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 use uuid::Uuid;
 
 use self::http::Shared;
+pub use self::observe::Scrapes;
 use self::store::Embedded;
 use crate::clock::Clock;
 use crate::config::{Config, Secret, UploadsConfig};
@@ -28,9 +30,11 @@ use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy};
 use crate::error::Error;
 use crate::hooks::{self, Deliveries};
 use crate::identity::{Identity, IdentitySettings};
+use crate::metrics::Metrics;
 use crate::pages::PageSettings;
 use crate::uploads::{self, Outbox, Swept, Uploads};
 use crate::web::headers::Policies;
+use crate::web::health::Draining;
 
 /// The name under which the key that signs tokens and cookies is kept in the database.
 const TOKEN_SECRET: &str = "token-signing";
@@ -48,6 +52,11 @@ pub struct Running {
     sweeper: JoinHandle<()>,
     deliveries: Deliveries,
     embedded: Option<Embedded>,
+    tidying: JoinHandle<()>,
+    draining: Draining,
+    drain: Duration,
+    /// Where metrics are served apart, if they are.
+    pub scrapes: Option<Scrapes>,
 }
 
 impl Running {
@@ -61,10 +70,20 @@ impl Running {
     /// # Errors
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let signals = tokio::spawn(signals::stop_on_signals(self.server.handle(), self.uploads));
+        let stopping = signals::Stopping {
+            server: self.server.handle(),
+            uploads: self.uploads,
+            draining: self.draining,
+            drain: self.drain,
+        };
+        let signals = tokio::spawn(stopping.on_signals());
         let outcome = self.server.await;
         signals.abort();
         self.sweeper.abort();
+        self.tidying.abort();
+        if let Some(scrapes) = self.scrapes {
+            scrapes.stop().await;
+        }
         self.deliveries.stop().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
@@ -81,27 +100,29 @@ impl Running {
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
+    let metrics = observe::registry(&config)?;
     let outbox = Outbox {
         allowed_hosts: allowed_hosts(&config)?,
         ..Outbox::default()
     };
-    let uploads = open_uploads(&config, &db, embedded.as_ref(), &clock, outbox.clone()).await?;
+    let around = Around {
+        clock: clock.clone(),
+        outbox: outbox.clone(),
+        metrics: metrics.clone(),
+    };
+    let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
     let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
-        pages: Data::new(PageSettings {
-            api: config
-                .protocols
-                .native
-                .enabled
-                .then(|| format!("{}/v1", config.protocols.native.path)),
-            anonymous: config.admits_anonymous(),
-            embedded_store: config.uses_embedded_store(),
-        }),
+        pages: Data::new(page_settings(&config)),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
+        metrics: metrics.clone(),
+        draining: Draining::default(),
     };
+    let draining = shared.draining.clone();
+    let scrapes = observe::listen(&config, &shared)?;
     let listener = http::bind(&config)?;
     let address = listener.local_addr()?;
     let deliveries = hooks::start(
@@ -110,6 +131,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
             clock,
             bell: outbox.bell,
             allowed_hosts: outbox.allowed_hosts,
+            metrics: metrics.clone(),
         },
         &config.hooks,
     )
@@ -119,6 +141,10 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
         server: http::serve(listener, &config, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
+        tidying: observe::tidy(metrics),
+        draining,
+        drain: Duration::from_secs(config.server.drain_s),
+        scrapes,
         uploads,
         deliveries,
         db,
@@ -126,29 +152,42 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     })
 }
 
+/// What the verbs are told of the world around them.
+struct Around {
+    clock: Clock,
+    outbox: Outbox,
+    metrics: Metrics,
+}
+
 /// Database, stores and rules, put together to the verbs.
 async fn open_uploads(
     config: &Config,
     db: &Database,
     embedded: Option<&Embedded>,
-    clock: &Clock,
-    outbox: Outbox,
+    around: Around,
 ) -> anyhow::Result<Uploads> {
-    let store = Arc::new(store::open(config, embedded, clock).await?);
-    let bucket = store::bucket(config, &store, clock);
+    let Around {
+        clock,
+        outbox,
+        metrics,
+    } = around;
+    let store = store::open(config, embedded, &clock).await?;
+    let store = Arc::new(store.with_metrics(metrics.clone()));
+    let bucket = store::bucket(config, &store, &clock);
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {
         db: db.clone(),
         relay: store::relay(config, &bucket)?,
         store,
         bucket,
-        clock: clock.clone(),
+        clock,
         policy: policy(config),
         template: KeyTemplate::new(&config.uploads.key_template).map_err(anyhow::Error::msg)?,
         time_to_live: hours(config.uploads.ttl_hours),
         mark: IdMark::new(&secret),
         orphan_grace: hours(config.uploads.orphan_grace_hours),
         outbox,
+        metrics,
     }))
 }
 
@@ -164,7 +203,12 @@ pub async fn sweep(config: &Config, clock: Clock) -> anyhow::Result<Option<Swept
         allowed_hosts: allowed_hosts(config)?,
         ..Outbox::default()
     };
-    let uploads = open_uploads(config, &db, embedded.as_ref(), &clock, outbox).await?;
+    let around = Around {
+        clock,
+        outbox,
+        metrics: Metrics::off(),
+    };
+    let uploads = open_uploads(config, &db, embedded.as_ref(), around).await?;
     let swept = uploads.sweep(true).await.map_err(explain);
     if let Some(embedded) = embedded {
         embedded.stop().await;
@@ -196,6 +240,15 @@ pub fn explain(error: Error) -> anyhow::Error {
     match error {
         Error::Internal(cause) | Error::Unavailable { cause, .. } => anyhow::Error::from_boxed(cause),
         other => anyhow::Error::new(other),
+    }
+}
+
+fn page_settings(config: &Config) -> PageSettings {
+    let native = &config.protocols.native;
+    PageSettings {
+        api: native.enabled.then(|| format!("{}/v1", native.path)),
+        anonymous: config.admits_anonymous(),
+        embedded_store: config.uses_embedded_store(),
     }
 }
 

@@ -10,8 +10,13 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
+use tracing_subscriber::filter::ParseError;
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
+use tracing_subscriber::{EnvFilter, Layer as _};
 
 use crate::config::{self, Config, LogFormat, Overrides, Sources};
+use crate::telemetry::{self, Traces};
 
 /// The backend that every browser uploader can talk to.
 #[derive(Debug, Parser)]
@@ -79,11 +84,18 @@ pub fn run() -> ExitCode {
             return ExitCode::from(2);
         }
     };
-    if let Err(error) = start_logging(&config) {
-        eprintln!("muleteer: log.filter: {error}");
-        return ExitCode::from(2);
-    }
-    match dispatch(cli.command, config) {
+    // One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let traces = match start_logging(&config) {
+        Ok(traces) => traces,
+        Err(complaint) => {
+            eprintln!("muleteer: {complaint}");
+            return ExitCode::from(2);
+        }
+    };
+    let outcome = dispatch(cli.command, config);
+    traces.finish();
+    match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("muleteer: {error:#}");
@@ -93,8 +105,6 @@ pub fn run() -> ExitCode {
 }
 
 fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
-    // One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = actix_web::rt::Runtime::new;
     match command {
         None | Some(Command::Serve(_)) => serve::run(config),
@@ -113,26 +123,40 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
         .map_err(crate::app::explain)
 }
 
-fn start_logging(config: &Config) -> Result<(), tracing_subscriber::filter::ParseError> {
+/// Starts the log, and the traces where the settings name a collector; these must be finished after everything else.
+fn start_logging(config: &Config) -> Result<Traces, String> {
+    let filter = log_filter(config).map_err(|error| format!("log.filter: {error}"))?;
+    let (traced, traces) =
+        Traces::start(&config.telemetry).map_err(|error| format!("telemetry.endpoint: {error}"))?;
+    let log = tracing_subscriber::fmt::layer()
+        .with_writer(|| Forgiving(std::io::stderr()))
+        .with_ansi(std::io::stderr().is_terminal());
+    let log = match config.log.format {
+        LogFormat::Text => log.boxed(),
+        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
+    };
+    // A list rather than one upon the other: a layer that is not there would have every span made.
+    let mut layers = vec![log.with_filter(filter).boxed()];
+    layers.extend(traced);
+    tracing_subscriber::registry().with(layers).init();
+    Ok(traces)
+}
+
+/// What is logged.
+fn log_filter(config: &Config) -> Result<EnvFilter, ParseError> {
     // The signer writes whole canonical queries, session tokens among them, at the finest level; the embedded S3's
     // library calls every refused request an error.
-    let filter = tracing_subscriber::EnvFilter::try_new(&config.log.filter)?
+    let filter = EnvFilter::try_new(&config.log.filter)?
         .add_directive("aws_sigv4=info".parse()?)
         .add_directive("s3s=off".parse()?)
         // Clients that break off, and connections that we end, are errors to it; what matters is in our own log.
         .add_directive("actix_http::h1::dispatcher=off".parse()?)
         // Closing a connection to a share is an error to its library.
         .add_directive("smb=off".parse()?)
-        .add_directive("smb_transport=off".parse()?);
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(|| Forgiving(std::io::stderr()))
-        .with_ansi(std::io::stderr().is_terminal());
-    match config.log.format {
-        LogFormat::Text => log.init(),
-        LogFormat::Json => log.json().flatten_event(true).init(),
-    }
-    Ok(())
+        .add_directive("smb_transport=off".parse()?)
+        // Spans for traces are no business of the log.
+        .add_directive(format!("{}=off", telemetry::TARGET).parse()?);
+    Ok(filter)
 }
 
 /// Standard error that takes everything: whoever read our log may be gone, or its disk full, which must not keep us from

@@ -5,9 +5,9 @@
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
     EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
-    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MuleConfig, MuleKeyConfig, NativeConfig,
-    OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
-    StorageConfig, StsConfig, TusConfig, UploadsConfig, UppyConfig,
+    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
+    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
+    StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -35,6 +35,8 @@ impl Default for Config {
             hooks: HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
+            metrics: MetricsConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -48,6 +50,7 @@ impl Default for ServerConfig {
             public_url: String::new(),
             trusted_proxies: Vec::new(),
             shutdown_timeout_s: 30,
+            drain_s: 0,
         }
     }
 }

@@ -63,6 +63,7 @@ impl Config {
                 evaporate.enabled,
             ),
             ("protocols.fine_uploader.path", fine.path.as_str(), fine.enabled),
+            ("metrics.path", self.metrics.path.as_str(), self.metrics.enabled),
         ];
         doors.extend(
             mule.paths

@@ -14,7 +14,7 @@ use serde::de::DeserializeOwned;
 
 use super::Config;
 
-/// Variables of mule-uploader's backends, of the chunk server and of AWS that keep working, each with the
+/// Variables of mule-uploader's backends, of the chunk server, of AWS and of OpenTelemetry that keep working, each with the
 /// setting that it fills.
 const WELL_KNOWN: &[(&str, &str)] = &[
     ("PORT", "server.port"),
@@ -48,6 +48,12 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("SMB_PASS", "storage.smb.password"),
     ("SMB_SHARE", "storage.smb.share"),
     ("SMB_PATH", "storage.smb.path"),
+    ("OTEL_EXPORTER_OTLP_ENDPOINT", "telemetry.endpoint"),
+    ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "telemetry.endpoint"),
+    ("OTEL_EXPORTER_OTLP_HEADERS", "telemetry.headers"),
+    ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "telemetry.headers"),
+    ("OTEL_SERVICE_NAME", "telemetry.service_name"),
+    ("OTEL_TRACES_SAMPLER_ARG", "telemetry.sample_ratio"),
 ];
 
 /// Variables that choose sources instead of filling a setting.
@@ -261,6 +267,8 @@ fn extract(figment: &Figment) -> Result<Config, LoadError> {
         hooks: section(figment, "hooks", &mut complaints),
         cors: section(figment, "cors", &mut complaints),
         log: section(figment, "log", &mut complaints),
+        metrics: section(figment, "metrics", &mut complaints),
+        telemetry: section(figment, "telemetry", &mut complaints),
     };
     if complaints.is_empty() {
         // Only the whole knows about sections that do not exist.

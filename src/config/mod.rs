@@ -7,6 +7,7 @@
 mod defaults;
 mod doors;
 mod load;
+mod observed;
 mod page_signing;
 mod secret;
 mod sts;
@@ -15,6 +16,7 @@ mod validate;
 use serde::{Deserialize, Serialize};
 
 pub use load::{LoadError, Overrides, Sources, load};
+pub use observed::{MetricsConfig, TelemetryConfig};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
 pub use sts::StsConfig;
@@ -49,6 +51,10 @@ pub struct Config {
     pub cors: CorsConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+    /// What is counted, and who may read it.
+    pub metrics: MetricsConfig,
+    /// Where traces go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Where we listen.
@@ -67,6 +73,8 @@ pub struct ServerConfig {
     pub trusted_proxies: Vec<String>,
     /// Seconds that running requests get after SIGTERM.
     pub shutdown_timeout_s: u64,
+    /// Seconds for which we serve on after SIGTERM while `/health/ready` says 503, so that load balancers notice.
+    pub drain_s: u64,
 }
 
 /// Where uploads and parts are recorded.

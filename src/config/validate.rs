@@ -23,6 +23,7 @@ impl Config {
         self.check_doors(&mut complaints);
         self.check_cors(&mut complaints);
         self.check_hooks(&mut complaints);
+        self.check_observed(&mut complaints);
         complaints.0
     }
 
@@ -72,6 +73,11 @@ impl Config {
                 &format!("\"{proxy}\" is no IP address"),
             );
         }
+        complaints.unless(
+            self.server.drain_s <= 3600,
+            "server.drain_s",
+            "must be 0 to 3600 (an hour)",
+        );
         let url = &self.server.public_url;
         complaints.unless(url.is_empty() || is_origin(url), "server.public_url", ORIGIN);
         complaints.unless(
@@ -242,7 +248,7 @@ impl Config {
     }
 }
 
-fn is_loopback(address: &str) -> bool {
+pub(super) fn is_loopback(address: &str) -> bool {
     address.parse().is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 

@@ -5,6 +5,7 @@
 //! another way, through the one writer in `recorder`. Rows become domain types before they leave.
 
 mod appending;
+mod backlog;
 mod column;
 mod connection;
 mod cut;
@@ -28,6 +29,7 @@ use std::time::Duration;
 
 use diesel::QueryResult;
 use diesel::r2d2::{Pool, R2D2Connection};
+use tracing::Instrument as _;
 
 use connection::{AnyConnection, Connector};
 use recent::Recent;
@@ -40,6 +42,7 @@ pub use url::DatabaseUrl;
 pub use webhooks::{EventQuery, NewEvent, Settled};
 
 use crate::error::Error;
+use crate::telemetry;
 
 /// How long a request waits for a connection before it is told to come again.
 const POOL_TIMEOUT: Duration = Duration::from_secs(5);
@@ -111,7 +114,9 @@ impl Database {
         F: FnOnce(&mut AnyConnection) -> QueryResult<T> + Send + 'static,
     {
         let pool = self.pool.clone();
-        blocking(move || on_pooled(&pool, work)).await
+        blocking(move || on_pooled(&pool, work))
+            .instrument(telemetry::database_span())
+            .await
     }
 }
 

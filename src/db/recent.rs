@@ -9,11 +9,13 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use diesel::QueryResult;
+use tracing::Instrument as _;
 
 use super::Database;
 use super::connection::AnyConnection;
 use crate::domain::{Owner, Upload, UploadId};
 use crate::error::Error;
+use crate::telemetry;
 
 /// How long what was looked up is good.
 const FRESH: Duration = Duration::from_secs(1);
@@ -107,6 +109,7 @@ impl Database {
             recent.forget(&id);
             outcome
         })
+        .instrument(telemetry::database_span())
         .await
     }
 }

@@ -211,7 +211,7 @@ impl Database {
 
 /// "Pending", the condition of the partial index in its own words: neither database matches it to a value that comes
 /// later.
-fn pending() -> SqlLiteral<Bool> {
+pub(super) fn pending() -> SqlLiteral<Bool> {
     sql("state NOT IN ('delivered', 'parked')")
 }
 

@@ -18,6 +18,7 @@ use crate::config::HooksConfig;
 use crate::db::{Database, Settled};
 use crate::domain::{AllowedHosts, WebhookEvent, WebhookUrl, signing_key};
 use crate::error::Error;
+use crate::metrics::{Delivery, Metrics};
 
 /// Whom receivers see.
 const USER_AGENT: &str = concat!("Muleteer/", env!("CARGO_PKG_VERSION"));
@@ -57,6 +58,7 @@ pub(super) struct Courier {
     clock: Clock,
     http: Client,
     allowed: Arc<AllowedHosts>,
+    metrics: Metrics,
     signer: Option<Signer>,
     patience: Duration,
     horizon: Duration,
@@ -72,6 +74,7 @@ impl Courier {
         db: Database,
         clock: Clock,
         allowed: AllowedHosts,
+        metrics: Metrics,
         settings: &HooksConfig,
     ) -> Result<Self, Error> {
         let allowed = Arc::new(allowed);
@@ -85,6 +88,7 @@ impl Courier {
             clock,
             http: client(&allowed, patience)?,
             allowed,
+            metrics,
             signer,
             patience,
             horizon: Duration::from_hours(settings.retry_hours),
@@ -102,6 +106,13 @@ impl Courier {
             }
             Err(failure) => self.failed(event, attempt, failure),
         };
+        self.metrics.delivery(match outcome {
+            Settled::Delivered { .. } => Delivery::Delivered,
+            Settled::Failed {
+                again_at: Some(_), ..
+            } => Delivery::Failed,
+            Settled::Failed { again_at: None, .. } => Delivery::Parked,
+        });
         let settled = self
             .db
             .settle_event(&event.id, claim, outcome, self.clock.now())

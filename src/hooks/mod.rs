@@ -22,6 +22,7 @@ use crate::config::HooksConfig;
 use crate::db::Database;
 use crate::domain::{AllowedHosts, WebhookEvent};
 use crate::error::Error;
+use crate::metrics::Metrics;
 use delivery::Courier;
 
 /// Most deliveries at once.
@@ -49,6 +50,8 @@ pub struct Parts {
     pub bell: Arc<Notify>,
     /// What may be called besides public addresses.
     pub allowed_hosts: AllowedHosts,
+    /// What counts.
+    pub metrics: Metrics,
 }
 
 /// The deliveries while they run.
@@ -79,6 +82,7 @@ pub fn start(parts: Parts, settings: &HooksConfig) -> Result<Deliveries, Error> 
             parts.db.clone(),
             parts.clock.clone(),
             parts.allowed_hosts,
+            parts.metrics,
             settings,
         )?),
         db: parts.db,

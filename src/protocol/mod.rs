@@ -12,9 +12,11 @@ pub mod offset;
 pub mod resumable;
 pub mod uppy;
 
+use actix_web::http::header::UPGRADE;
 use actix_web::web::ServiceConfig;
 
 use crate::config::ProtocolsConfig;
+use crate::web::doors::{Doors, Mount};
 
 /// One wire protocol.
 pub struct Protocol {
@@ -42,6 +44,45 @@ pub const PROTOCOLS: &[&Protocol] = &[
     &fine_uploader::PROTOCOL,
     &uppy::PROTOCOL,
 ];
+
+/// The names of the protocols that are spoken.
+pub fn open(settings: &ProtocolsConfig) -> Vec<&'static str> {
+    let spoken = PROTOCOLS
+        .iter()
+        .filter(|protocol| !(protocol.mounts)(settings).is_empty());
+    spoken.map(|protocol| protocol.name).collect()
+}
+
+/// The doors that are open, and what else is told apart, for metrics and traces.
+pub fn doors(settings: &ProtocolsConfig, metrics: &str) -> Doors {
+    let mut mounts = vec![Mount {
+        path: metrics.to_owned(),
+        name: "metrics",
+        takes: None,
+    }];
+    for protocol in PROTOCOLS {
+        for path in (protocol.mounts)(settings) {
+            mounts.push(Mount {
+                path,
+                name: protocol.name,
+                takes: None,
+            });
+        }
+    }
+    // Of several that share an address, all but the last take only what is theirs by its fields.
+    for place in 0..mounts.len() {
+        let is_shared = mounts[place + 1..]
+            .iter()
+            .any(|later| later.path == mounts[place].path);
+        if is_shared {
+            mounts[place].takes = Some(|head| head.headers.contains_key(UPGRADE));
+            if mounts[place].name == resumable::PROTOCOL.name {
+                mounts[place].takes = Some(|head| head.headers.contains_key("tus-resumable"));
+            }
+        }
+    }
+    Doors::new(mounts)
+}
 
 /// The one address of a door, if it is open.
 fn mount_of(is_open: bool, path: &str) -> Vec<String> {

@@ -153,6 +153,49 @@ fn part_list(
 }
 
 impl<'a> Operation<'a> {
+    /// The names of all operations, as S3 has them.
+    pub const NAMES: [&'static str; 16] = [
+        "CreateMultipartUpload",
+        "UploadPart",
+        "UploadPartCopy",
+        "ListParts",
+        "CompleteMultipartUpload",
+        "AbortMultipartUpload",
+        "PutObject",
+        "GetObject",
+        "HeadObject",
+        "DeleteObject",
+        "ListMultipartUploads",
+        "ListObjectsV2",
+        "HeadBucket",
+        "CreateBucket",
+        "GetBucketCors",
+        "PutBucketCors",
+    ];
+
+    /// What S3 calls it: one of [`NAMES`](Self::NAMES).
+    pub fn name(self) -> &'static str {
+        let place = match self {
+            Self::CreateMultipartUpload { .. } => 0,
+            Self::UploadPart { .. } | Self::UploadAnyPart { .. } => 1,
+            Self::UploadPartCopy { .. } => 2,
+            Self::ListParts { .. } => 3,
+            Self::CompleteMultipartUpload { .. } => 4,
+            Self::AbortMultipartUpload { .. } => 5,
+            Self::PutObject { .. } => 6,
+            Self::GetObject { .. } => 7,
+            Self::HeadObject => 8,
+            Self::DeleteObject => 9,
+            Self::ListMultipartUploads { .. } => 10,
+            Self::ListObjects { .. } => 11,
+            Self::HeadBucket => 12,
+            Self::CreateBucket => 13,
+            Self::GetBucketCors => 14,
+            Self::PutBucketCors { .. } => 15,
+        };
+        Self::NAMES[place]
+    }
+
     /// Spells the operation out and checks everything that came from outside.
     pub(super) fn shape(self) -> Result<Shape<'a>, SigningError> {
         match self {

@@ -261,7 +261,8 @@ impl Uploads {
             ..Expectation::at_most(most).with_checksum(append.checksum)
         };
         let receipt = append.receipt.clone();
-        let body = Body::new(claim.guard(append.pieces), expected).with_receipt(append.receipt);
+        let body = Body::new(claim.guard(self.counted(upload, append.pieces)), expected)
+            .with_receipt(append.receipt);
         if most == 0 {
             // Nothing can come that is to be stored.
             drain(body).await;

@@ -15,6 +15,7 @@ use crate::domain::{
     Wishes,
 };
 use crate::error::Error;
+use crate::metrics::Signed;
 use crate::signing::{
     AskRules, Asked, AskedOperation, AskedPolicy, Credentials, Refusal, Signable, SignedPolicy,
 };
@@ -119,6 +120,7 @@ impl Uploads {
         let asked = signable.read(&self.rules(door, &credentials)).map_err(refused)?;
         let key = own_key(caller, door, &asked.key)?;
         self.admit_asked(caller, door, &key, &asked).await?;
+        self.0.metrics.signed(Signed::Request, 1);
         self.0.store.sign_asked(&asked, &credentials)
     }
 
@@ -144,6 +146,7 @@ impl Uploads {
         let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
         let begun = self.create(caller, new, false).await?;
         self.expect_end(&begun.status.upload).await?;
+        self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_asked_policy(&asked, &credentials)
     }
 

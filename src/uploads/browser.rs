@@ -10,6 +10,7 @@ use super::Uploads;
 use super::claims::Manner;
 use crate::domain::{Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId};
 use crate::error::Error;
+use crate::metrics::Signed;
 use crate::signing::policy::SignedForm;
 use crate::signing::{Operation, SignedRequest};
 
@@ -200,6 +201,7 @@ impl Uploads {
         self.expect_end(upload).await?;
         // More than one part's bytes no store takes in one request.
         let most = self.0.policy.max_size().min(MAX_PART_SIZE);
+        self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_form(upload, most, self.now()).await
     }
 

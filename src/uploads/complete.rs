@@ -234,6 +234,7 @@ impl Uploads {
             .await?;
         if done {
             self.ring();
+            self.0.metrics.upload_completed(upload.transfer, upload.size);
             tracing::info!(upload = %upload.id, key = %upload.key, size = upload.size, "complete");
             upload.state = State::Complete;
             upload.etag = etag;

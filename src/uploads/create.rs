@@ -37,8 +37,8 @@ impl Uploads {
             Transfer::Relay => self.0.relay.limits(),
         };
         let plan = self.0.policy.admit(&new, &limits)?;
-        let (this, owner) = (self.clone(), caller.owner.clone());
-        Self::see_through(async move {
+        let (this, owner, transfer) = (self.clone(), caller.owner.clone(), new.transfer);
+        let begun = Self::see_through(async move {
             if let Naming::Key(key) = &new.wishes.naming
                 && let Some(upload) = this.go_on_with_key(&owner, &new, key).await?
             {
@@ -63,7 +63,9 @@ impl Uploads {
                 resumed: false,
             })
         })
-        .await
+        .await?;
+        self.0.metrics.upload_begun(transfer, begun.resumed);
+        Ok(begun)
     }
 
     /// The newest upload that can go on with this file, with its parts.

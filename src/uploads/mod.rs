@@ -13,6 +13,7 @@ mod complete;
 mod create;
 mod download;
 mod expire;
+mod figures;
 mod guard;
 mod hold;
 mod holder;
@@ -30,9 +31,10 @@ mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
+use tracing::Instrument as _;
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
@@ -60,6 +62,7 @@ use crate::domain::{
     UploadId,
 };
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::storage::{S3Store, Storage};
 use claims::Claims;
 
@@ -77,6 +80,7 @@ struct Inner {
     parts: Parts,
     claims: Claims,
     health: strays::StorageHealth,
+    figures: figures::Figures,
 }
 
 impl std::ops::Deref for Inner {
@@ -111,6 +115,8 @@ pub struct Parts {
     pub orphan_grace: TimeDelta,
     /// How others are told.
     pub outbox: Outbox,
+    /// What counts.
+    pub metrics: Metrics,
 }
 
 /// An upload with what the store holds of it.
@@ -128,6 +134,7 @@ impl Uploads {
         Self(Arc::new(Inner {
             claims: Claims::new(parts.db.clone(), parts.clock.clone()),
             health: strays::StorageHealth::default(),
+            figures: figures::Figures::default(),
             parts,
         }))
     }
@@ -189,13 +196,12 @@ impl Uploads {
         self.0.store.public_origin()
     }
 
-    /// Whether database and store answer.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] or [`Error::StoreRefused`] for the one that does not.
-    pub async fn check(&self) -> Result<(), Error> {
-        in_time("the database", self.0.db.ping()).await?;
-        in_time("the store", self.0.store.check(self.now())).await
+    /// Whether database and store answer, and how long each took; asked at once, so that one which hangs does not hide
+    /// the other.
+    pub async fn check(&self) -> [Check; 2] {
+        let database = in_time("database", "the database", self.0.db.ping());
+        let store = in_time("store", "the store", self.0.store.check(self.now()));
+        tokio::join!(database, store).into()
     }
 
     /// The upload, if this caller may reach it.
@@ -236,20 +242,45 @@ impl Uploads {
             to != State::Complete && from.iter().all(|state| state.may_become(to)),
             "{from:?} may not become {to}"
         );
-        self.0.db.change_state(id, from, to, None, self.now()).await
+        let changed = self.0.db.change_state(id, from, to, None, self.now()).await?;
+        if changed {
+            self.0.metrics.upload_ended(to);
+        }
+        Ok(changed)
     }
 
     /// Runs `work` to its end even if the client goes away: actix drops a handler whose connection is reset.
     async fn see_through<T: Send + 'static>(
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        tokio::spawn(work).await.map_err(Error::internal)?
+        tokio::spawn(work.in_current_span())
+            .await
+            .map_err(Error::internal)?
     }
 }
 
+/// How something that we depend on answers.
+#[derive(Debug)]
+pub struct Check {
+    /// What was asked: `database` or `store`.
+    pub name: &'static str,
+    /// [`Error::Unavailable`] or [`Error::StoreRefused`] where it is of no use just now.
+    pub outcome: Result<(), Error>,
+    /// How long the answer took.
+    pub took: Duration,
+}
+
 /// The outcome of a check, or that `what` does not answer.
-async fn in_time(what: &'static str, check: impl Future<Output = Result<(), Error>>) -> Result<(), Error> {
-    tokio::time::timeout(CHECK_PATIENCE, check)
-        .await
-        .unwrap_or_else(|late| Err(Error::unavailable(what, late)))
+async fn in_time(
+    name: &'static str,
+    what: &'static str,
+    check: impl Future<Output = Result<(), Error>>,
+) -> Check {
+    let began = Instant::now();
+    let outcome = tokio::time::timeout(CHECK_PATIENCE, check).await;
+    Check {
+        name,
+        outcome: outcome.unwrap_or_else(|late| Err(Error::unavailable(what, late))),
+        took: began.elapsed(),
+    }
 }

@@ -91,7 +91,7 @@ impl Uploads {
         let size = size_in(&upload, number, incoming.length)?;
         let known = self.0.db.recorded_part(&id, number).await?;
         let body = Body::new(
-            claim.guard(incoming.pieces),
+            claim.guard(self.counted(&upload, incoming.pieces)),
             Expectation::exactly(size, incoming.sha256),
         );
         let part = match known {
@@ -146,6 +146,7 @@ impl Uploads {
             .db
             .record_parts(&upload.id, vec![part.clone()], now, self.life_until(upload, now))
             .await?;
+        self.0.metrics.parts(Transfer::Relay, 1);
         Ok(part)
     }
 

@@ -3,7 +3,7 @@
 use super::Uploads;
 use super::sign::check_direct;
 use crate::db::RecordedPart;
-use crate::domain::{PartNumber, Principal, State, Upload, UploadId, check_etag};
+use crate::domain::{PartNumber, Principal, State, Transfer, Upload, UploadId, check_etag};
 use crate::error::Error;
 
 /// A part that the client saw arrive.
@@ -44,11 +44,13 @@ impl Uploads {
                 });
             }
         }
-        let now = self.now();
-        self.0
-            .db
+        let (now, count) = (self.now(), recorded.len() as u64);
+        let recorder = &self.0.db;
+        recorder
             .record_parts(id, recorded, now, now + self.0.time_to_live)
-            .await
+            .await?;
+        self.0.metrics.parts(Transfer::Direct, count);
+        Ok(())
     }
 }
 

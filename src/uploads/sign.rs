@@ -5,6 +5,7 @@ use chrono::{DateTime, Utc};
 use super::Uploads;
 use crate::domain::{Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
+use crate::metrics::Signed;
 use crate::signing::{HandedKey, Operation, PartSigner, SignedRequest, v2};
 
 /// Signed doors for parts of one upload; what each looks like is the protocol's to say.
@@ -77,6 +78,7 @@ impl Uploads {
         };
         let signer = self.signer_of(&upload, multipart_id, true).await?;
         self.touch(&mut upload).await?;
+        self.0.metrics.signed(Signed::Part, set.len() as u64);
         let plan = Some(plan);
         Ok(SignedParts { signer, plan, set })
     }
@@ -121,6 +123,7 @@ impl Uploads {
         let multipart_id = multipart_id.ok_or(Error::NotFound("upload"))?;
         let signer = self.signer_of(&upload, multipart_id, false).await?;
         self.touch(&mut upload).await?;
+        self.0.metrics.signed(Signed::Part, set.len() as u64);
         let plan = None;
         Ok(SignedParts { signer, plan, set })
     }
@@ -131,6 +134,7 @@ impl Uploads {
         upload: &Upload,
         operation: Operation<'_>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        self.0.metrics.signed(signed_as(operation), 1);
         self.0.store.presign(operation, &upload.key, self.now()).await
     }
 
@@ -142,6 +146,7 @@ impl Uploads {
         operation: Operation<'_>,
         content_type: &str,
     ) -> Result<Option<v2::HeaderSignature>, Error> {
+        self.0.metrics.signed(signed_as(operation), 1);
         self.0
             .store
             .sign_v2(operation, content_type, &upload.key, self.now())
@@ -154,9 +159,18 @@ impl Uploads {
         let key = self.0.store.handed_key(self.now()).await?;
         if let Some(key) = &key {
             let credential = key.access_key_id.as_str();
+            self.0.metrics.signed(Signed::Key, 1);
             tracing::info!(upload = %upload.id, owner = %upload.owner, credential, "a signing key was handed out");
         }
         Ok(key)
+    }
+}
+
+/// What a signature of this operation counts as.
+fn signed_as(operation: Operation<'_>) -> Signed {
+    match operation {
+        Operation::UploadPart { .. } | Operation::UploadAnyPart { .. } => Signed::Part,
+        _ => Signed::Request,
     }
 }
 

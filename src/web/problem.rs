@@ -11,7 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
-use super::trace::request_id;
+use super::trace::{note_error, request_id};
 use crate::error::Error;
 
 /// tus's status for bytes that do not have the digest that was claimed; outside of the registered ones:
@@ -267,6 +267,7 @@ impl Kind {
 
     /// A document of this kind.
     pub fn document(&self, detail: &str, extra: Map<String, Value>) -> HttpResponse {
+        note_error(self.slug);
         let mut document = json!({
             "type": format!("/problems/{}", self.slug),
             "title": self.title,
@@ -380,8 +381,9 @@ impl<P: Tell> ResponseError for Failure<P> {
     }
 }
 
-/// Logs the cause of what the client only hears in general words.
+/// Logs the cause of what the client only hears in general words, and has its kind counted.
 pub fn log(error: &Error) {
+    note_error(Kind::of(error).slug);
     match error {
         Error::Internal(cause) => tracing::error!(request_id = request_id(), %cause, "internal error"),
         Error::Unavailable { what, cause } => {

@@ -2,204 +2,160 @@
 //!
 //! Separate, because the id must be known wherever an error is told, which may be far from the request.
 
-use std::borrow::Cow;
-use std::sync::Arc;
-use std::time::Instant;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use actix_web::body::{BodySize, MessageBody};
 use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
+use actix_web::web::Data;
+use tracing::{Instrument as _, Span};
 use uuid::Uuid;
 
+use super::doors::Doors;
 use super::peer::client_address;
+use super::veil::SecretPaths;
+use crate::metrics::Metrics;
+use crate::telemetry::{self, TraceContext};
+
+/// The header that names a request, ours and theirs.
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The longest id of a request that we take over from whoever sends it.
+const LONGEST_ID: usize = 128;
 
 tokio::task_local! {
-    static REQUEST_ID: String;
+    static CURRENT: Current;
 }
 
-/// Addresses whose next piece is a secret, which no log may hold.
-#[derive(Debug, Clone)]
-pub struct SecretPaths(Arc<[String]>);
-
-impl SecretPaths {
-    /// Below these.
-    pub fn new(addresses: Vec<String>) -> Self {
-        Self(addresses.into())
-    }
-
-    /// The path without the secret, wherever in it one of the addresses is: a proxy may have left something before it. It
-    /// is read as whoever would read it most generously, decoded as often as it is encoded and without empty pieces,
-    /// since a path that leads nowhere is logged as well. What looks like a token of ours is veiled in any place.
-    fn veil<'a>(&self, path: &'a str) -> Cow<'a, str> {
-        let plain = decoded(path);
-        let mut pieces: Vec<&str> = plain
-            .split(['/', '\\'])
-            .filter(|piece| !piece.is_empty())
-            .collect();
-        let mut is_veiled = false;
-        for at in 0..pieces.len() {
-            let is_secret =
-                is_token(pieces[at]) || self.0.iter().any(|address| ends_in(&pieces[..at], address));
-            if is_secret {
-                (pieces[at], is_veiled) = ("\u{2026}", true);
-            }
-        }
-        if is_veiled {
-            format!("/{}", pieces.join("/")).into()
-        } else {
-            path.into()
-        }
-    }
+/// The request that a task serves.
+struct Current {
+    id: String,
+    /// The kind of error that it is answered with.
+    error: Cell<Option<&'static str>>,
 }
-
-/// Whether these pieces of a path end in all of an address.
-fn ends_in(pieces: &[&str], address: &str) -> bool {
-    let mut pieces = pieces.iter().rev();
-    let mut own = address.split('/').rev().filter(|piece| !piece.is_empty());
-    own.all(|piece| {
-        pieces
-            .next()
-            .is_some_and(|other| other.eq_ignore_ascii_case(piece))
-    })
-}
-
-/// Whether a piece of a path may be a token of ours: base64 with two dots in it, and long
-/// (<https://www.rfc-editor.org/rfc/rfc7515#section-7.1>).
-fn is_token(piece: &str) -> bool {
-    piece.len() > 40 && piece.starts_with("eyJ") && piece.matches('.').count() == 2
-}
-
-/// The path behind all its percent-encoding, however often that was done.
-fn decoded(path: &str) -> String {
-    let mut plain = path.to_owned();
-    for _ in 0..MOST_ENCODINGS {
-        if plain.contains('%') {
-            plain = decoded_once(&plain);
-        }
-    }
-    plain
-}
-
-fn decoded_once(text: &str) -> String {
-    let (mut bytes, mut rest) = (Vec::with_capacity(text.len()), text.as_bytes());
-    while let Some((&first, behind)) = rest.split_first() {
-        let mut byte = [first];
-        rest = behind;
-        if first == b'%'
-            && let Some((digits, behind)) = behind.split_at_checked(2)
-            && hex::decode_to_slice(digits, &mut byte).is_ok()
-        {
-            rest = behind;
-        }
-        bytes.extend(byte);
-    }
-    String::from_utf8_lossy(&bytes).into_owned()
-}
-
-/// Encoded more often than this, nothing would lead to us.
-const MOST_ENCODINGS: usize = 4;
 
 /// The id of the request that this task serves; empty outside of any.
 pub fn request_id() -> String {
-    REQUEST_ID.try_with(Clone::clone).unwrap_or_default()
+    CURRENT.try_with(|current| current.id.clone()).unwrap_or_default()
 }
 
-/// Middleware: names the request, answers with its name, and logs one line. The query is left out: it may hold
-/// signatures and tokens.
+/// Notes that the request which this task serves is answered with an error of this kind. The last word counts.
+pub(super) fn note_error(kind: &'static str) {
+    let _ = CURRENT.try_with(|current| current.error.set(Some(kind)));
+}
+
+/// The id that the client, or a proxy before us, has given its request, if it can stand in a header and in a log as it is.
+fn given_id(request: &ServiceRequest) -> Option<&str> {
+    let id = field(request, REQUEST_ID.as_str())?;
+    let is_sane = (1..=LONGEST_ID).contains(&id.len()) && id.bytes().all(|byte| byte.is_ascii_graphic());
+    is_sane.then_some(id)
+}
+
+/// Middleware: names the request, answers with its name, counts it, traces it, and logs one line. The query is left out: it
+/// may hold signatures and tokens.
 pub async fn trace(
     request: ServiceRequest,
     next: Next<impl MessageBody>,
 ) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
-    let id = Uuid::new_v4().simple().to_string();
     let began = Instant::now();
-    let method = request.method().clone();
-    let path = match request.app_data::<SecretPaths>() {
-        Some(secrets) => secrets.veil(request.path()).into_owned(),
-        None => request.path().to_owned(),
+    let seen = Seen::new(&request);
+    let logged = tracing::info_span!("request", request_id = %seen.id);
+    // Within the other, so that a task which knows this one alone is still known to the log.
+    let traced = logged.in_scope(|| seen.traced(&request));
+    let metrics = request.app_data::<Data<Metrics>>().cloned();
+    let in_flight = metrics.as_ref().map(|metrics| metrics.request_began());
+    let current = Current {
+        id: seen.id.clone(),
+        error: Cell::new(None),
     };
-    let peer = client_address(request.request());
-    let received = request
-        .headers()
-        .get("content-length")
-        .and_then(|value| value.to_str().ok())
-        .map(str::to_owned);
-    // Some clients name their requests themselves; theirs is how they ask about one.
-    let own_id = request.headers().get("x-request-id");
-    let own_id = own_id
-        .and_then(|value| value.to_str().ok())
-        .filter(|id| id.len() <= 128)
-        .map(str::to_owned);
-    let mut outcome = REQUEST_ID.scope(id.clone(), next.call(request)).await;
+    let answered = async {
+        let outcome = next.call(request).await;
+        let error = CURRENT.with(|current| current.error.get());
+        (outcome, error)
+    };
+    let answered = CURRENT.scope(current, answered).instrument(traced.clone());
+    let (mut outcome, error) = answered.instrument(logged).await;
+    drop(in_flight);
     let status = match &outcome {
-        Ok(response) => response.status(),
-        Err(error) => error.as_response_error().status_code(),
+        Ok(response) => response.status().as_u16(),
+        Err(error) => error.as_response_error().status_code().as_u16(),
     };
     if let Ok(response) = &mut outcome
-        && let Ok(value) = HeaderValue::from_str(&id)
+        && let Ok(value) = HeaderValue::from_str(&seen.id)
     {
-        response
-            .headers_mut()
-            .insert(HeaderName::from_static("x-request-id"), value);
+        response.headers_mut().insert(REQUEST_ID, value);
     }
     let sent = match outcome.as_ref().map(|response| response.response().body().size()) {
         Ok(BodySize::Sized(size)) => size,
         _ => 0,
     };
-    tracing::info!(
-        request_id = %id,
-        client_request_id = own_id,
-        %method,
-        path,
-        status = status.as_u16(),
-        ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),
-        received = received.as_deref().unwrap_or("0"),
-        sent,
-        peer,
-        "request"
-    );
+    let took = began.elapsed();
+    if let Some(metrics) = metrics {
+        metrics.request_answered(seen.door, seen.method.as_str(), status, took);
+        if let Some(kind) = error.filter(|_| status >= 400) {
+            metrics.error(kind);
+        }
+    }
+    telemetry::answered(&traced, Some(status));
+    seen.log(&traced, status, sent, took);
     outcome
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
+/// What is seen of a request before it is answered.
+struct Seen {
+    id: String,
+    method: Method,
+    path: String,
+    door: &'static str,
+    peer: Option<String>,
+    received: Option<String>,
+}
 
-    #[test]
-    fn a_secret_in_an_address_does_not_reach_the_log() {
-        let secrets = SecretPaths::new(vec!["/t".into()]);
-
-        for (path, shown) in [
-            ("/t/SECRET/s3/multipart", "/t/\u{2026}/s3/multipart"),
-            ("//t//SECRET//s3", "/t/\u{2026}/s3"),
-            ("/t/SECRET", "/t/\u{2026}"),
-            ("/%74/SECRET/s3", "/t/\u{2026}/s3"),
-            ("/%2574/SECRET/s3", "/t/\u{2026}/s3"),
-            ("/t%2FSECRET/s3", "/t/\u{2026}/s3"),
-            ("/%2ft%2f%2fSECRET%2fs3", "/t/\u{2026}/s3"),
-            ("/T/SECRET/s3", "/T/\u{2026}/s3"),
-            (
-                "/prefix/of/a/proxy/t/SECRET/s3",
-                "/prefix/of/a/proxy/t/\u{2026}/s3",
-            ),
-            ("/t/%53%45CRET/s3", "/t/\u{2026}/s3"),
-        ] {
-            assert_eq!(secrets.veil(path), shown);
-        }
-        for path in ["/tus/x", "/x/tt/y", "/a%20b//c", "/t", "/t/", "/"] {
-            assert_eq!(secrets.veil(path), path);
+impl Seen {
+    fn new(request: &ServiceRequest) -> Self {
+        let doors = request.app_data::<Doors>();
+        Self {
+            id: given_id(request).map_or_else(|| Uuid::new_v4().simple().to_string(), str::to_owned),
+            method: request.method().clone(),
+            path: match request.app_data::<SecretPaths>() {
+                Some(secrets) => secrets.veil(request.path()).into_owned(),
+                None => request.path().to_owned(),
+            },
+            door: doors.map_or("other", |doors| doors.of(request.head())),
+            peer: client_address(request.request()),
+            received: field(request, "content-length").map(str::to_owned),
         }
     }
 
-    #[test]
-    fn a_longer_address_counts_as_a_whole_and_a_token_in_any_place() {
-        let secrets = SecretPaths::new(vec!["/by/token".into()]);
-        let token = format!("eyJ{0}.{0}.{0}", "x".repeat(20));
-
-        assert_eq!(secrets.veil("/by/token/SECRET/s3"), "/by/token/\u{2026}/s3");
-        assert_eq!(secrets.veil("/by/SECRET/s3"), "/by/SECRET/s3");
-        for path in [format!("/{token}/s3"), format!("/tt/%65{}", &token[1..])] {
-            assert!(!secrets.veil(&path).contains("xxx"), "{path}");
-        }
+    /// The span of its trace.
+    fn traced(&self, request: &ServiceRequest) -> Span {
+        let caller = TraceContext {
+            parent: field(request, "traceparent"),
+            state: field(request, "tracestate"),
+        };
+        telemetry::request_span(self.method.as_str(), self.door, &self.path, &self.id, caller)
     }
+
+    fn log(&self, traced: &Span, status: u16, sent: u64, took: Duration) {
+        tracing::info!(
+            request_id = self.id,
+            trace_id = telemetry::trace_id(traced),
+            door = self.door,
+            method = %self.method,
+            path = self.path,
+            status,
+            ms = u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+            received = self.received.as_deref().unwrap_or("0"),
+            sent,
+            peer = self.peer,
+            "request"
+        );
+    }
+}
+
+fn field<'a>(request: &'a ServiceRequest, name: &str) -> Option<&'a str> {
+    request.headers().get(name)?.to_str().ok()
 }

@@ -295,7 +295,8 @@ pub fn check_error(error: &Value, status: u16) {
         "{error}"
     );
     let members = error.as_object().expect("an object").keys();
-    let known = ["error", "status", "code", "details"];
+    let known = ["error", "status", "code", "details", "request_id"];
+    assert!(error["request_id"].is_string(), "{error}");
     let strange: Vec<_> = members.filter(|name| !known.contains(&name.as_str())).collect();
     assert!(strange.is_empty(), "{strange:?} in {error}");
 }

@@ -113,6 +113,10 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     db.note_recheck(id, noon()).await.unwrap();
     assert_eq!(db.due_rechecks(noon(), 100, 0).await.unwrap().len(), 1);
     done("rechecks_due");
+    for index in ["uploads_expiry", "webhook_events_due", "webhook_events_state ("] {
+        db.backlog(noon()).await.unwrap();
+        done(index);
+    }
     record(db, &upload, vec![part(1, 1, None)]).await.unwrap();
     done("sqlite_autoindex_uploads_1");
     db.recorded_parts(id).await.unwrap();

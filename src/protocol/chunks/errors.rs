@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use crate::domain::State;
 use crate::error::{Digested, Error};
 use crate::web::problem::{Kind, Tell};
+use crate::web::trace::request_id;
 
 /// The chunk server's way to tell of an error.
 #[derive(Debug)]
@@ -85,7 +86,7 @@ pub fn wrong_method(allowed: &'static str) -> HttpResponse {
 }
 
 fn answer(status: u16, code: &str, text: &str, details: &Value) -> HttpResponse {
-    let mut body = json!({ "error": text, "status": status, "code": code });
+    let mut body = json!({ "error": text, "status": status, "code": code, "request_id": request_id() });
     if let (Value::Object(members), false) = (&mut body, details.is_null()) {
         members.insert("details".into(), details.clone());
     }

@@ -19,6 +19,7 @@ use crate::domain::Upload;
 use crate::error::Error;
 use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
 use crate::web::problem::{Failure, Kind, Tell};
+use crate::web::trace::request_id;
 use crate::web::{auth, body};
 
 /// Fine Uploader for S3.
@@ -201,6 +202,7 @@ impl Tell for Json {
             .json(json!({
                 "success": false,
                 "error": error.to_string(),
+                "request_id": request_id(),
                 "preventRetry": kind.status < 500 && !matches!(error, Error::Incomplete { .. }),
             }))
     }

@@ -11,6 +11,7 @@ use serde_json::{Map, Value, json};
 use crate::domain::{State, Upload, UploadId};
 use crate::error::{Digested, Error};
 use crate::web::problem::{Kind, log};
+use crate::web::trace::request_id;
 
 /// Where no session is named and one has to be.
 pub const NO_SESSION: Error = Error::NotFound("session: name one in session_id");
@@ -194,6 +195,7 @@ impl ResponseError for Refusal {
         members.insert("error".into(), self.text().into());
         members.insert("status".into(), status.into());
         members.insert("code".into(), code.into());
+        members.insert("request_id".into(), request_id().into());
         if let Error::Invalid(fields) = &self.error {
             let list: Vec<Value> = fields
                 .iter()

@@ -10,6 +10,7 @@ use crate::error::Error;
 use crate::uploads::SignedForm;
 use crate::web::cors::known_fields;
 use crate::web::problem::{Kind, Tell};
+use crate::web::trace::request_id;
 
 /// Methods of all addresses together.
 const METHODS: &str = "GET, POST, DELETE, OPTIONS";
@@ -87,6 +88,7 @@ impl Tell for Companion {
         if matches!(kind.status, 429 | 503) {
             answer.insert_header((RETRY_AFTER, "1"));
         }
-        answer.json(json!({ "message": error.to_string(), "error": kind.slug }))
+        let request = request_id();
+        answer.json(json!({ "message": error.to_string(), "error": kind.slug, "request_id": request }))
     }
 }

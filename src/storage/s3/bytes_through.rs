@@ -82,12 +82,17 @@ impl S3Store {
             .request(operation, key.as_str(), now, Payload::Unsigned)
             .await?;
         let body = reqwest::Body::wrap_stream(body.map_err(Into::into));
-        let sent = unless_silent(request.body(body).send(), receipt).await;
-        // A body that failed makes the request fail; why it did says more than that the request did.
-        if let Some(failure) = receipt.failure() {
-            return Err(failure.into());
-        }
-        Self::read_answer(sent?).await?.success()
+        let sent = async {
+            let sent = unless_silent(request.body(body).send(), receipt).await;
+            // A body that failed makes the request fail; why it did says more than that the request did.
+            if let Some(failure) = receipt.failure() {
+                return Err(failure.into());
+            }
+            Self::read_answer(sent?).await
+        };
+        self.observe(operation, |answer: &Answer| answer.status, sent)
+            .await?
+            .success()
     }
 
     /// The bytes of an object, or a range of them:
@@ -109,7 +114,10 @@ impl S3Store {
             range: range.as_deref(),
         };
         let request = self.request(get, key.as_str(), now, Payload::Empty).await?;
-        let response = unless_silent(request.send(), &Receipt::default()).await?;
+        let receipt = Receipt::default();
+        let sent = unless_silent(request.send(), &receipt);
+        let status = |answer: &reqwest::Response| answer.status().as_u16();
+        let response = self.observe(get, status, sent).await?;
         if !response.status().is_success() {
             return match Self::read_answer(response).await?.success() {
                 Err(Error::Vanished) => Err(Error::NotFound("object")),

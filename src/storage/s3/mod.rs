@@ -13,6 +13,7 @@ mod intake;
 mod join;
 mod join_plan;
 mod listings;
+mod observed;
 mod relay;
 mod sts;
 
@@ -31,6 +32,7 @@ use super::StoredObject;
 use super::credentials::CredentialSource;
 use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
 use crate::error::Error;
+use crate::metrics::Metrics;
 use crate::signing::{
     BucketLocation, Credentials, ObjectHeaders, Operation, Payload, SigningError, SigningKeys, v4,
 };
@@ -73,6 +75,7 @@ pub struct S3Store {
     keys: SigningKeys,
     http: reqwest::Client,
     sts: Option<Sts>,
+    metrics: Metrics,
 }
 
 impl S3Store {
@@ -87,7 +90,15 @@ impl S3Store {
             settings,
             credentials,
             keys: SigningKeys::new(),
+            metrics: Metrics::off(),
         })
+    }
+
+    /// The same, counted.
+    #[must_use]
+    pub fn with_metrics(mut self, metrics: Metrics) -> Self {
+        self.metrics = metrics;
+        self
     }
 
     /// The bucket's name.
@@ -283,7 +294,9 @@ impl S3Store {
         };
         let request = self.request(operation, key, now, payload).await?;
         let request = request.timeout(patience).body(body);
-        Self::read_answer(request.send().await.map_err(lost)?).await
+        let sent = async { Self::read_answer(request.send().await.map_err(lost)?).await };
+        self.observe(operation, |answer: &Answer| answer.status, sent)
+            .await
     }
 
     /// A request of ours with its signature, still without its body.

@@ -1,0 +1,436 @@
+//! What is counted, for Prometheus.
+//!
+//! Each server has a registry of its own rather than the process one for all, so that several in one process do not add up.
+//! Whoever counts holds a [`Metrics`], whose handles are made once: to count is an atomic addition, without a look-up by
+//! name. No label has a value that a client can choose.
+
+mod names;
+
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
+
+use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, NoopRecorder, Recorder};
+use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+
+pub use names::{Kind, METRICS, Metric};
+
+use crate::domain::{Backend, State, Transfer};
+use names::{
+    BUILD_INFO, COMPLETED_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS,
+    HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES,
+    SIGNATURES, STORE_DURATION, STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES,
+    WEBHOOKS_OLDEST, WEBHOOKS_PARKED, WEBHOOKS_PENDING,
+};
+
+/// How often samples are moved to their buckets, should nobody scrape: until then each takes memory.
+pub const TIDY_EVERY: Duration = Duration::from_secs(5);
+
+/// The methods that are told apart.
+const METHODS: [&str; 8] = [
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "other",
+];
+
+const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
+
+const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "lost"];
+
+const ENDS: [State; 4] = [State::Complete, State::Aborted, State::Expired, State::Failed];
+
+const METADATA: Metadata<'static> = Metadata::new("muleteer", metrics::Level::INFO, None);
+
+/// What counts; clones share it.
+#[derive(Clone)]
+pub struct Metrics(Arc<Inner>);
+
+struct Inner {
+    recorder: Box<dyn Recorder + Send + Sync>,
+    handle: Option<PrometheusHandle>,
+    doors: Vec<Door>,
+    in_flight: Gauge,
+    errors: Vec<(&'static str, Counter)>,
+    store: Vec<StoreOperation>,
+    begun: [[Counter; 2]; 2],
+    ended: [Counter; 4],
+    completed_bytes: [Counter; 2],
+    signatures: [Counter; 4],
+    parts: [Counter; 2],
+    received: [Counter; 3],
+    deliveries: [Counter; 3],
+    scraped: Scraped,
+}
+
+/// The handles of one door; what never happens makes no series.
+struct Door {
+    name: &'static str,
+    requests: [[OnceLock<Counter>; CLASSES.len()]; METHODS.len()],
+    duration: OnceLock<Histogram>,
+}
+
+struct StoreOperation {
+    name: &'static str,
+    outcomes: [OnceLock<Counter>; OUTCOMES.len()],
+    duration: OnceLock<Histogram>,
+}
+
+/// What is looked up when somebody scrapes.
+struct Scraped {
+    open_uploads: Gauge,
+    open_bytes: Gauge,
+    in_use: Gauge,
+    idle: Gauge,
+    max: Gauge,
+    up: Gauge,
+    pending: Gauge,
+    oldest: Gauge,
+    parked: Gauge,
+}
+
+/// What a signature is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Signed {
+    /// A part's URL.
+    Part,
+    /// Another request to the store.
+    Request,
+    /// A form or its policy.
+    Form,
+    /// A signing key that was handed out.
+    Key,
+}
+
+/// How an attempt to deliver a webhook went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Delivery {
+    /// Its receiver took it.
+    Delivered,
+    /// It is tried again.
+    Failed,
+    /// It was given up.
+    Parked,
+}
+
+/// How a request to the store went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum StoreOutcome {
+    /// An answer with this status.
+    Answered(u16),
+    /// No answer.
+    Lost,
+}
+
+/// What the database holds that is counted when somebody scrapes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Backlog {
+    /// Uploads that have not ended.
+    pub open_uploads: u64,
+    /// Their bytes.
+    pub open_bytes: u64,
+    /// Webhooks that are yet to be delivered.
+    pub pending: u64,
+    /// How long the oldest of them has waited.
+    pub oldest: Duration,
+    /// Webhooks that were given up.
+    pub parked: u64,
+}
+
+/// The connections of the database's pool.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// How many there may be.
+    pub max: u32,
+    /// Those at work.
+    pub in_use: u32,
+    /// Those that wait for work.
+    pub idle: u32,
+}
+
+impl Metrics {
+    /// A registry that knows these doors, these kinds of error and these operations of the store, and no others.
+    pub fn new(
+        doors: &[&'static str],
+        kinds: &[&'static str],
+        operations: &[&'static str],
+    ) -> Result<Self, String> {
+        let mut builder = PrometheusBuilder::new();
+        for metric in METRICS {
+            if let Kind::Histogram(bounds) = metric.kind {
+                builder = builder
+                    .set_buckets_for_metric(Matcher::Full(metric.name.to_owned()), bounds)
+                    .map_err(|error| error.to_string())?;
+            }
+        }
+        let recorder = builder.build_recorder();
+        let handle = recorder.handle();
+        for metric in METRICS {
+            let name = KeyName::from_const_str(metric.name);
+            let help = metric.help.into();
+            match metric.kind {
+                Kind::Counter => recorder.describe_counter(name, None, help),
+                Kind::Gauge => recorder.describe_gauge(name, None, help),
+                Kind::Histogram(_) => recorder.describe_histogram(name, None, help),
+            }
+        }
+        Ok(Self::over(
+            Box::new(recorder),
+            Some(handle),
+            doors,
+            kinds,
+            operations,
+        ))
+    }
+
+    /// Counts nothing.
+    pub fn off() -> Self {
+        Self::over(Box::new(NoopRecorder), None, &[], &[], &[])
+    }
+
+    fn over(
+        recorder: Box<dyn Recorder + Send + Sync>,
+        handle: Option<PrometheusHandle>,
+        doors: &[&'static str],
+        kinds: &[&'static str],
+        operations: &[&'static str],
+    ) -> Self {
+        let counter = |metric: &Metric, labels: &[&'static str]| counter(&*recorder, metric, labels);
+        let gauge = |metric: &Metric, labels: &[&'static str]| gauge(&*recorder, metric, labels);
+        gauge(&BUILD_INFO, &[env!("CARGO_PKG_VERSION")]).set(1.0);
+        let transfers = ["direct", "relay"];
+        let inner = Inner {
+            doors: doors.iter().map(|name| Door::new(name)).collect(),
+            in_flight: gauge(&HTTP_IN_FLIGHT, &[]),
+            errors: kinds
+                .iter()
+                .map(|kind| (*kind, counter(&ERRORS, &[kind])))
+                .collect(),
+            store: operations.iter().map(|name| StoreOperation::new(name)).collect(),
+            begun: transfers
+                .map(|transfer| ["new", "resumed"].map(|how| counter(&UPLOADS_BEGUN, &[transfer, how]))),
+            ended: ENDS.map(|state| counter(&UPLOADS_ENDED, &[state.as_str()])),
+            completed_bytes: transfers.map(|transfer| counter(&COMPLETED_BYTES, &[transfer])),
+            signatures: ["part", "request", "form", "key"].map(|kind| counter(&SIGNATURES, &[kind])),
+            parts: transfers.map(|transfer| counter(&PARTS, &[transfer])),
+            received: Backend::ALL.map(|backend| counter(&RECEIVED_BYTES, &[backend.as_str()])),
+            deliveries: ["delivered", "failed", "parked"]
+                .map(|outcome| counter(&WEBHOOK_DELIVERIES, &[outcome])),
+            scraped: Scraped {
+                open_uploads: gauge(&OPEN_UPLOADS, &[]),
+                open_bytes: gauge(&OPEN_BYTES, &[]),
+                in_use: gauge(&DATABASE_CONNECTIONS, &["in_use"]),
+                idle: gauge(&DATABASE_CONNECTIONS, &["idle"]),
+                max: gauge(&DATABASE_CONNECTIONS_MAX, &[]),
+                up: gauge(&DATABASE_UP, &[]),
+                pending: gauge(&WEBHOOKS_PENDING, &[]),
+                oldest: gauge(&WEBHOOKS_OLDEST, &[]),
+                parked: gauge(&WEBHOOKS_PARKED, &[]),
+            },
+            recorder,
+            handle,
+        };
+        Self(Arc::new(inner))
+    }
+
+    /// Everything in Prometheus' text format; `None` where nothing is counted.
+    pub fn render(&self) -> Option<String> {
+        self.0.handle.as_ref().map(PrometheusHandle::render)
+    }
+
+    /// Moves samples to their buckets: to be called every [`TIDY_EVERY`].
+    pub fn tidy(&self) {
+        if let Some(handle) = &self.0.handle {
+            handle.run_upkeep();
+        }
+    }
+
+    /// A request has begun; it is in flight until what is returned is dropped.
+    pub fn request_began(&self) -> InFlight {
+        self.0.in_flight.increment(1.0);
+        InFlight(self.0.in_flight.clone())
+    }
+
+    /// A request was answered. A door that is not on the list is not counted.
+    pub fn request_answered(&self, door: &str, method: &str, status: u16, took: Duration) {
+        let Some(door) = self.0.doors.iter().find(|known| known.name == door) else {
+            return;
+        };
+        let other = METHODS.len() - 1;
+        let method = METHODS.iter().position(|known| *known == method).unwrap_or(other);
+        let class = usize::from(status / 100).clamp(1, CLASSES.len()) - 1;
+        let recorder = &*self.0.recorder;
+        door.requests[method][class]
+            .get_or_init(|| {
+                counter(
+                    recorder,
+                    &HTTP_REQUESTS,
+                    &[door.name, METHODS[method], CLASSES[class]],
+                )
+            })
+            .increment(1);
+        door.duration
+            .get_or_init(|| histogram(recorder, &HTTP_DURATION, &[door.name]))
+            .record(took.as_secs_f64());
+    }
+
+    /// A request was answered with an error of this kind.
+    pub fn error(&self, kind: &str) {
+        if let Some((_, counter)) = self.0.errors.iter().find(|(known, _)| *known == kind) {
+            counter.increment(1);
+        }
+    }
+
+    /// An upload was begun, or found again.
+    pub fn upload_begun(&self, transfer: Transfer, resumed: bool) {
+        self.0.begun[place_of(transfer)][usize::from(resumed)].increment(1);
+    }
+
+    /// An upload has ended in this state.
+    pub fn upload_ended(&self, state: State) {
+        if let Some(place) = ENDS.iter().position(|end| *end == state) {
+            self.0.ended[place].increment(1);
+        }
+    }
+
+    /// An upload of so many bytes was completed.
+    pub fn upload_completed(&self, transfer: Transfer, bytes: u64) {
+        self.upload_ended(State::Complete);
+        self.0.completed_bytes[place_of(transfer)].increment(bytes);
+    }
+
+    /// So many signatures were given away.
+    pub fn signed(&self, what: Signed, count: u64) {
+        self.0.signatures[what as usize].increment(count);
+    }
+
+    /// So many parts were recorded.
+    pub fn parts(&self, transfer: Transfer, count: u64) {
+        self.0.parts[place_of(transfer)].increment(count);
+    }
+
+    /// What counts the bytes that come in for this storage.
+    pub fn received(&self, backend: Backend) -> ByteCount {
+        ByteCount(self.0.received[backend as usize].clone())
+    }
+
+    /// An attempt to deliver a webhook went so.
+    pub fn delivery(&self, outcome: Delivery) {
+        self.0.deliveries[outcome as usize].increment(1);
+    }
+
+    /// A request to the store went so. An operation that is not on the list is not counted.
+    pub fn store_request(&self, operation: &str, outcome: StoreOutcome, took: Duration) {
+        let Some(operation) = self.0.store.iter().find(|known| known.name == operation) else {
+            return;
+        };
+        let place = match outcome {
+            StoreOutcome::Answered(..400) => 0,
+            StoreOutcome::Answered(400..500) => 1,
+            StoreOutcome::Answered(_) => 2,
+            StoreOutcome::Lost => 3,
+        };
+        let recorder = &*self.0.recorder;
+        operation.outcomes[place]
+            .get_or_init(|| counter(recorder, &STORE_REQUESTS, &[operation.name, OUTCOMES[place]]))
+            .increment(1);
+        operation
+            .duration
+            .get_or_init(|| histogram(recorder, &STORE_DURATION, &[operation.name]))
+            .record(took.as_secs_f64());
+    }
+
+    /// The database's connections just now.
+    pub fn connections(&self, now: Connections) {
+        let scraped = &self.0.scraped;
+        scraped.in_use.set(f64::from(now.in_use));
+        scraped.idle.set(f64::from(now.idle));
+        scraped.max.set(f64::from(now.max));
+    }
+
+    /// What the database holds; `None` where it did not answer in time, and what it last said stays.
+    pub fn backlog(&self, now: Option<Backlog>) {
+        let scraped = &self.0.scraped;
+        scraped.up.set(if now.is_some() { 1.0 } else { 0.0 });
+        let Some(now) = now else { return };
+        scraped.open_uploads.set(as_float(now.open_uploads));
+        scraped.open_bytes.set(as_float(now.open_bytes));
+        scraped.pending.set(as_float(now.pending));
+        scraped.oldest.set(now.oldest.as_secs_f64());
+        scraped.parked.set(as_float(now.parked));
+    }
+}
+
+/// A request that is being worked on.
+#[must_use]
+pub struct InFlight(Gauge);
+
+impl Drop for InFlight {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
+
+/// Counts bytes as they come.
+#[derive(Clone)]
+pub struct ByteCount(Counter);
+
+impl ByteCount {
+    /// So many more.
+    pub fn add(&self, bytes: usize) {
+        self.0.increment(bytes as u64);
+    }
+}
+
+impl Door {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            requests: Default::default(),
+            duration: OnceLock::new(),
+        }
+    }
+}
+
+impl StoreOperation {
+    fn new(name: &'static str) -> Self {
+        Self {
+            name,
+            outcomes: Default::default(),
+            duration: OnceLock::new(),
+        }
+    }
+}
+
+fn place_of(transfer: Transfer) -> usize {
+    match transfer {
+        Transfer::Direct => 0,
+        Transfer::Relay => 1,
+    }
+}
+
+/// Prometheus knows no other numbers.
+#[expect(
+    clippy::cast_precision_loss,
+    reason = "a gauge beyond 2^53 may be off by a few"
+)]
+fn as_float(count: u64) -> f64 {
+    count as f64
+}
+
+fn key_of(metric: &Metric, values: &[&'static str]) -> Key {
+    debug_assert_eq!(metric.labels.len(), values.len(), "{}", metric.name);
+    let labels = metric.labels.iter().zip(values);
+    let labels: Vec<Label> = labels
+        .map(|((name, _), value)| Label::new(*name, *value))
+        .collect();
+    Key::from_parts(metric.name, labels)
+}
+
+fn counter(recorder: &dyn Recorder, metric: &Metric, values: &[&'static str]) -> Counter {
+    recorder.register_counter(&key_of(metric, values), &METADATA)
+}
+
+fn gauge(recorder: &dyn Recorder, metric: &Metric, values: &[&'static str]) -> Gauge {
+    recorder.register_gauge(&key_of(metric, values), &METADATA)
+}
+
+fn histogram(recorder: &dyn Recorder, metric: &Metric, values: &[&'static str]) -> Histogram {
+    recorder.register_histogram(&key_of(metric, values), &METADATA)
+}

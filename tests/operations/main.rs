@@ -1,0 +1,81 @@
+//! What operators see of a server: its metrics, its traces, the ids of its requests, its health, and the files in `deploy/`.
+//!
+//! One binary with a file for each idea. Everything is read as Prometheus, a collector or a load balancer reads it: over
+//! HTTP, from the whole application with its embedded S3.
+
+#![cfg(feature = "embedded-s3")]
+
+#[path = "../native_api/api.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod api;
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod around;
+#[path = "../native_api/process.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod process;
+#[path = "../support/s3_client.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod s3_client;
+#[path = "../support/server.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod server;
+#[path = "../native_api/webhook_receiver.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod webhook_receiver;
+
+mod exposition;
+
+mod access;
+mod collector;
+mod counting;
+mod deploy;
+mod documents;
+mod health;
+mod ids;
+mod series;
+mod traces;
+
+use muleteer::config::{Config, Secret};
+
+use api::Api;
+use exposition::Exposition;
+use server::{Kind, TestServer};
+
+/// Bytes of a part in these tests.
+const PART: u64 = 16;
+
+/// What readers of metrics show in these tests.
+const TOKEN: &str = "a-token-for-scrapes-0123456789";
+
+/// Runs one test on SQLite and on Postgres.
+async fn on_both(test: impl AsyncFn(TestServer)) {
+    around::on_both(|kind| start(kind, |_| {}), test).await;
+}
+
+/// Starts a server with small parts; `None` only where Postgres is skipped on purpose.
+fn start(kind: Kind, adjust: impl Fn(&mut Config)) -> Option<TestServer> {
+    TestServer::start(kind, |config| {
+        config.dev_s3.min_part_size = 8;
+        config.uploads.part_size = PART;
+        config.metrics.token = Secret::new(TOKEN);
+        config.hooks.allowed_hosts = vec!["127.0.0.1".into()];
+        adjust(config);
+    })
+}
+
+/// A server on SQLite.
+fn plain(adjust: impl Fn(&mut Config)) -> TestServer {
+    start(Kind::Sqlite, adjust).expect("SQLite is never skipped")
+}
+
+/// What Prometheus reads just now.
+async fn scrape(server: &TestServer) -> Exposition {
+    let reader = Api::nobody(server).outside();
+    let answer = reader
+        .with("authorization", &format!("Bearer {TOKEN}"))
+        .get("/metrics")
+        .await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    Exposition::read(&answer.text())
+}
