@@ -11,5 +11,11 @@ mod server;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod raw_http;
 
+#[path = "../support/s3_client.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod s3_client;
+
+mod compose;
 mod front;
+mod install;
 mod proxies;
