@@ -83,7 +83,7 @@ fn every_page_is_reached_from_the_first_one() {
                 path = path.join("README.md");
             }
             let path = path.to_str().expect("text").to_owned();
-            if !target.contains("://") && !reached.contains(&path) {
+            if !file.is_empty() && !target.contains("://") && !reached.contains(&path) {
                 reached.push(path.clone());
                 todo.push(path);
             }
