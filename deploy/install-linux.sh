@@ -130,7 +130,7 @@ install_all() {
     fi
     say "installed: $program, $unit, $etc/Rocket.toml"
     [ -z "$made" ] || say "secrets are in $etc/.env; the API key for the page and the API is MULETEER_AUTH__API_KEY there"
-    say "keys and the like: cd $etc && sudo -u muleteer $program keys list"
+    say "keys and the like: sudo -u muleteer sh -c 'cd $etc && $program keys list'"
 }
 
 uninstall_all() {

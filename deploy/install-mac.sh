@@ -96,7 +96,13 @@ install_all() {
     fi
     if [ -z "$root" ]; then
         unload
-        launchctl bootstrap "$domain" "$agent"
+        # The old one may take its time to end, and until then there is no place for a new one.
+        tries=60
+        until launchctl bootstrap "$domain" "$agent" 2>/dev/null; do
+            tries=$((tries - 1))
+            [ "$tries" -gt 0 ] || fail "launchd does not take $agent"
+            sleep 1
+        done
     fi
     say "installed: $home/bin/muleteer, $agent"
     [ -z "$made" ] || say "secrets are in $home/.env; the API key for the page and the API is MULETEER_AUTH__API_KEY there"

@@ -7,7 +7,7 @@ use std::process::{Command, Output, Stdio};
 
 use muleteer::config::Secret;
 
-use super::install::{Service, has, owner_of, script, secret};
+use super::install::{Service, has, owner_of, script};
 use super::s3_client::{S3Client, Signer};
 use super::server::{Kind, TestServer, postgres};
 
@@ -91,93 +91,113 @@ fn every_secret_must_be_made_and_none_stands_in_the_file() {
     assert_eq!(variables(&file), made);
 }
 
-#[tokio::test]
-async fn what_compose_starts_works_together() {
-    let Some(database) = postgres::fresh_database() else {
-        eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip");
-        return;
-    };
-    let folder = tempfile::tempdir().expect("a folder");
-    let file = folder.path().join(".env");
-    let made = script("make-env", &[file.to_str().expect("text")], folder.path());
-    assert!(made.status.success(), "{}", said(&made));
-    let env = variables(&file);
-    // The store, in Garage's place: another S3 server with the same bucket, key and region.
-    let store = TestServer::start(Kind::Sqlite, |config| {
-        config.s3.region = "garage".into();
-        config.dev_s3.bucket = "uploads".into();
-        config.dev_s3.access_key_id = env["S3_ACCESS_KEY_ID"].clone();
-        config.dev_s3.secret_access_key = Secret::new(env["S3_SECRET_ACCESS_KEY"].clone());
-    })
-    .expect("SQLite is never skipped");
+/// The secrets of a new installation, and a store in Garage's place: another S3 server with the same bucket, key and region.
+struct Installation {
+    folder: tempfile::TempDir,
+    env: BTreeMap<String, String>,
+    store: TestServer,
+}
 
-    let cors = |origins: &str, secret: &str| {
+impl Installation {
+    fn new() -> Self {
+        let folder = tempfile::tempdir().expect("a folder");
+        let file = folder.path().join(".env");
+        let made = script("make-env", &[file.to_str().expect("text")], folder.path());
+        assert!(made.status.success(), "{}", said(&made));
+        let env = variables(&file);
+        let store = TestServer::start(Kind::Sqlite, |config| {
+            config.s3.region = "garage".into();
+            config.dev_s3.bucket = "uploads".into();
+            config.dev_s3.access_key_id.clone_from(&env["S3_ACCESS_KEY_ID"]);
+            config.dev_s3.secret_access_key = Secret::new(env["S3_SECRET_ACCESS_KEY"].clone());
+        });
+        Self {
+            folder,
+            env,
+            store: store.expect("SQLite is never skipped"),
+        }
+    }
+
+    /// Runs what the service `bucket` runs, with its variables.
+    fn allow(&self, origins: &str, secret: &str) -> Output {
         let mut command = Command::new(format!("{PROJECT}/deploy/bucket-cors"));
-        command
-            .env_clear()
-            .env("PATH", std::env::var_os("PATH").expect("a path"));
+        command.env_clear().stdin(Stdio::null());
+        command.env("PATH", std::env::var_os("PATH").expect("a path"));
         command.envs([
-            ("S3_ENDPOINT", store.store.as_str()),
+            ("S3_ENDPOINT", self.store.store.as_str()),
             ("S3_REGION", "garage"),
             ("S3_BUCKET", "uploads"),
-        ]);
-        command.envs([
-            ("AWS_ACCESS_KEY_ID", env["S3_ACCESS_KEY_ID"].as_str()),
+            ("AWS_ACCESS_KEY_ID", self.env["S3_ACCESS_KEY_ID"].as_str()),
             ("AWS_SECRET_ACCESS_KEY", secret),
+            ("ALLOWED_ORIGINS", origins),
         ]);
-        command.env("ALLOWED_ORIGINS", origins).stdin(Stdio::null());
         command.output().expect("it runs")
-    };
-    let done = cors(
-        "https://a.example https://b.example",
-        &env["S3_SECRET_ACCESS_KEY"],
-    );
+    }
+
+    /// The program as the service `muleteer` has it, but for where database and store are.
+    fn program(&self, database: &str, arguments: &[&str]) -> Command {
+        let mut settings = settings(&self.env);
+        assert!(settings.len() >= 10, "{settings:?}");
+        let wanted = format!(
+            "postgres://muleteer:{}@postgres/muleteer",
+            self.env["POSTGRES_PASSWORD"]
+        );
+        let replaced = settings.insert("MULETEER_DATABASE__URL".into(), database.to_owned());
+        assert_eq!(replaced, Some(wanted));
+        let replaced = settings.insert("MULETEER_S3__ENDPOINT".into(), self.store.store.clone());
+        assert_eq!(replaced.as_deref(), Some("http://garage:3900"));
+        let mut command = Command::new(PROGRAM);
+        command
+            .env_clear()
+            .envs(&settings)
+            .current_dir(self.folder.path());
+        command
+            .args(arguments)
+            .args(["--config", &format!("{PROJECT}/deploy/container.toml"), "--data"]);
+        command.arg(self.folder.path());
+        command
+    }
+}
+
+#[tokio::test]
+async fn the_bucket_lets_the_sites_in_that_are_named() {
+    let place = Installation::new();
+    let secret = &place.env["S3_SECRET_ACCESS_KEY"];
+
+    let done = place.allow("https://a.example https://b.example", secret);
+
     assert!(done.status.success(), "{}", said(&done));
     let signer = Signer {
-        access_key_id: env["S3_ACCESS_KEY_ID"].clone(),
-        secret: env["S3_SECRET_ACCESS_KEY"].clone(),
+        access_key_id: place.env["S3_ACCESS_KEY_ID"].clone(),
+        secret: secret.clone(),
         token: None,
         region: "garage".into(),
     };
-    let rules = S3Client::new(&store.store, "uploads", signer)
-        .ask("GET", "")
-        .query("cors", "");
-    let rules = rules.send().await;
+    let store = S3Client::new(&place.store.store, "uploads", signer);
+    let rules = store.ask("GET", "").query("cors", "").send().await;
     assert_eq!(
         rules.tags("AllowedOrigin"),
         ["https://a.example", "https://b.example"],
         "{rules:?}"
     );
     assert_eq!(rules.tags("ExposeHeader"), ["ETag"]);
-    let refused = cors("*", "a wrong secret, of enough characters");
+    let refused = place.allow("*", "a wrong secret, of enough characters");
     assert!(!refused.status.success(), "{}", said(&refused));
+}
 
-    let mut settings = settings(&env);
-    assert!(settings.len() >= 10, "{settings:?}");
-    let wanted = format!(
-        "postgres://muleteer:{}@postgres/muleteer",
-        env["POSTGRES_PASSWORD"]
-    );
-    assert_eq!(settings["MULETEER_DATABASE__URL"], wanted);
-    settings.insert("MULETEER_DATABASE__URL".into(), database);
-    assert_eq!(settings["MULETEER_S3__ENDPOINT"], "http://garage:3900");
-    settings.insert("MULETEER_S3__ENDPOINT".into(), store.store.clone());
-    let program = |arguments: &[&str]| {
-        let mut command = Command::new(PROGRAM);
-        command
-            .env_clear()
-            .envs(&settings)
-            .current_dir(folder.path())
-            .args(arguments);
-        command.args(["--config", &format!("{PROJECT}/deploy/container.toml"), "--data"]);
-        command.arg(folder.path());
-        command
+#[tokio::test]
+async fn what_compose_starts_works_together_and_says_whether_it_is_well() {
+    let Some(database) = postgres::fresh_database() else {
+        eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip");
+        return;
     };
-    let (service, base) = Service::start(program(&["serve", "--port", "0"]));
+    let place = Installation::new();
+    let (service, base) = Service::start(place.program(&database, &["serve", "--port", "0"]));
     let port = base.rsplit(':').next().expect("a port");
+    let local = format!("http://127.0.0.1:{port}");
     let health = |path: &str| {
-        let url = format!("http://127.0.0.1:{port}{path}");
-        program(&["health", "--url", &url]).output().expect("it runs")
+        let mut asking = place.program(&database, &["health", "--url", &format!("{local}{path}")]);
+        asking.output().expect("it runs")
     };
 
     let ready = health("/health/ready");
@@ -186,12 +206,9 @@ async fn what_compose_starts_works_together() {
         "{}",
         said(&ready)
     );
-    let local = format!("http://127.0.0.1:{port}");
-    assert_eq!(owner_of(&local, &secret(&file, "API_KEY")).await, "default");
-    let own = program(&["health"])
-        .env("MULETEER_SERVER__PORT", port)
-        .output()
-        .expect("it runs");
+    assert_eq!(owner_of(&local, &place.env["API_KEY"]).await, "default");
+    let mut own = place.program(&database, &["health"]);
+    let own = own.env("MULETEER_SERVER__PORT", port).output().expect("it runs");
     assert!(own.status.success(), "{}", said(&own));
     let missing = health("/health/nothing");
     assert_eq!(missing.status.code(), Some(1), "{}", said(&missing));

@@ -19,7 +19,7 @@ pub fn script(name: &str, arguments: &[&str], home: &Path) -> Output {
     command.output().expect("the script runs")
 }
 
-fn fine(output: Output) -> String {
+fn fine(output: &Output) -> String {
     let said = format!("{}{}", text(&output.stdout), text(&output.stderr));
     assert!(output.status.success(), "{said}");
     said
@@ -56,21 +56,22 @@ impl Service {
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the program starts");
+        let mut service = Self(command.spawn().expect("the program starts"));
+        let (output, log) = (service.0.stdout.take(), service.0.stderr.take());
+        let mut log = log.expect("its log");
         let mut line = String::new();
-        let output = child.stdout.take().expect("its output");
-        BufReader::new(output).read_line(&mut line).expect("a line");
+        BufReader::new(output.expect("its output"))
+            .read_line(&mut line)
+            .expect("a line");
         if let Some(base) = line.trim().strip_prefix("muleteer listening on ") {
-            let base = base.to_owned();
             // Unread it would block.
-            let mut log = child.stderr.take().expect("its log");
             std::thread::spawn(move || std::io::copy(&mut log, &mut std::io::sink()));
-            return (Self(child), base);
+            return (service, base.to_owned());
         }
-        let _ = child.kill();
-        let mut log = String::new();
-        let _ = child.stderr.take().expect("its log").read_to_string(&mut log);
-        panic!("it does not listen: {line}{log}");
+        drop(service);
+        let mut said = String::new();
+        let _ = log.read_to_string(&mut said);
+        panic!("it does not listen: {line}{said}");
     }
 
     /// SIGTERM, and its end, which must be an orderly one.
@@ -143,7 +144,7 @@ impl Root {
 #[tokio::test]
 async fn on_linux_what_is_installed_serves_with_secrets_of_its_own() {
     let root = Root::new();
-    let said = fine(root.linux(&["--binary", PROGRAM]));
+    let said = fine(&root.linux(&["--binary", PROGRAM]));
 
     let env = root.path("etc/muleteer/.env");
     let key = secret(&env, "MULETEER_AUTH__API_KEY");
@@ -167,7 +168,7 @@ async fn on_linux_what_is_installed_serves_with_secrets_of_its_own() {
     assert_eq!(owner_of(&base, &key).await, "default");
     service.stop();
     let another = Root::new();
-    fine(another.linux(&["--binary", PROGRAM]));
+    fine(&another.linux(&["--binary", PROGRAM]));
     assert_ne!(
         key,
         secret(&another.path("etc/muleteer/.env"), "MULETEER_AUTH__API_KEY")
@@ -177,7 +178,7 @@ async fn on_linux_what_is_installed_serves_with_secrets_of_its_own() {
 #[test]
 fn on_linux_again_is_an_upgrade_that_leaves_settings_and_secrets_alone() {
     let root = Root::new();
-    fine(root.linux(&["--binary", PROGRAM, "--storage", "/srv/our films", "--mounted"]));
+    fine(&root.linux(&["--binary", PROGRAM, "--storage", "/srv/our films", "--mounted"]));
     let own = "[default]\nlog.format = \"json\"\n";
     let settings = root.path("etc/muleteer/Rocket.toml");
     std::fs::write(&settings, own).expect("written");
@@ -192,7 +193,7 @@ fn on_linux_again_is_an_upgrade_that_leaves_settings_and_secrets_alone() {
     let newer = root.path("newer");
     std::fs::write(&newer, "#!/bin/sh\necho newer\n").expect("written");
 
-    let said = fine(root.linux(&["--binary", newer.to_str().expect("text")]));
+    let said = fine(&root.linux(&["--binary", newer.to_str().expect("text")]));
 
     assert!(said.contains("left as it is"), "{said}");
     assert_eq!(read(&settings), own);
@@ -206,7 +207,7 @@ fn on_linux_again_is_an_upgrade_that_leaves_settings_and_secrets_alone() {
 #[tokio::test]
 async fn on_linux_a_folder_for_files_is_used_waited_for_and_opened_to_the_service() {
     let root = Root::new();
-    fine(root.linux(&["--binary", PROGRAM, "--storage", "/srv/our films", "--mounted"]));
+    fine(&root.linux(&["--binary", PROGRAM, "--storage", "/srv/our films", "--mounted"]));
 
     let drop_in = read(&root.path("etc/systemd/system/muleteer.service.d/storage.conf"));
     for line in [
@@ -228,10 +229,10 @@ async fn on_linux_a_folder_for_files_is_used_waited_for_and_opened_to_the_servic
 #[test]
 fn on_linux_removing_keeps_what_cannot_be_made_again_unless_that_is_asked_for() {
     let root = Root::new();
-    fine(root.linux(&["--binary", PROGRAM, "--storage", "/srv/films"]));
+    fine(&root.linux(&["--binary", PROGRAM, "--storage", "/srv/films"]));
     std::fs::write(root.path("var/lib/muleteer/muleteer.sqlite"), "records").expect("written");
 
-    fine(root.linux(&["--uninstall"]));
+    fine(&root.linux(&["--uninstall"]));
     for gone in [
         "usr/local/bin/muleteer",
         "usr/local/lib/muleteer",
@@ -248,9 +249,9 @@ fn on_linux_removing_keeps_what_cannot_be_made_again_unless_that_is_asked_for() 
     ] {
         assert!(root.path(kept).exists(), "{kept}");
     }
-    fine(root.linux(&["--uninstall"]));
+    fine(&root.linux(&["--uninstall"]));
 
-    fine(root.linux(&["--uninstall", "--purge"]));
+    fine(&root.linux(&["--uninstall", "--purge"]));
     assert!(!root.path("etc/muleteer").exists() && !root.path("var/lib/muleteer").exists());
     assert!(
         root.path("srv/films").exists(),
@@ -314,7 +315,7 @@ fn agent(file: &Path) -> Value {
     let code = "import json, plistlib, sys; print(json.dumps(plistlib.load(open(sys.argv[1], 'rb'))))";
     let output = Command::new("python3").args(["-c", code]).arg(file).output();
     let output = output.expect("python3 is needed for this test");
-    serde_json::from_str(&fine(output)).expect("JSON")
+    serde_json::from_str(&fine(&output)).expect("JSON")
 }
 
 #[tokio::test]
@@ -326,7 +327,7 @@ async fn on_a_mac_the_agent_starts_what_is_installed_and_waits_for_a_mount() {
         if let Some(storage) = storage {
             arguments.extend(["--storage", storage, "--mounted"]);
         }
-        fine(script("install-mac.sh", &arguments, home.path()));
+        fine(&script("install-mac.sh", &arguments, home.path()));
         let own = home.path().join("Library/Application Support/Muleteer");
         let agent = agent(&home.path().join("Library/LaunchAgents/org.muleteer.server.plist"));
         assert_eq!(agent["WorkingDirectory"], own.to_str().expect("text"));
@@ -353,13 +354,13 @@ async fn on_a_mac_the_agent_starts_what_is_installed_and_waits_for_a_mount() {
         service.stop();
 
         let before = read(&own.join(".env"));
-        fine(script(
+        fine(&script(
             "install-mac.sh",
             &["--root", "/", "--binary", PROGRAM],
             home.path(),
         ));
         assert_eq!(read(&own.join(".env")), before);
-        fine(script(
+        fine(&script(
             "install-mac.sh",
             &["--root", "/", "--uninstall", "--purge"],
             home.path(),
@@ -434,7 +435,7 @@ fn the_unit_is_one_and_is_closed_to_what_it_does_not_need() {
             .args(arguments)
             .arg(&unit)
             .output();
-        fine(output.expect("it runs"))
+        fine(&output.expect("it runs"))
     };
 
     let complaints = analyze(&["verify", "--man=no"]);
@@ -464,7 +465,7 @@ fn the_shell_scripts_have_no_known_mistakes() {
             .arg("-n")
             .arg(format!("{DEPLOY}/{name}"))
             .output();
-        fine(parsed.expect("it runs"));
+        fine(&parsed.expect("it runs"));
     }
     if has("shellcheck") {
         let mut command = Command::new("shellcheck");
@@ -474,6 +475,6 @@ fn the_shell_scripts_have_no_known_mistakes() {
             .args(scripts)
             .arg("common.sh")
             .arg("../scripts/proxy");
-        fine(command.output().expect("it runs"));
+        fine(&command.output().expect("it runs"));
     }
 }

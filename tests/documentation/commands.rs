@@ -32,11 +32,9 @@ fn what_is_marked_as_runnable_runs() {
     let mut count = 0;
     for page in all() {
         let blocks = page.blocks();
-        let code: String = blocks
-            .iter()
-            .filter(|block| block.info == "sh run")
-            .map(|block| format!("{}\n", block.code))
-            .collect();
+        let runnable = blocks.iter().filter(|block| block.info == "sh run");
+        let code: Vec<&str> = runnable.map(|block| &block.code[..]).collect();
+        let code = code.join("\n");
         if code.is_empty() {
             continue;
         }
