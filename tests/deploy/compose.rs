@@ -7,12 +7,11 @@ use std::process::{Command, Output, Stdio};
 
 use muleteer::config::Secret;
 
-use super::install::{Service, has, owner_of, script};
 use super::s3_client::{S3Client, Signer};
 use super::server::{Kind, TestServer, postgres};
+use super::tools::{PROGRAM, Service, has, owner_of, script};
 
 const PROJECT: &str = env!("CARGO_MANIFEST_DIR");
-const PROGRAM: &str = env!("CARGO_BIN_EXE_muleteer");
 const COMPOSE: &str = include_str!("../../deploy/compose.yaml");
 
 fn said(output: &Output) -> String {

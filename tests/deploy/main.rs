@@ -19,3 +19,5 @@ mod compose;
 mod front;
 mod install;
 mod proxies;
+mod tools;
+mod units;
