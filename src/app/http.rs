@@ -5,11 +5,13 @@
 use std::net::{IpAddr, SocketAddr, TcpListener};
 
 use actix_web::dev::Server;
+use actix_web::http::header::{CACHE_CONTROL, LOCATION};
 use actix_web::middleware::{Compress, from_fn};
-use actix_web::web::{Data, ServiceConfig, redirect, to};
-use actix_web::{App, HttpResponse};
+use actix_web::web::{Data, ServiceConfig, to};
+use actix_web::{App, HttpRequest, HttpResponse};
 use anyhow::Context as _;
-use utoipa_swagger_ui::SwaggerUi;
+use utoipa::openapi::{OpenApi, Server as ApiServer};
+use utoipa_swagger_ui::{Config as ReferenceConfig, SwaggerUi};
 
 use super::server;
 use crate::config::Config;
@@ -23,7 +25,8 @@ use crate::web::auth::send_cookie;
 use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
-use crate::web::peer::TrustedProxies;
+use crate::web::methods::readable;
+use crate::web::peer::{TrustedProxies, outer_prefix};
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::veil::SecretPaths;
@@ -106,11 +109,45 @@ fn routes(services: &mut ServiceConfig, config: &Config) {
         .configure(assets::routes)
         .configure(health::routes);
     if config.protocols.native.enabled {
-        let document = protocol::native::document(&format!("{}/v1", config.protocols.native.path));
         let address = format!("{}/openapi.json", config.protocols.native.path);
-        let reference = SwaggerUi::new("/docs/{_:.*}").url(address, document);
-        services.service(redirect("/docs", "/docs/")).service(reference);
+        // Relative, since a proxy may serve us below a path.
+        let reference = SwaggerUi::new("/docs/{_:.*}").config(ReferenceConfig::from(format!("..{address}")));
+        services
+            .app_data(Data::new(Document::new(&config.protocols.native.path)))
+            .service(readable(&address, openapi))
+            .service(readable("/docs", to_reference))
+            .service(reference);
     }
+}
+
+/// The native API's document, and where that API is mounted.
+struct Document {
+    mount: String,
+    openapi: OpenApi,
+}
+
+impl Document {
+    fn new(path: &str) -> Self {
+        let mount = format!("{path}/v1");
+        let openapi = protocol::native::document(&mount);
+        Self { mount, openapi }
+    }
+}
+
+/// The document, with the API's address as the one who asks has to write it.
+async fn openapi(request: HttpRequest, document: Data<Document>) -> HttpResponse {
+    let address = outer_prefix(&request) + &document.mount;
+    let mut openapi = document.openapi.clone();
+    openapi.servers = Some(vec![ApiServer::new(address)]);
+    HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-cache"))
+        .json(openapi)
+}
+
+async fn to_reference(request: HttpRequest) -> HttpResponse {
+    HttpResponse::TemporaryRedirect()
+        .insert_header((LOCATION, outer_prefix(&request) + "/docs/"))
+        .finish()
 }
 
 pub(super) async fn nowhere() -> Result<HttpResponse, Failure<ProblemDocument>> {

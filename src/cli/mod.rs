@@ -1,5 +1,6 @@
 //! The command line: one file a subcommand.
 
+mod health;
 mod keys;
 mod openapi;
 mod serve;
@@ -45,6 +46,8 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document of the native API.
     Openapi,
+    /// Ask a server whether it is well; the exit status says it.
+    Health(health::HealthArgs),
 }
 
 /// Where settings come from; good for every subcommand.
@@ -112,6 +115,7 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
         Some(Command::Sweep) => runtime()?.block_on(sweep::run(&config)),
         Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
         Some(Command::Openapi) => openapi::run(&config),
+        Some(Command::Health(args)) => runtime()?.block_on(health::run(args, &config)),
     }
 }
 

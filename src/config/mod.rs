@@ -67,7 +67,8 @@ pub struct ServerConfig {
     pub port: u16,
     /// Worker threads; 0 takes one a core.
     pub workers: u16,
-    /// Our address as browsers see it, where a proxy stands in front; empty takes it from the request.
+    /// Our address as browsers see it, where a proxy stands in front, with the path below which it serves us if there is
+    /// one; empty takes it from the request.
     pub public_url: String,
     /// Peers (IP addresses) whose `X-Forwarded-*` headers are believed.
     pub trusted_proxies: Vec<String>,

@@ -11,6 +11,8 @@ use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing
 const MAX_URL_LIFETIME_S: u64 = 604_800;
 
 pub(super) const ORIGIN: &str = "must be http:// or https:// with a host and no path";
+const ADDRESS: &str =
+    "must be http:// or https:// with a host, and a path of letters, digits and -._~% at most";
 
 impl Config {
     /// One sentence for each impossible value, each beginning with the key.
@@ -79,7 +81,7 @@ impl Config {
             "must be 0 to 3600 (an hour)",
         );
         let url = &self.server.public_url;
-        complaints.unless(url.is_empty() || is_origin(url), "server.public_url", ORIGIN);
+        complaints.unless(url.is_empty() || is_address(url), "server.public_url", ADDRESS);
         complaints.unless(
             (1..=256).contains(&self.database.pool_size),
             "database.pool_size",
@@ -265,6 +267,21 @@ pub(super) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// An origin, and perhaps the path below which a proxy serves us.
+fn is_address(text: &str) -> bool {
+    let host_at = text.find("://").map_or(0, |at| at + 3);
+    let path_at = text[host_at..].find('/').map_or(text.len(), |at| host_at + at);
+    let (origin, path) = text.split_at(path_at);
+    let segments = path.trim_end_matches('/').split('/').skip(1);
+    is_origin(origin)
+        && segments.into_iter().all(|segment| {
+            !matches!(segment, "" | "." | "..")
+                && segment
+                    .bytes()
+                    .all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b))
+        })
+}
+
 pub(super) struct Complaints(Vec<String>);
 
 impl Complaints {
@@ -299,6 +316,32 @@ mod tests {
                 "cors.allowed_origins"
             ]
         );
+    }
+
+    #[test]
+    fn a_public_address_may_have_a_path_and_nothing_else_behind_the_host() {
+        let complaints = |url: &str| {
+            let mut config = Config::default();
+            config.server.public_url = url.into();
+            config.validate()
+        };
+        for url in [
+            "https://a.example",
+            "https://a.example/",
+            "http://a.example:8443/up/here/",
+        ] {
+            assert_eq!(complaints(url), Vec::<String>::new(), "{url}");
+        }
+        for url in [
+            "a.example/up",
+            "https:///up",
+            "https://a.example//up",
+            "https://a.example/../up",
+            "https://a.example/up?x",
+            "https://a.example/u\"p",
+        ] {
+            assert_eq!(complaints(url).len(), 1, "{url}");
+        }
     }
 
     #[test]

@@ -2,13 +2,14 @@
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
 
-use actix_web::HttpResponse;
 use actix_web::web::{Data, Path, ServiceConfig};
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use crate::error::Error;
 use crate::uploads::Uploads;
 use crate::web::methods::readable;
+use crate::web::peer::outer_prefix;
 use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
 
 /// What the pages have to know of the settings.
@@ -25,7 +26,7 @@ pub struct PageSettings {
 #[derive(Template)]
 #[template(path = "uploader.html")]
 struct UploaderPage<'a> {
-    base: &'static str,
+    base: String,
     api: &'a str,
     version: &'static str,
     anonymous: bool,
@@ -38,7 +39,7 @@ struct UploaderPage<'a> {
 #[derive(Template)]
 #[template(path = "mule.html")]
 struct MulePage<'a> {
-    base: &'static str,
+    base: String,
     api: &'a str,
     version: &'static str,
 }
@@ -46,7 +47,7 @@ struct MulePage<'a> {
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
-    base: &'static str,
+    base: String,
     version: &'static str,
     kind: &'static Kind,
 }
@@ -64,11 +65,11 @@ pub fn routes(config: &mut ServiceConfig) {
 
 /// Nobody becomes a visitor here but by the page's own first call: who follows a link from another site sends no
 /// strict cookie with this request, and a new one would cost them their unfinished uploads.
-async fn uploader(settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
+async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page {
     let api = settings.api.as_deref().ok_or(Error::NotFound("page"))?;
     let policy = uploads.policy();
     render(&UploaderPage {
-        base: "",
+        base: outer_prefix(&request),
         api,
         version: VERSION,
         anonymous: settings.anonymous,
@@ -78,21 +79,21 @@ async fn uploader(settings: Data<PageSettings>, uploads: Data<Uploads>) -> Page 
     })
 }
 
-async fn mule(settings: Data<PageSettings>) -> Page {
+async fn mule(request: HttpRequest, settings: Data<PageSettings>) -> Page {
     render(&MulePage {
-        base: "",
+        base: outer_prefix(&request),
         api: settings.api.as_deref().ok_or(Error::NotFound("page"))?,
         version: VERSION,
     })
 }
 
-async fn problem(slug: Path<String>) -> Page {
+async fn problem(request: HttpRequest, slug: Path<String>) -> Page {
     let kind = KINDS
         .iter()
         .find(|kind| kind.slug == *slug)
         .ok_or(Error::NotFound("problem type"))?;
     render(&ProblemPage {
-        base: "",
+        base: outer_prefix(&request),
         version: VERSION,
         kind,
     })

@@ -16,19 +16,26 @@ use crate::config::ServerConfig;
 #[derive(Debug, Clone)]
 pub struct TrustedProxies {
     addresses: Arc<[IpAddr]>,
-    public_url: Arc<str>,
+    /// Scheme and host of our public address, and the path below which we are served; both empty where none is set.
+    public_origin: Arc<str>,
+    public_prefix: Arc<str>,
 }
 
 impl TrustedProxies {
     /// From checked settings.
     pub fn new(server: &ServerConfig) -> Self {
+        let public_url = server.public_url.trim_end_matches('/');
+        let host_at = public_url.find("://").map_or(0, |at| at + 3);
+        let path_at = public_url[host_at..].find('/').map(|at| host_at + at);
+        let (origin, prefix) = public_url.split_at(path_at.unwrap_or(public_url.len()));
         Self {
             addresses: server
                 .trusted_proxies
                 .iter()
                 .filter_map(|text| text.parse().ok())
                 .collect(),
-            public_url: server.public_url.trim_end_matches('/').into(),
+            public_origin: origin.into(),
+            public_prefix: prefix.into(),
         }
     }
 
@@ -53,26 +60,39 @@ pub fn client_address(request: &HttpRequest) -> Option<String> {
 /// Whether the browser reached us over HTTPS, so that cookies may be kept to it.
 pub fn is_https(request: &HttpRequest) -> bool {
     request.app_data::<TrustedProxies>().is_some_and(|proxies| {
-        proxies.public_url.starts_with("https://")
+        proxies.public_origin.starts_with("https://")
             || (proxies.trusts(request) && request.connection_info().scheme() == "https")
     })
 }
 
-/// The path below which a trusted proxy serves us, such as `/api`; empty where it tells of none.
+/// The path below which a proxy serves us, such as `/api`: that of the public address in the settings, else what a
+/// trusted proxy tells in `X-Forwarded-Prefix`; empty where there is none.
 pub fn outer_prefix(request: &HttpRequest) -> String {
-    let proxies = request.app_data::<TrustedProxies>();
-    if !proxies.is_some_and(|proxies| proxies.trusts(request)) {
+    let Some(proxies) = request.app_data::<TrustedProxies>() else {
+        return String::new();
+    };
+    if !proxies.public_origin.is_empty() {
+        return proxies.public_prefix.to_string();
+    }
+    if !proxies.trusts(request) {
         return String::new();
     }
     let told = forwarded_field(request, "x-forwarded-prefix").unwrap_or_default();
     let prefix = told.trim_end_matches('/');
-    // Two slashes at the beginning would name a host.
-    let is_path = prefix.starts_with('/')
-        && !prefix.starts_with("//")
-        && prefix
+    if is_prefix(prefix) {
+        prefix.to_owned()
+    } else {
+        String::new()
+    }
+}
+
+/// Whether text can stand before the paths of all our addresses. Two slashes at its beginning would name a host.
+fn is_prefix(text: &str) -> bool {
+    text.starts_with('/')
+        && !text.starts_with("//")
+        && text
             .bytes()
-            .all(|b| b.is_ascii_alphanumeric() || b"/-._~%".contains(&b));
-    if is_path { prefix.to_owned() } else { String::new() }
+            .all(|b| b.is_ascii_alphanumeric() || b"/-._~%".contains(&b))
 }
 
 /// Scheme and host by which the client reached us: those of the settings, else those that a trusted proxy tells in
@@ -80,8 +100,8 @@ pub fn outer_prefix(request: &HttpRequest) -> String {
 /// `None` where nothing usable was told.
 pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let proxies = request.app_data::<TrustedProxies>();
-    if let Some(proxies) = proxies.filter(|proxies| !proxies.public_url.is_empty()) {
-        return Some(proxies.public_url.to_string());
+    if let Some(proxies) = proxies.filter(|proxies| !proxies.public_origin.is_empty()) {
+        return Some(proxies.public_origin.to_string());
     }
     let (mut scheme, mut host) = (None, None);
     if proxies.is_some_and(|proxies| proxies.trusts(request)) {
@@ -277,7 +297,15 @@ mod tests {
         );
         let mut set = behind_a_proxy();
         set.public_url = "https://set.example".into();
-        assert_eq!(origin_of(&set, &told).0.as_deref(), Some("https://set.example"));
+        assert_eq!(
+            origin_of(&set, &told),
+            (Some("https://set.example".into()), String::new())
+        );
+        set.public_url = "https://set.example:8443/up/here/".into();
+        assert_eq!(
+            origin_of(&set, &told),
+            (Some("https://set.example:8443".into()), "/up/here".into())
+        );
         assert_eq!(origin_of(&own, &[]).0, None);
     }
 

@@ -2,26 +2,27 @@
 //!
 //! Separate from the other pages, because it comes and goes with this protocol.
 
-use actix_web::HttpResponse;
 use actix_web::web::Data;
+use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
 
 use super::Door;
 use crate::error::Error;
+use crate::web::peer::outer_prefix;
 use crate::web::problem::{Failure, ProblemDocument};
 
 #[derive(Template)]
 #[template(path = "galileo.html")]
 struct DemoPage<'a> {
-    base: &'static str,
+    base: String,
     version: &'static str,
     mount: &'a str,
 }
 
 /// `GET …/demo`.
-pub async fn demo(door: Data<Door>) -> Result<HttpResponse, Failure<ProblemDocument>> {
+pub async fn demo(request: HttpRequest, door: Data<Door>) -> Result<HttpResponse, Failure<ProblemDocument>> {
     let page = DemoPage {
-        base: "",
+        base: outer_prefix(&request),
         version: env!("CARGO_PKG_VERSION"),
         mount: &door.mount,
     };
