@@ -273,7 +273,10 @@ async fn no_credential_gets_into_the_proxys_log() {
             "/health/live?last",
         ] {
             let request = Front::client().get(format!("{}{address}", front.base));
-            let request = request.header("X-API-Key", "hush").bearer_auth("hush");
+            let request = request
+                .header("X-API-Key", "hush")
+                .bearer_auth("hush")
+                .header("Sec-WebSocket-Protocol", "galileo.v2, auth.hush");
             request.send().await.expect("an answer");
         }
 
