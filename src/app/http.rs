@@ -26,6 +26,7 @@ use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
 use crate::web::methods::readable;
+use crate::web::outer;
 use crate::web::peer::{TrustedProxies, outer_prefix};
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
@@ -94,6 +95,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .wrap(Compress::default())
             .wrap(from_fn(cors::share))
             .wrap(from_fn(protect))
+            .wrap(from_fn(outer::remember))
             .wrap(from_fn(trace))
     })?;
     Ok(server)

@@ -98,6 +98,11 @@ impl Running {
 /// # Errors
 /// Whatever stands in the way, in words for the operator.
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    // What waits in here is large, and would lie on the stack of whoever starts a server.
+    Box::pin(put_together(config, clock)).await
+}
+
+async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;

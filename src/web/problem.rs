@@ -11,6 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+use super::outer;
 use super::trace::{note_error, request_id};
 use crate::error::Error;
 
@@ -269,7 +270,7 @@ impl Kind {
     pub fn document(&self, detail: &str, extra: Map<String, Value>) -> HttpResponse {
         note_error(self.slug);
         let mut document = json!({
-            "type": format!("/problems/{}", self.slug),
+            "type": format!("{}/problems/{}", outer::prefix(), self.slug),
             "title": self.title,
             "status": self.status,
             "detail": detail,

@@ -65,6 +65,23 @@ async fn pages_name_nothing_outside_of_the_path_and_all_that_they_name_is_there(
 }
 
 #[tokio::test]
+async fn the_type_of_a_problem_is_an_address_that_can_be_read() {
+    behind_each(async |front| {
+        let refused = Front::client().get(format!("{}/api/v1/uploads/nothing", front.base));
+        let refused = refused
+            .header("X-API-Key", API_KEY)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(refused.status(), 404);
+        let problem: Value = serde_json::from_str(&refused.text().await.expect("text")).expect("JSON");
+        assert_eq!(problem["type"], "/uploads/problems/not-found");
+        text(&format!("{}/uploads/problems/not-found", front.origin)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn parts_of_many_mebibytes_pass_and_make_the_file() {
     behind_each(async |front| {
         let client = Front::client();
