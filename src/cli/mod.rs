@@ -1,7 +1,13 @@
 //! The command line: one file a subcommand.
 
+mod client;
+mod cors;
+pub mod doctor;
+mod exit;
+mod init;
 mod keys;
 mod openapi;
+mod policy;
 mod serve;
 mod sweep;
 
@@ -9,13 +15,16 @@ use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
+
+use self::exit::Exit;
 
 use crate::config::{self, Config, LogFormat, Overrides, Sources};
 
 /// The backend that every browser uploader can talk to.
 #[derive(Debug, Parser)]
-#[command(name = "muleteer", version)]
+#[command(name = "muleteer", version, after_help = exit::TABLE)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -34,12 +43,32 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Find out what is wrong with bucket, key, network, proxy and settings, and how to mend it.
+    Doctor(doctor::DoctorArgs),
+    /// The bucket's CORS rules: show what pages need, or put it there.
+    Cors {
+        #[command(subcommand)]
+        command: cors::CorsCommand,
+    },
+    /// Print the least policy of IAM, the lifecycle rule and the CORS rule for these settings, as JSON.
+    Policy(policy::PolicyArgs),
     /// Give up expired uploads and drop leftovers in the storage, once.
-    Sweep,
+    Sweep {
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the database up to date, and nothing else.
     Migrate,
     /// Print the OpenAPI document of the native API.
     Openapi,
+    /// Write a `Rocket.toml` with fresh secrets.
+    Init(init::InitArgs),
+    /// Print what a shell needs to complete our command line.
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
 }
 
 /// Where settings come from; good for every subcommand.
@@ -56,52 +85,88 @@ struct SettingsArgs {
     data: Option<String>,
 }
 
-/// Runs the program. Exit status: 0 fine, 1 it failed, 2 the command line or the settings cannot be used.
+/// Runs the program; [`exit`] has the exit codes.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    let outcome = match cli.command {
+        // These need no settings, and must work where there are none, or wrong ones.
+        Some(Command::Init(args)) => init::run(&args, cli.settings.config),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "muleteer", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        command => return with_settings(command, cli.settings, &cli.serve),
+    };
+    told(outcome)
+}
+
+fn with_settings(
+    command: Option<Command>,
+    settings: SettingsArgs,
+    bare_serve: &serve::ServeArgs,
+) -> ExitCode {
     let mut overrides: Overrides = Vec::new();
-    if let Some(data) = &cli.settings.data {
-        overrides.push(("data_dir", data.clone()));
+    if let Some(data) = settings.data {
+        overrides.push(("data_dir", data));
     }
-    let serve_args = match &cli.command {
+    let serve_args = match &command {
         Some(Command::Serve(args)) => Some(args),
-        None => Some(&cli.serve),
+        None => Some(bare_serve),
         Some(_) => None,
     };
     if let Some(args) = serve_args {
         overrides.extend(args.overrides());
     }
-    let sources = Sources::from_process(cli.settings.config, cli.settings.profile, overrides);
+    let sources = Sources::from_process(settings.config, settings.profile, overrides);
     let config = match config::load(&sources) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("muleteer: {error}");
-            return ExitCode::from(2);
+            return Exit::Usage.into();
         }
     };
     if let Err(error) = start_logging(&config) {
         eprintln!("muleteer: log.filter: {error}");
-        return ExitCode::from(2);
+        return Exit::Usage.into();
     }
-    match dispatch(cli.command, config) {
-        Ok(()) => ExitCode::SUCCESS,
+    told(dispatch(command, config))
+}
+
+fn told(outcome: anyhow::Result<Exit>) -> ExitCode {
+    match outcome {
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("muleteer: {error:#}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
 
-fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
+fn with_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
     // One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let runtime = actix_web::rt::Runtime::new;
+    actix_web::rt::Runtime::new()?.block_on(work)
+}
+
+fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
+    let done = |()| Exit::Done;
     match command {
-        None | Some(Command::Serve(_)) => serve::run(config),
-        Some(Command::Keys { command }) => runtime()?.block_on(keys::run(command, &config)),
-        Some(Command::Sweep) => runtime()?.block_on(sweep::run(&config)),
-        Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
-        Some(Command::Openapi) => openapi::run(&config),
+        None | Some(Command::Serve(_)) => {
+            let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+            serve::run(config).map(done)
+        }
+        Some(Command::Keys { command }) => with_runtime(keys::run(command, &config)).map(done),
+        Some(Command::Doctor(args)) => with_runtime(doctor::run(args, &config)),
+        Some(Command::Cors { command }) => with_runtime(cors::run(command, &config)),
+        Some(Command::Policy(args)) => {
+            policy::run(&args, &config);
+            Ok(Exit::Done)
+        }
+        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)).map(done),
+        Some(Command::Migrate) => with_runtime(migrate(&config)).map(done),
+        Some(Command::Openapi) => openapi::run(&config).map(done),
+        // They were done without any settings.
+        Some(Command::Init(_) | Command::Completions { .. }) => Ok(Exit::Done),
     }
 }
 

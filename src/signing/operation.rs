@@ -120,6 +120,13 @@ pub enum Operation<'a> {
         /// Base64 of the body's MD5, which S3 demands here.
         content_md5: &'a str,
     },
+    /// Reads the bucket's lifecycle rules.
+    GetBucketLifecycle,
+    /// Replaces the bucket's lifecycle rules; the rules are the body.
+    PutBucketLifecycle {
+        /// Base64 of the body's MD5, which S3 demands here.
+        content_md5: &'a str,
+    },
 }
 
 /// An object as the source of a copy: bucket and key, percent-encoded.
@@ -214,6 +221,10 @@ impl<'a> Operation<'a> {
             Self::GetBucketCors => Ok(Shape::bucket(Method::GET).flag("cors")),
             Self::PutBucketCors { content_md5 } => Shape::bucket(Method::PUT)
                 .flag("cors")
+                .header("content-md5", Some(content_md5)),
+            Self::GetBucketLifecycle => Ok(Shape::bucket(Method::GET).flag("lifecycle")),
+            Self::PutBucketLifecycle { content_md5 } => Shape::bucket(Method::PUT)
+                .flag("lifecycle")
                 .header("content-md5", Some(content_md5)),
         }
     }
