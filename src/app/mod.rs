@@ -2,6 +2,7 @@
 //!
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
+mod examine;
 mod http;
 mod observe;
 mod server;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
 use self::store::Embedded;
