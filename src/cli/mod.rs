@@ -1,10 +1,13 @@
 //! The command line: one file a subcommand.
 
+mod client;
+mod exit;
 mod health;
 mod keys;
 mod openapi;
 mod serve;
 mod sweep;
+mod upload;
 
 use std::io::IsTerminal as _;
 use std::path::PathBuf;
@@ -21,7 +24,7 @@ use crate::telemetry::{self, Traces};
 
 /// The backend that every browser uploader can talk to.
 #[derive(Debug, Parser)]
-#[command(name = "muleteer", version)]
+#[command(name = "muleteer", version, after_help = exit::TABLE)]
 struct Cli {
     #[command(subcommand)]
     command: Option<Command>,
@@ -46,6 +49,8 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document of the native API.
     Openapi,
+    /// Send files to a server, resumable.
+    Upload(upload::UploadArgs),
     /// Ask a server whether it is well; the exit status says it.
     Health(health::HealthArgs),
 }
@@ -67,6 +72,10 @@ struct SettingsArgs {
 /// Runs the program. Exit status: 0 fine, 1 it failed, 2 the command line or the settings cannot be used.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
+    // It speaks to a server that may be anywhere: settings of this machine, or mistakes in them, are none of its business.
+    if let Some(Command::Upload(args)) = cli.command {
+        return upload(args);
+    }
     let mut overrides: Overrides = Vec::new();
     if let Some(data) = &cli.settings.data {
         overrides.push(("data_dir", data.clone()));
@@ -107,6 +116,18 @@ pub fn run() -> ExitCode {
     }
 }
 
+fn upload(args: upload::UploadArgs) -> ExitCode {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let outcome = actix_web::rt::Runtime::new()
+        .map_err(Into::into)
+        .and_then(|runtime| runtime.block_on(upload::run(args)));
+    let exit = outcome.unwrap_or_else(|error: anyhow::Error| {
+        eprintln!("muleteer: {error:#}");
+        exit::Exit::Failed
+    });
+    exit.into()
+}
+
 fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
     let runtime = actix_web::rt::Runtime::new;
     match command {
@@ -115,6 +136,8 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
         Some(Command::Sweep) => runtime()?.block_on(sweep::run(&config)),
         Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
         Some(Command::Openapi) => openapi::run(&config),
+        // Done before the settings were read.
+        Some(Command::Upload(_)) => Ok(()),
         Some(Command::Health(args)) => runtime()?.block_on(health::run(args, &config)),
     }
 }
