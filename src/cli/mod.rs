@@ -12,6 +12,7 @@ mod openapi;
 mod policy;
 mod serve;
 mod sweep;
+mod upload;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -62,6 +63,8 @@ enum Command {
     Migrate,
     /// Print the OpenAPI document of the native API.
     Openapi,
+    /// Send files to a server, resumable.
+    Upload(upload::UploadArgs),
     /// Ask a server whether it is well; the exit status says it.
     Health(health::HealthArgs),
     /// Write a `Rocket.toml` with fresh secrets.
@@ -96,6 +99,11 @@ pub fn run() -> ExitCode {
         Some(Command::Completions { shell }) => {
             clap_complete::generate(shell, &mut Cli::command(), "muleteer", &mut std::io::stdout());
             Ok(Exit::Done)
+        }
+        // It speaks to a server that may be anywhere.
+        Some(Command::Upload(args)) => {
+            bring_tls();
+            with_runtime(upload::run(args))
         }
         command => return with_settings(command, cli.settings, &cli.serve),
     };
@@ -175,7 +183,7 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
         Some(Command::Openapi) => openapi::run(&config).map(done),
         Some(Command::Health(args)) => with_runtime(health::run(args, &config)).map(done),
         // They were done without any settings.
-        Some(Command::Init(_) | Command::Completions { .. }) => Ok(Exit::Done),
+        Some(Command::Init(_) | Command::Completions { .. } | Command::Upload(_)) => Ok(Exit::Done),
     }
 }
 

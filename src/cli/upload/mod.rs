@@ -1,0 +1,279 @@
+//! `muleteer upload`: files from this machine to a running server, resumable ([the guide](../../../docs/upload-command.md)).
+//!
+//! Separate from everything that serves: it knows a server by its HTTP address alone, and reads no settings file.
+
+mod direct;
+mod files;
+mod memory;
+mod native;
+mod progress;
+mod relay;
+mod remote;
+mod signatures;
+mod source;
+mod trouble;
+mod tus;
+
+use std::collections::HashMap;
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use clap::{Args, ValueEnum};
+use futures_util::StreamExt as _;
+use tokio::sync::{Mutex, Semaphore};
+use url::Url;
+
+use self::native::{Job, Way};
+use self::progress::Progress;
+use self::remote::Remote;
+use self::source::Source;
+use self::trouble::{Kind, Trouble};
+use super::client;
+use super::exit::Exit;
+
+/// While one file is begun or joined, the next may send already.
+const FILES_AT_ONCE: usize = 3;
+
+/// What to send, and where.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The key: without --key-file it is read from MULETEER_API_KEY. Given as --key, everybody on this machine \
+                        can see it in the list of processes.\n\nInterrupted? Run the same command again: only what is missing \
+                        is sent.\n\nExit codes: 0 all files are uploaded; 1 some are not; 2 the command line cannot be used; \
+                        3 the server refused every file; 130 Ctrl-C."
+)]
+pub struct UploadArgs {
+    /// The files
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// The server's address [default: `MULETEER_URL`, or <http://127.0.0.1:8080>]
+    #[arg(long, value_name = "URL")]
+    server: Option<String>,
+    /// An API key; visible to everybody on this machine, so rather use `MULETEER_API_KEY` or --key-file
+    #[arg(long, value_name = "KEY", conflicts_with = "key_file")]
+    key: Option<String>,
+    /// A file that holds an API key and nothing else
+    #[arg(long, value_name = "FILE")]
+    key_file: Option<PathBuf>,
+    /// How the bytes travel
+    #[arg(long, value_enum, default_value_t = Via::Direct)]
+    via: Via,
+    /// Most parts under way at once, of all files together
+    #[arg(long, value_name = "N", default_value_t = NonZeroUsize::new(4).expect("four is more than none"))]
+    concurrency: NonZeroUsize,
+    /// Send the files in folders too; their names are told with the folders
+    #[arg(long)]
+    recursive: bool,
+    /// How long a request may go on failing before its file is given up
+    #[arg(long, value_name = "SECONDS", default_value_t = 900)]
+    patience: u64,
+    /// The API's path at the server, or that of tus [default: /api/v1, with --via tus /files]
+    #[arg(long, value_name = "PATH")]
+    api_path: Option<String>,
+    /// Print one JSON document a line: begin, part, retry, done, failed, and a summary at the end
+    #[arg(long)]
+    json: bool,
+    /// Print nothing but what went wrong
+    #[arg(long, conflicts_with = "json")]
+    quiet: bool,
+}
+
+/// How the bytes travel.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Via {
+    /// Straight to the store, with the server's signatures
+    Direct,
+    /// Through the server, part by part, where the store cannot be reached from here
+    Relay,
+    /// Through the server, by the tus protocol
+    Tus,
+}
+
+/// A run's settings, made of the command line.
+struct Settings {
+    api: String,
+    key: String,
+}
+
+/// Uploads everything; the exit code says how it went.
+///
+/// # Errors
+/// No connection can be set up at all.
+pub async fn run(args: UploadArgs) -> anyhow::Result<Exit> {
+    let settings = match settings_of(&args) {
+        Ok(settings) => settings,
+        Err(error) => {
+            eprintln!("muleteer: {error:#}");
+            return Ok(Exit::Usage);
+        }
+    };
+    let json = args.json;
+    tokio::select! {
+        exit = send_all(args, settings) => exit,
+        _ = tokio::signal::ctrl_c() => {
+            if !json {
+                eprintln!("\nmuleteer: interrupted; run the same command again, and only what is missing is sent");
+            }
+            Ok(Exit::Interrupted)
+        }
+    }
+}
+
+fn settings_of(args: &UploadArgs) -> anyhow::Result<Settings> {
+    let server = args.server.clone().unwrap_or_else(client::server_of_environment);
+    let base = Url::parse(&server).with_context(|| format!("--server {server}"))?;
+    if !matches!(base.scheme(), "http" | "https") || base.host().is_none() {
+        anyhow::bail!("--server {server}: an address begins with http:// or https://");
+    }
+    if base.query().is_some() || base.fragment().is_some() {
+        anyhow::bail!("--server {server}: an address has no ? and no #");
+    }
+    let default_path = if args.via == Via::Tus { "/files" } else { "/api/v1" };
+    let path = args.api_path.as_deref().unwrap_or(default_path);
+    let key = match (&args.key, &args.key_file) {
+        (Some(key), _) => key.clone(),
+        (None, Some(file)) => std::fs::read_to_string(file).with_context(|| format!("--key-file {}", file.display()))?,
+        (None, None) => client::key_of_environment()
+            .context("no API key: set MULETEER_API_KEY, or name a file with --key-file (`muleteer keys create` makes one)")?,
+    };
+    let key = key.trim().to_owned();
+    if key.is_empty() || !key.chars().all(|c| c.is_ascii_graphic()) {
+        anyhow::bail!("the API key has characters that no key has, or none at all");
+    }
+    Ok(Settings {
+        api: format!(
+            "{}/{}",
+            base.as_str().trim_end_matches('/'),
+            path.trim_matches('/')
+        ),
+        key,
+    })
+}
+
+/// How one file ended: the bytes that are there, those that were sent for it, and what went wrong.
+struct Ended {
+    bytes: u64,
+    sent: u64,
+    trouble: Option<Trouble>,
+}
+
+async fn send_all(args: UploadArgs, settings: Settings) -> anyhow::Result<Exit> {
+    let remote = Remote::new(settings.key, Duration::from_secs(args.patience))?;
+    let found = files::find(&args.files, args.recursive);
+    let (found, sources): (Vec<_>, Vec<_>) = tokio::task::spawn_blocking(move || {
+        let open = |file: files::Found| {
+            let source = file
+                .problem
+                .map_or_else(|| Source::open(&file.path, file.name), Err);
+            (file.path, source)
+        };
+        found.into_iter().map(open).unzip()
+    })
+    .await?;
+    let bytes = sources.iter().flatten().map(|source| source.size).sum();
+    let progress = Progress::new(args.json, args.quiet, sources.len(), bytes);
+    // Two copies of one file have one fingerprint, so the server would take both for one upload while both are under way.
+    let mut turns: HashMap<String, Arc<Mutex<()>>> = HashMap::new();
+    let run = Run {
+        via: args.via,
+        workers: args.concurrency.get(),
+        api: settings.api,
+        slots: Semaphore::new(args.concurrency.get()),
+        remote,
+        progress: Arc::clone(&progress),
+    };
+    let jobs: Vec<_> = found
+        .into_iter()
+        .zip(sources)
+        .map(|(path, source)| {
+            let fingerprint = source.as_ref().map_or("", |source| &source.fingerprint);
+            let turn = Arc::clone(turns.entry(fingerprint.to_owned()).or_default());
+            (path, source, turn)
+        })
+        .collect();
+    let run = &run;
+    let ended: Vec<Ended> = futures_util::stream::iter(jobs)
+        .map(|(path, source, turn)| async move {
+            let _turn = turn.lock().await;
+            run.one(&path.display().to_string(), source).await
+        })
+        .buffer_unordered(FILES_AT_ONCE)
+        .collect()
+        .await;
+    let failed = ended.iter().filter(|file| file.trouble.is_some()).count();
+    let bytes = ended.iter().map(|file| file.bytes).sum();
+    progress.summary(
+        ended.len() - failed,
+        failed,
+        bytes,
+        ended.iter().map(|file| file.sent).sum(),
+    );
+    let is_refused = |file: &Ended| {
+        file.trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.kind == Kind::Refused)
+    };
+    Ok(match failed {
+        0 => Exit::Done,
+        _ if ended.iter().all(is_refused) => Exit::Refused,
+        _ => Exit::Failed,
+    })
+}
+
+/// What all files of a run share.
+struct Run {
+    via: Via,
+    workers: usize,
+    api: String,
+    slots: Semaphore,
+    remote: Remote,
+    progress: Arc<Progress>,
+}
+
+impl Run {
+    async fn one(&self, file: &str, source: Result<Source, Trouble>) -> Ended {
+        let source = match source {
+            Ok(source) => source,
+            Err(trouble) => {
+                self.progress.failed(file, &trouble);
+                return Ended {
+                    bytes: 0,
+                    sent: 0,
+                    trouble: Some(trouble),
+                };
+            }
+        };
+        let meter = self.progress.meter(file, &source.name, source.size);
+        let job = Job {
+            source: &source,
+            remote: &self.remote,
+            api: &self.api,
+            meter: &meter,
+            slots: &self.slots,
+            workers: self.workers,
+        };
+        let outcome = match self.via {
+            Via::Direct => native::upload(&job, &Way::Direct(direct::Direct::default())).await,
+            Via::Relay => native::upload(&job, &Way::Relay).await,
+            Via::Tus => tus::upload(&job).await,
+        };
+        let trouble = match outcome {
+            Ok(outcome) => {
+                meter.done(&outcome);
+                None
+            }
+            Err(trouble) => {
+                meter.failed(&trouble);
+                Some(trouble)
+            }
+        };
+        Ended {
+            bytes: if trouble.is_none() { source.size } else { 0 },
+            sent: meter.sent(),
+            trouble,
+        }
+    }
+}
