@@ -3,6 +3,8 @@
 //! Separate from `web`, which only knows where in a request each of them stands, and from `uploads`, which only
 //! asks what a principal may reach.
 
+mod sessions;
+
 use std::fmt;
 
 use base64::Engine as _;
@@ -20,6 +22,7 @@ use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
 pub use crate::signing::{PartClaim, TicketClaim};
+pub use sessions::{CookieSecret, SESSION_LIFE};
 
 /// What every key of ours begins with, so that scanners for leaked secrets can know it.
 const KEY_PREFIX: &str = "mule_";
@@ -188,7 +191,10 @@ impl Identity {
     /// # Errors
     /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
     pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
-        let hash = hash(key);
+        self.by_key_hash(&hash(key)).await
+    }
+
+    async fn by_key_hash(&self, hash: &str) -> Result<Principal, Error> {
         if self
             .configured_key
             .as_ref()
@@ -199,7 +205,7 @@ impl Identity {
                 Grant::UploadAndAdmin,
             ));
         }
-        let record = self.db.find_key(&hash).await?;
+        let record = self.db.find_key(hash).await?;
         let record = record.ok_or(Error::Unauthenticated(
             "this API key is not known here, or was revoked",
         ))?;

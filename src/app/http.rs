@@ -15,7 +15,7 @@ use super::server;
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::pages::{self, PageSettings};
+use crate::pages::{self, Attempts, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
@@ -24,7 +24,7 @@ use crate::web::headers::{Policies, protect};
 use crate::web::peer::TrustedProxies;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::{SecretPaths, trace};
-use crate::web::{assets, health};
+use crate::web::{assets, health, mishaps};
 
 /// Everything that the handlers share.
 #[derive(Clone)]
@@ -32,6 +32,7 @@ pub(super) struct Shared {
     pub(super) uploads: Data<Uploads>,
     pub(super) identity: Data<Identity>,
     pub(super) pages: Data<PageSettings>,
+    pub(super) attempts: Data<Attempts>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
 }
@@ -65,12 +66,14 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
+            .app_data(shared.attempts.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
             .app_data(secrets.clone())
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
+            .wrap(from_fn(mishaps::note))
             .wrap(from_fn(send_cookie))
             .wrap(Compress::default())
             .wrap(from_fn(cors::share))

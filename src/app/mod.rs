@@ -28,7 +28,7 @@ use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy};
 use crate::error::Error;
 use crate::hooks::{self, Deliveries};
 use crate::identity::{Identity, IdentitySettings};
-use crate::pages::PageSettings;
+use crate::pages::{Attempts, PageSettings};
 use crate::uploads::{self, Outbox, Swept, Uploads};
 use crate::web::headers::Policies;
 
@@ -46,6 +46,7 @@ pub struct Running {
     uploads: Uploads,
     server: Server,
     sweeper: JoinHandle<()>,
+    notes: JoinHandle<()>,
     deliveries: Deliveries,
     embedded: Option<Embedded>,
 }
@@ -61,10 +62,15 @@ impl Running {
     /// # Errors
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
-        let signals = tokio::spawn(signals::stop_on_signals(self.server.handle(), self.uploads));
+        let signals = signals::stop_on_signals(self.server.handle(), self.uploads.clone());
+        let signals = tokio::spawn(signals);
         let outcome = self.server.await;
         signals.abort();
         self.sweeper.abort();
+        self.notes.abort();
+        if let Err(error) = self.uploads.write_notes(true).await {
+            tracing::warn!(%error, "the last notes of uploads' logs are lost");
+        }
         self.deliveries.stop().await;
         if let Some(embedded) = self.embedded {
             embedded.stop().await;
@@ -98,6 +104,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
             anonymous: config.admits_anonymous(),
             embedded_store: config.uses_embedded_store(),
         }),
+        attempts: Data::new(Attempts::default()),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
@@ -119,6 +126,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
         server: http::serve(listener, &config, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
+        notes: spawn_notes(uploads.clone()),
         uploads,
         deliveries,
         db,
@@ -238,6 +246,20 @@ fn random_secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// Writes the notes of uploads' logs every few seconds.
+fn spawn_notes(uploads: Uploads) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_secs(2));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = uploads.write_notes(false).await {
+                tracing::warn!(%error, "notes of uploads' logs are lost");
+            }
+        }
+    })
+}
+
 fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
     let interval = Duration::from_secs(settings.sweep_interval_s);
     let between_strays = Duration::from_secs(settings.orphan_interval_s);
@@ -259,8 +281,9 @@ fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
                             expired,
                             completed,
                             strays,
+                            failed,
                         } = swept;
-                        tracing::info!(expired, completed, strays, "swept");
+                        tracing::info!(expired, completed, strays, failed, "swept");
                     }
                 }
                 Err(error) => tracing::warn!(%error, "the sweep did not finish"),

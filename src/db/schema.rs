@@ -36,6 +36,7 @@ diesel::table! {
         sources -> Nullable<Text>,
         fields -> Nullable<Text>,
         cut -> Text,
+        client_ip -> Nullable<Text>,
     }
 }
 
@@ -96,3 +97,39 @@ diesel::table! {
         value -> Text,
     }
 }
+
+diesel::table! {
+    upload_events (id) {
+        id -> BigInt,
+        upload_id -> Text,
+        at -> Timestamp,
+        kind -> Text,
+        detail -> Text,
+        actor -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sweeps (id) {
+        id -> BigInt,
+        began_at -> Timestamp,
+        ended_at -> Timestamp,
+        rounds -> BigInt,
+        expired -> BigInt,
+        completed -> BigInt,
+        strays -> BigInt,
+        failed -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    admin_sessions (hash) {
+        hash -> Text,
+        key_hash -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
+    }
+}
+
+diesel::allow_tables_to_appear_in_same_query!(uploads, upload_events, parts);

@@ -2,6 +2,8 @@
 //!
 //! Separate from the ways of proving it (keys, tokens, cookies): a verb only asks what this caller may touch.
 
+use std::net::IpAddr;
+
 use super::id::UploadId;
 use super::upload::Owner;
 use crate::error::Error;
@@ -26,12 +28,24 @@ pub struct Principal {
     pub owner: Owner,
     /// What they may do.
     pub grant: Grant,
+    /// Where they ask from, where that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl Principal {
     /// A caller with a grant.
     pub fn new(owner: Owner, grant: Grant) -> Self {
-        Self { owner, grant }
+        Self {
+            owner,
+            grant,
+            address: None,
+        }
+    }
+
+    /// The same caller, asking from there.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// Whether this caller sees everybody's uploads.

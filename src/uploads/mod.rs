@@ -5,6 +5,7 @@
 //! by a client that goes away runs in a task of its own.
 
 mod abort;
+mod admin;
 mod append;
 mod asked;
 mod browser;
@@ -17,6 +18,7 @@ mod guard;
 mod hold;
 mod holder;
 mod join;
+mod notes;
 mod receive;
 mod record;
 mod resume;
@@ -33,17 +35,19 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
-pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
+pub use crate::db::{OpenBytes, PartRecord, RecordedPart, SweepRecord, UploadSummary};
 pub use crate::signing::policy::SignedForm;
 pub use crate::signing::{
     HandedKey, ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
 };
 pub use crate::storage::{BodyError, ByteStream, Receipt};
+pub use admin::{Inspection, MOST_HOURS, StoreView};
 pub use append::{Append, Appended, Ends, Rivals};
 pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};
+pub use notes::Note;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
@@ -74,6 +78,7 @@ struct Inner {
     parts: Parts,
     claims: Claims,
     health: strays::StorageHealth,
+    notes: notes::Notes,
 }
 
 impl std::ops::Deref for Inner {
@@ -125,6 +130,7 @@ impl Uploads {
         Self(Arc::new(Inner {
             claims: Claims::new(parts.db.clone(), parts.clock.clone()),
             health: strays::StorageHealth::default(),
+            notes: notes::Notes::default(),
             parts,
         }))
     }

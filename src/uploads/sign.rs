@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Uploads;
+use super::{Note, Uploads};
 use crate::domain::{Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{HandedKey, Operation, PartSigner, SignedRequest, v2};
@@ -31,6 +31,13 @@ impl SignedParts {
         self.set
             .iter()
             .filter_map(|number| Some((number, self.plan?.size_of(number)?)))
+    }
+
+    /// The lowest and the highest of the parts.
+    pub fn range(&self) -> Option<(u16, u16)> {
+        let first = self.set.iter().next()?;
+        let last = self.set.iter().next_back()?;
+        Some((first.get(), last.get()))
     }
 
     /// The parts with their URLs, ascending.
@@ -77,7 +84,9 @@ impl Uploads {
         let signer = self.signer_of(&upload, multipart_id, true).await?;
         self.touch(&mut upload).await?;
         let plan = Some(plan);
-        Ok(SignedParts { signer, plan, set })
+        let signed = SignedParts { signer, plan, set };
+        self.note(&upload.id, Note::signed(&signed));
+        Ok(signed)
     }
 
     async fn signer_of(
@@ -111,7 +120,9 @@ impl Uploads {
         let signer = self.signer_of(&upload, multipart_id, false).await?;
         self.touch(&mut upload).await?;
         let plan = None;
-        Ok(SignedParts { signer, plan, set })
+        let signed = SignedParts { signer, plan, set };
+        self.note(&upload.id, Note::signed(&signed));
+        Ok(signed)
     }
 
     /// A presigned URL for one operation on an unfinished upload's object, and when it dies.

@@ -8,6 +8,7 @@ pub mod headers;
 pub mod health;
 pub mod interim;
 pub mod methods;
+pub mod mishaps;
 pub mod peer;
 pub mod problem;
 pub mod trace;
