@@ -41,6 +41,12 @@ impl Browser {
         }
     }
 
+    /// The same browser, whose every request carries this field besides.
+    pub fn with(mut self, name: &'static str, value: &str) -> Self {
+        self.fields.push((name, value.to_owned()));
+        self
+    }
+
     /// A browser in which an admin is logged in.
     pub async fn logged_in(server: &TestServer) -> Self {
         let browser = Self::at(server);

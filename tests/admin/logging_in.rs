@@ -104,8 +104,7 @@ async fn a_session_ends_by_log_out_by_time_and_with_its_key() {
             .cookie("muleteer_admin")
             .unwrap()
             .to_owned();
-        let fields = vec![("cookie", cookie.split(';').next().unwrap().to_owned())];
-        let stolen = Browser { fields, ..stolen };
+        let stolen = stolen.with("cookie", cookie.split(';').next().unwrap());
         assert_eq!(stolen.get("/admin").await.status, 200);
 
         let page = browser.act("/admin", "/admin/logout", &[]).await;
@@ -161,10 +160,7 @@ async fn whoever_guesses_is_told_to_wait_and_others_are_not() {
     let adjust =
         |config: &mut muleteer::config::Config| config.server.trusted_proxies = vec!["127.0.0.1".into()];
     on_both_with(adjust, async |server| {
-        let from = |address: &str| Browser {
-            fields: vec![("x-forwarded-for", address.to_owned())],
-            ..Browser::at(&server)
-        };
+        let from = |address: &str| Browser::at(&server).with("x-forwarded-for", address);
         let guesser = from("6.6.6.6");
         for _ in 0..5 {
             assert_eq!(guesser.log_in("mule_wrong").await.status, 401);

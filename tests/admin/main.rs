@@ -20,7 +20,7 @@ mod logging_in;
 mod looking;
 mod searching;
 
-use muleteer::config::Config;
+use muleteer::config::{Config, Secret};
 use server::{Kind, TestServer};
 
 /// Bytes of a part in these tests.
@@ -39,6 +39,7 @@ async fn on_both_with(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServe
 fn start(kind: Kind, adjust: impl Fn(&mut Config)) -> Option<TestServer> {
     TestServer::start(kind, |config| {
         config.dev_s3.min_part_size = 8;
+        config.dev_s3.secret_access_key = Secret::new("the-store-of-the-tests");
         config.uploads.part_size = PART;
         // Only the test sweeps.
         config.uploads.sweep_interval_s = 3600;

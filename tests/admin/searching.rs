@@ -64,7 +64,7 @@ async fn filters_narrow_by_state_protocol_and_age_alone_and_together() {
         |_| {},
         async |server| {
             let browser = Browser::logged_in(&server).await;
-            let old = browser.begin("a.bin", 1, &[], &[]).await;
+            let old = browser.begin("a.bin", 0, &[], &[]).await;
             browser
                 .api(
                     "DELETE",
@@ -74,7 +74,7 @@ async fn filters_narrow_by_state_protocol_and_age_alone_and_together() {
                 .await;
             server.advance(TimeDelta::hours(30));
             let browser = Browser::logged_in(&server).await;
-            let new = browser.begin("a2.bin", 1, &[], &[]).await;
+            let new = browser.begin("a2.bin", 0, &[], &[]).await;
             let (old, new) = (id(&old), id(&new));
 
             for (filters, expected) in [

@@ -122,7 +122,7 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     event_statements(db, id, &mut done).await;
     let entry = LogEntry::new(noon(), LogKind::Signed);
     db.log(vec![(id.clone(), entry)]).await.unwrap();
-    assert_eq!(db.log_of(id).await.unwrap().len(), 3);
+    assert_eq!(db.log_of(id).await.unwrap().len(), 4);
     done("upload_events_upload (");
     db.events_of(id).await.unwrap();
     done("webhook_events_upload (");

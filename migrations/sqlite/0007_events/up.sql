@@ -18,8 +18,8 @@ CREATE INDEX uploads_size ON uploads (size, id);
 CREATE INDEX uploads_protocol ON uploads (protocol, id);
 CREATE INDEX uploads_protocol_state ON uploads (protocol, state, id);
 CREATE INDEX uploads_support ON uploads (substr(id, 23), id);
--- What lies open by owner is added up from this index alone.
-CREATE INDEX uploads_open_bytes ON uploads (owner, size)
+-- What lies open by owner is added up from this index alone; SQLite looks at the state once more.
+CREATE INDEX uploads_open_bytes ON uploads (owner, size, state)
     WHERE state NOT IN ('complete', 'aborted', 'expired', 'failed');
 
 -- What the sweeper did. Rounds in which it found nothing are counted in one row.

@@ -49,7 +49,9 @@ impl Attempts {
         let address = network(address);
         let own = counts.of.get(&address).copied().unwrap_or(0);
         if own >= PER_ADDRESS || counts.overall >= OVERALL {
-            return Err((WINDOW - (now - began)).num_seconds().max(1));
+            // Whole seconds, rounded up: who waits that long must not have to wait again.
+            let left = (WINDOW - (now - began)).num_milliseconds();
+            return Err((left + 999).div_euclid(1000).max(1));
         }
         counts.overall += 1;
         counts.of.insert(address, own + 1);
