@@ -10,13 +10,17 @@ use diesel::sql_types::BigInt;
 
 use super::Database;
 use super::column::to_bytes;
-use super::schema::{parts, uploads};
+use super::schema::uploads;
+use super::search::recorded;
 use super::uploads::unfinished;
 use crate::domain::Owner;
 use crate::error::Error;
 
 /// Unfinished uploads up to which what is recorded of their parts is added up as well: some hundred thousand rows.
-const MOST_TO_ADD: u64 = 20_000;
+const MOST_TO_ADD: i64 = 20_000;
+
+/// Uploads whose parts are added up by one statement.
+const AT_ONCE: usize = 1_000;
 
 /// What one owner has open.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,28 +48,24 @@ impl Database {
                     .limit(i64::from(limit))
                     .select((uploads::owner, count_star(), declared()))
                     .load(conn)?;
-                let open: i64 = rows.iter().map(|(_, count, _)| count).sum();
-                if open.unsigned_abs() > MOST_TO_ADD {
+                // By their time, which is an index of unfinished uploads alone.
+                let open: Vec<(String, String, Option<i64>)> = uploads::table
+                    .filter(unfinished())
+                    .order(uploads::expires_at.asc())
+                    .limit(MOST_TO_ADD + 1)
+                    .select((uploads::id, uploads::owner, uploads::received))
+                    .load(conn)?;
+                if i64::try_from(open.len()).is_ok_and(|count| count > MOST_TO_ADD) {
                     return Ok((rows, None));
                 }
-                let owners: Vec<&String> = rows.iter().map(|(owner, ..)| owner).collect();
-                let sent: Vec<(String, i64)> = uploads::table
-                    .inner_join(parts::table.on(parts::upload_id.eq(uploads::id)))
-                    .filter(unfinished())
-                    .filter(uploads::owner.eq_any(&owners))
-                    .group_by(uploads::owner)
-                    .select((uploads::owner, sql::<BigInt>("CAST(SUM(parts.size) AS BIGINT)")))
-                    .load(conn)?;
-                let appended: Vec<(String, i64)> = uploads::table
-                    .filter(unfinished())
-                    .filter(uploads::owner.eq_any(&owners))
-                    .filter(uploads::received.is_not_null())
-                    .group_by(uploads::owner)
-                    .select((uploads::owner, sql::<BigInt>("CAST(SUM(received) AS BIGINT)")))
-                    .load(conn)?;
                 let mut arrived: HashMap<String, i64> = HashMap::new();
-                for (owner, bytes) in sent.into_iter().chain(appended) {
-                    *arrived.entry(owner).or_default() += bytes;
+                for some in open.chunks(AT_ONCE) {
+                    let ids: Vec<String> = some.iter().map(|(id, ..)| id.clone()).collect();
+                    let sent = recorded(conn, &ids)?;
+                    for (id, owner, appended) in some {
+                        let parts = sent.get(id).map_or(0, |(_, bytes)| *bytes);
+                        *arrived.entry(owner.clone()).or_default() += parts + appended.unwrap_or(0);
+                    }
                 }
                 Ok((rows, Some(arrived)))
             })

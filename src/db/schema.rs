@@ -131,5 +131,3 @@ diesel::table! {
         expires_at -> Timestamp,
     }
 }
-
-diesel::allow_tables_to_appear_in_same_query!(uploads, upload_events, parts);

@@ -427,7 +427,7 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
 }
 
 /// Count and bytes of the recorded parts of each of these uploads.
-fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
+pub(super) fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
     let totals: Vec<(String, i64, i64)> = parts::table
         .filter(parts::upload_id.eq_any(ids))
         .group_by(parts::upload_id)

@@ -262,6 +262,7 @@ async fn sqlite_answers_every_look_up_from_the_index_that_was_made_for_it() {
                     "SCAN uploads USING INDEX sqlite_autoindex_uploads_1",
                     // What lies open is added up from an index of it alone.
                     "SCAN uploads USING COVERING INDEX uploads_open_bytes",
+                    "SCAN uploads USING INDEX uploads_expiry",
                     "SCAN sweeps",
                 ];
                 assert!(
