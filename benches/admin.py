@@ -114,7 +114,7 @@ class Program:
             probe.bind(("127.0.0.1", 0))
             self.port = probe.getsockname()[1]
         words = [program, "serve", "--port", str(self.port), "--s3-port", "0", "--data", folder]
-        environment = {"PATH": os.environ["PATH"], "MULETEER_AUTH__API_KEY": KEY, "MULETEER_LOG__LEVEL": "warn",
+        environment = {"PATH": os.environ["PATH"], "MULETEER_AUTH__API_KEY": KEY, "MULETEER_LOG__FILTER": "warn",
                        "MULETEER_UPLOADS__SWEEP_INTERVAL_S": "86400"} | environment
         self.log = open(os.path.join(folder, "log.txt"), "w", encoding="utf-8")
         self.process = subprocess.Popen(words, cwd=folder, env=environment, stdin=subprocess.DEVNULL,
@@ -126,7 +126,9 @@ class Program:
                 return
             except OSError:
                 time.sleep(0.1)
-        raise SystemExit(f"the program does not start; {self.log.name} says why")
+        self.stop()
+        with open(self.log.name, encoding="utf-8") as log:
+            raise SystemExit(f"the program does not start: {log.read()}")
 
     def ask(self, method, path, body=None):
         """Status, text and milliseconds of one request."""
@@ -213,7 +215,7 @@ def main():
         if words.postgres:
             seed_postgres(words.postgres, words.uploads)
         else:
-            seed_sqlite(os.path.join(folder, "muleteer.db"), words.uploads)
+            seed_sqlite(os.path.join(folder, "muleteer.sqlite"), words.uploads)
         print(f"{words.uploads} uploads were seeded in {time.time() - began:.0f} s")
         server = Program(program, folder, **environment)
         try:

@@ -283,7 +283,7 @@ impl UploadQuery {
 
     /// Whether a row meets every condition.
     fn admits(&self, row: &Candidate) -> bool {
-        fn is<T: PartialEq>(wanted: Option<T>, have: T) -> bool {
+        fn is<T: PartialEq + Copy>(wanted: Option<T>, have: T) -> bool {
             wanted.is_none_or(|wanted| wanted == have)
         }
         let address = self.client_ip.map(|address| address.to_string());

@@ -139,7 +139,7 @@ impl Notes {
             }
             slot.waiting.is_some() || !is_due
         });
-        entries.sort_by(|(_, one), (_, other)| one.at.cmp(&other.at));
+        entries.sort_by_key(|(_, entry)| entry.at);
         entries
     }
 

@@ -144,8 +144,7 @@ fn missing(inspection: &Inspection, map: Option<&PartMap>, there: u64) -> (Strin
         );
     }
     match map.and_then(|map| map.missing.as_ref().map(|ranges| (ranges, map.missing_count))) {
-        Some((_, 0)) => (String::new(), true),
-        Some((ranges, count)) => {
+        Some((ranges, count)) if count > 0 => {
             let parts = counted(count as u64, "part", "parts");
             (
                 format!("{parts} ({ranges}), {}", bytes(upload.size.saturating_sub(there))),
@@ -153,7 +152,7 @@ fn missing(inspection: &Inspection, map: Option<&PartMap>, there: u64) -> (Strin
             )
         }
         // An empty file has no parts.
-        None => (String::new(), true),
+        _ => (String::new(), true),
     }
 }
 

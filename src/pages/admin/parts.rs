@@ -286,10 +286,8 @@ pub(super) fn ranges(numbers: &[u32]) -> String {
     let more = all.len().saturating_sub(MOST);
     let mut text = all.into_iter().take(MOST).collect::<Vec<_>>().join(", ");
     if more > 0 {
-        text.push_str(&format!(
-            " and {}",
-            counted(more as u64, "more range", "more ranges")
-        ));
+        let more = counted(more as u64, "more range", "more ranges");
+        text = format!("{text} and {more}");
     }
     text
 }

@@ -6,7 +6,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::parts::ranges;
 use super::words::{Moment, bytes, counted, span};
-use crate::domain::{EventState, LogEntry, LogKind, State};
+use crate::domain::{EventState, LogEntry, LogKind, State, WebhookEvent};
 use crate::uploads::{Inspection, PartRecord};
 
 /// Parts that arrive within this of each other are one line.
@@ -30,79 +30,23 @@ pub(super) struct Line {
 
 /// The lines, oldest first.
 pub(super) fn lines(inspection: &Inspection, now: DateTime<Utc>) -> Vec<Line> {
-    let line = |at, class, what: String, more: String| Line {
-        at,
-        since: None,
-        is_of_client: false,
-        class,
-        what,
-        more,
-        who: None,
-        when: Moment::new(at, now),
-    };
-    let mut all = Vec::new();
     let upload = &inspection.upload;
     let is_logged = inspection.log.iter().any(|entry| entry.kind == LogKind::Created);
-    if !is_logged {
-        // It is older than the log.
-        all.push(line(upload.created_at, "is-plain", "Began".into(), String::new()));
-    }
-    for entry in &inspection.log {
-        let (class, what) = said(entry);
-        all.push(Line {
-            since: entry.detail.since,
-            is_of_client: matches!(
-                entry.kind,
-                LogKind::Created | LogKind::Resumed | LogKind::Signed | LogKind::Refused
-            ),
-            who: entry.actor.clone(),
-            ..line(entry.at, class, what, more(entry))
-        });
-    }
-    for run in arrivals(&inspection.recorded) {
-        let Some(((first, last), size)) = run.first().zip(run.last()).map(|(first, last)| {
-            (
-                (first.recorded_at, last.recorded_at),
-                run.iter().map(|record| record.part.size).sum(),
-            )
-        }) else {
-            continue;
-        };
-        let mut numbers: Vec<u32> = run.iter().map(|record| record.part.number.get().into()).collect();
-        numbers.sort_unstable();
-        let what = format!(
-            "{} arrived: {}",
-            counted(run.len() as u64, "part", "parts"),
-            ranges(&numbers)
-        );
-        all.push(Line {
-            since: Some(first).filter(|first| *first != last),
-            is_of_client: true,
-            ..line(last, "is-good", what, bytes(size))
-        });
-    }
-    for event in &inspection.webhooks {
-        let (at, class, what) = match event.state {
-            EventState::Delivered => (
-                event.delivered_at.unwrap_or(event.updated_at),
-                "is-good",
-                "Webhook delivered",
-            ),
-            EventState::Pending => (event.updated_at, "is-plain", "Webhook waits to be delivered"),
-            EventState::Parked => (event.updated_at, "is-bad", "Webhook given up"),
-        };
-        let attempts = counted(event.attempts.into(), "attempt", "attempts");
-        let error = event
-            .last_error
-            .as_deref()
-            .map_or(String::new(), |error| format!(": {error}"));
-        all.push(line(
-            at,
-            class,
-            what.into(),
-            format!("{}, {attempts}{error}", event.url),
-        ));
-    }
+    // One that is older than the log.
+    let began = (!is_logged).then(|| Line::new(upload.created_at, "is-plain", "Began".into(), now));
+    let log = inspection.log.iter().map(|entry| Line::of_entry(entry, now));
+    let arrivals = arrivals(&inspection.recorded);
+    let parts = arrivals.iter().filter_map(|run| Line::of_parts(run, now));
+    let webhooks = inspection
+        .webhooks
+        .iter()
+        .map(|event| Line::of_webhook(event, now));
+    let mut all: Vec<Line> = began
+        .into_iter()
+        .chain(log)
+        .chain(parts)
+        .chain(webhooks)
+        .collect();
     all.sort_by_key(|line| (line.at, line.since));
     with_pauses(all, inspection, now)
 }
@@ -121,12 +65,7 @@ fn with_pauses(lines: Vec<Line>, inspection: &Inspection, now: DateTime<Utc>) ->
     let pause = |from: DateTime<Utc>, to: DateTime<Utc>, what: &str| Line {
         at: to,
         since: Some(from),
-        is_of_client: false,
-        class: "is-pause",
-        what: format!("{what} for {}", span(to - from)),
-        more: String::new(),
-        who: None,
-        when: Moment::new(from, now),
+        ..Line::new(from, "is-pause", format!("{what} for {}", span(to - from)), now)
     };
     let mut all: Vec<Line> = Vec::new();
     let mut heard: Option<DateTime<Utc>> = None;
@@ -212,7 +151,7 @@ fn became(state: State) -> (&'static str, String) {
 fn more(entry: &LogEntry) -> String {
     let detail = &entry.detail;
     let door = detail.door.as_ref().map(|door| match entry.kind {
-        LogKind::Created => format!("by {door}"),
+        LogKind::Created => format!("through {door}"),
         _ => door.clone(),
     });
     let from = detail.from.as_ref().map(|from| format!("from {from}"));
@@ -220,6 +159,70 @@ fn more(entry: &LogEntry) -> String {
 }
 
 impl Line {
+    fn new(at: DateTime<Utc>, class: &'static str, what: String, now: DateTime<Utc>) -> Self {
+        Self {
+            at,
+            since: None,
+            is_of_client: false,
+            class,
+            what,
+            more: String::new(),
+            who: None,
+            when: Moment::new(at, now),
+        }
+    }
+
+    fn of_entry(entry: &LogEntry, now: DateTime<Utc>) -> Self {
+        let (class, what) = said(entry);
+        let by_client = [
+            LogKind::Created,
+            LogKind::Resumed,
+            LogKind::Signed,
+            LogKind::Refused,
+        ];
+        Self {
+            since: entry.detail.since,
+            is_of_client: by_client.contains(&entry.kind),
+            who: entry.actor.clone(),
+            more: more(entry),
+            ..Self::new(entry.at, class, what, now)
+        }
+    }
+
+    /// Parts that came close to each other.
+    fn of_parts(run: &[&PartRecord], now: DateTime<Utc>) -> Option<Self> {
+        let (first, last) = (run.first()?.recorded_at, run.last()?.recorded_at);
+        let mut numbers: Vec<u32> = run.iter().map(|record| record.part.number.get().into()).collect();
+        numbers.sort_unstable();
+        let count = counted(run.len() as u64, "part", "parts");
+        let what = format!("{count} arrived: {}", ranges(&numbers));
+        Some(Self {
+            since: Some(first).filter(|first| *first != last),
+            is_of_client: true,
+            more: bytes(run.iter().map(|record| record.part.size).sum()),
+            ..Self::new(last, "is-good", what, now)
+        })
+    }
+
+    fn of_webhook(event: &WebhookEvent, now: DateTime<Utc>) -> Self {
+        let (at, class, what) = match event.state {
+            EventState::Delivered => (
+                event.delivered_at.unwrap_or(event.updated_at),
+                "is-good",
+                "Webhook delivered",
+            ),
+            EventState::Pending => (event.updated_at, "is-plain", "Webhook waits to be delivered"),
+            EventState::Parked => (event.updated_at, "is-bad", "Webhook given up"),
+        };
+        let attempts = counted(event.attempts.into(), "attempt", "attempts");
+        let error = event.last_error.as_ref();
+        let error = error.map_or(String::new(), |error| format!(": {error}"));
+        Self {
+            more: format!("{}, {attempts}{error}", event.url),
+            ..Self::new(at, class, what.into(), now)
+        }
+    }
+
     /// How long it took, where it did.
     pub(super) fn lasted(&self) -> Option<String> {
         let length = self.at - self.since?;
