@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
-use crate::pages::{self, PageSettings};
+use crate::pages::{self, Attempts, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
@@ -31,7 +31,7 @@ use crate::web::peer::{TrustedProxies, outer_prefix};
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::veil::SecretPaths;
-use crate::web::{assets, health, metrics};
+use crate::web::{assets, health, metrics, mishaps};
 
 /// Everything that the handlers share.
 #[derive(Clone)]
@@ -39,6 +39,7 @@ pub(super) struct Shared {
     pub(super) uploads: Data<Uploads>,
     pub(super) identity: Data<Identity>,
     pub(super) pages: Data<PageSettings>,
+    pub(super) attempts: Data<Attempts>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
     pub(super) metrics: Metrics,
@@ -80,6 +81,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
+            .app_data(shared.attempts.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
@@ -91,6 +93,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(Data::new(access.clone()))
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
+            .wrap(from_fn(mishaps::note))
             .wrap(from_fn(send_cookie))
             .wrap(Compress::default())
             .wrap(from_fn(cors::share))

@@ -10,6 +10,7 @@ pub mod health;
 pub mod interim;
 pub mod methods;
 pub mod metrics;
+pub mod mishaps;
 pub mod outer;
 pub mod peer;
 pub mod problem;

@@ -11,6 +11,7 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+use super::mishaps::Told;
 use super::outer;
 use super::trace::{note_error, request_id};
 use crate::error::Error;
@@ -208,6 +209,12 @@ pub const KINDS: &[Kind] = &[
         advice: "Send the request again after the seconds in Retry-After.",
     },
     Kind {
+        slug: "too-many-attempts",
+        status: 429,
+        title: "Too many attempts",
+        advice: "Wait for the seconds in Retry-After, then try once more.",
+    },
+    Kind {
         slug: "unavailable",
         status: 503,
         title: "The database or the store does not answer",
@@ -378,7 +385,9 @@ impl<P: Tell> ResponseError for Failure<P> {
 
     fn error_response(&self) -> HttpResponse {
         log(&self.0);
-        P::tell(&self.0)
+        let mut answer = P::tell(&self.0);
+        answer.extensions_mut().insert(Told(Kind::of(&self.0).slug));
+        answer
     }
 }
 
