@@ -94,7 +94,7 @@ mod tests {
     #[test]
     fn one_address_waits_after_five_failures_and_another_does_not() {
         let attempts = Attempts::default();
-        let begin = |text, at| attempts.begin(address(text), at);
+        let begin = |text: &str, at| attempts.begin(address(text), at);
         for host in 1..=5 {
             // Of one IPv6 network.
             begin(&format!("2001:db8::{host}"), noon()).unwrap();
