@@ -3,7 +3,7 @@
 use clap::Args;
 use serde_json::json;
 
-use super::client::key_of_environment;
+use super::client::{key_of_environment, server_of_environment};
 use super::exit::Exit;
 use crate::app::{StoreAtHand, examine};
 use crate::clock::Clock;
@@ -20,8 +20,9 @@ pub struct DoctorArgs {
     #[arg(long)]
     fix: bool,
     /// Look at a running server instead, through whatever stands in front of it: its address as browsers use it
+    /// [without an address: `MULETEER_URL`, else http://127.0.0.1:8080]
     #[arg(long, value_name = "URL", conflicts_with = "fix")]
-    server: Option<String>,
+    server: Option<Option<String>>,
     /// A key of that server; better in `MULETEER_API_KEY`
     #[arg(long, value_name = "KEY", requires = "server")]
     key: Option<String>,
@@ -54,7 +55,10 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     }
     let mut fixed = Vec::new();
     let mut report = match &args.server {
-        Some(server) => through(server, args.key.clone(), config).await?,
+        Some(server) => {
+            let server = server.clone().unwrap_or_else(server_of_environment);
+            through(&server, args.key.clone(), config).await?
+        }
         None => examine(config, Clock::system()).await?,
     };
     if args.fix {

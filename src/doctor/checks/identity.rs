@@ -46,7 +46,7 @@ pub async fn check(config: &Config, ask: &mut Ask, report: &mut Report) -> anyho
     };
     let could_be_style = matches!(
         problem.id,
-        Id::EndpointDns | Id::EndpointNotS3 | Id::BucketMissing | Id::EndpointTls
+        Id::EndpointDns | Id::EndpointNotS3 | Id::BucketMissing | Id::EndpointTls | Id::StoreFails
     );
     if could_be_style && let Some(style) = other_style_works(config, ask).await? {
         let (now, then) = match style {
