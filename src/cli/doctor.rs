@@ -1,5 +1,7 @@
 //! `muleteer doctor`: says what is wrong, and mends what it can when told.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::json;
 
@@ -20,9 +22,9 @@ pub struct DoctorArgs {
     #[arg(long)]
     fix: bool,
     /// Look at a running server instead, through whatever stands in front of it: its address as browsers use it
-    /// [without an address: `MULETEER_URL`, else http://127.0.0.1:8080]
-    #[arg(long, value_name = "URL", conflicts_with = "fix")]
-    server: Option<Option<String>>,
+    /// [without an address: `MULETEER_URL`, else the default one of this machine]
+    #[arg(long, value_name = "URL", conflicts_with = "fix", num_args = 0..=1, default_missing_value = "")]
+    server: Option<String>,
     /// A key of that server; better in `MULETEER_API_KEY`
     #[arg(long, value_name = "KEY", requires = "server")]
     key: Option<String>,
@@ -56,7 +58,8 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     let mut fixed = Vec::new();
     let mut report = match &args.server {
         Some(server) => {
-            let server = server.clone().unwrap_or_else(server_of_environment);
+            let server = Some(server.clone()).filter(|url| !url.is_empty());
+            let server = server.unwrap_or_else(server_of_environment);
             through(&server, args.key.clone(), config).await?
         }
         None => examine(config, Clock::system()).await?,
@@ -147,13 +150,8 @@ pub fn table() -> String {
     let mut text =
         String::from("| finding | severity | what it means | what mends it |\n|---|---|---|---|\n");
     for id in Id::ALL {
-        text.push_str(&format!(
-            "| `{}` | {} | {} | {} |\n",
-            id.name(),
-            id.severity().as_str(),
-            id.means(),
-            id.mend()
-        ));
+        let (name, severity) = (id.name(), id.severity().as_str());
+        let _ = writeln!(text, "| `{name}` | {severity} | {} | {} |", id.means(), id.mend());
     }
     text
 }

@@ -86,8 +86,10 @@ impl Ground {
         let client = S3Client::new(endpoint, bucket, signer);
         let made = client.ask("PUT", "").send().await;
         assert!(matches!(made.status, 200 | 409), "{made:?}");
-        let mut config = Config::default();
-        config.data_dir = folder.path().join("data").to_str().expect("UTF-8").to_owned();
+        let mut config = Config {
+            data_dir: folder.path().join("data").to_str().expect("UTF-8").to_owned(),
+            ..Config::default()
+        };
         config.s3.endpoint = endpoint.to_owned();
         config.s3.bucket = bucket.to_owned();
         config.s3.region = REGION.to_owned();

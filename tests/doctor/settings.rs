@@ -6,8 +6,10 @@ use muleteer::doctor::{self, Report};
 use super::ground::assert_only;
 
 fn examine(change: impl FnOnce(&mut Config)) -> Report {
-    let mut config = Config::default();
-    config.data_dir = std::env::temp_dir().to_str().expect("UTF-8").to_owned();
+    let mut config = Config {
+        data_dir: std::env::temp_dir().to_str().expect("UTF-8").to_owned(),
+        ..Config::default()
+    };
     change(&mut config);
     let mut report = Report::default();
     doctor::examine_settings(&config, &mut report);
