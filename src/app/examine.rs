@@ -39,13 +39,15 @@ impl StoreAtHand {
         }
         let (location, public_location) = locate(config, &config.s3.bucket, &config.s3.endpoint)
             .map_err(|error| misplaced(error.into()))?;
-        let source = credentials(config, clock).await.map_err(no_credentials)?;
+        let source = credentials(config, clock)
+            .await
+            .map_err(|error| no_credentials(&error))?;
         let current = source.current(clock.now()).await;
         Ok(Self {
             bucket: Bucket {
                 location,
                 public_location,
-                credentials: current.map_err(explain).map_err(no_credentials)?,
+                credentials: current.map_err(|error| no_credentials(&explain(error)))?,
             },
             started: None,
         })
@@ -77,12 +79,11 @@ impl StoreAtHand {
         };
         let places = locate(config, &config.dev_s3.bucket, &endpoint);
         let (location, public_location) = places.map_err(|error| failing(error.into()))?;
-        let started = match started {
-            Some(embedded) => Some((embedded, db)),
-            None => {
-                let _ = db.close().await;
-                None
-            }
+        let started = if let Some(embedded) = started {
+            Some((embedded, db))
+        } else {
+            let _ = db.close().await;
+            None
         };
         Ok(Self {
             bucket: Bucket {
@@ -134,7 +135,7 @@ fn is_in_use(_: &anyhow::Error) -> bool {
     false
 }
 
-fn no_credentials(error: anyhow::Error) -> Finding {
+fn no_credentials(error: &anyhow::Error) -> Finding {
     Finding::new(
         Id::CredentialsMissing,
         format!("{error:#}"),

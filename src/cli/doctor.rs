@@ -1,9 +1,11 @@
 //! `muleteer doctor`: says what is wrong, and mends what it can when told.
 
+use std::fmt::Write as _;
+
 use clap::Args;
 use serde_json::json;
 
-use super::client::key_of_environment;
+use super::client::{key_of_environment, server_of_environment};
 use super::exit::Exit;
 use crate::app::{StoreAtHand, examine};
 use crate::clock::Clock;
@@ -20,7 +22,8 @@ pub struct DoctorArgs {
     #[arg(long)]
     fix: bool,
     /// Look at a running server instead, through whatever stands in front of it: its address as browsers use it
-    #[arg(long, value_name = "URL", conflicts_with = "fix")]
+    /// [without an address: `MULETEER_URL`, else the default one of this machine]
+    #[arg(long, value_name = "URL", conflicts_with = "fix", num_args = 0..=1, default_missing_value = "")]
     server: Option<String>,
     /// A key of that server; better in `MULETEER_API_KEY`
     #[arg(long, value_name = "KEY", requires = "server")]
@@ -54,7 +57,11 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     }
     let mut fixed = Vec::new();
     let mut report = match &args.server {
-        Some(server) => through(server, args.key.clone(), config).await?,
+        Some(server) => {
+            let server = Some(server.clone()).filter(|url| !url.is_empty());
+            let server = server.unwrap_or_else(server_of_environment);
+            through(&server, args.key.clone(), config).await?
+        }
         None => examine(config, Clock::system()).await?,
     };
     if args.fix {
@@ -143,13 +150,8 @@ pub fn table() -> String {
     let mut text =
         String::from("| finding | severity | what it means | what mends it |\n|---|---|---|---|\n");
     for id in Id::ALL {
-        text.push_str(&format!(
-            "| `{}` | {} | {} | {} |\n",
-            id.name(),
-            id.severity().as_str(),
-            id.means(),
-            id.mend()
-        ));
+        let (name, severity) = (id.name(), id.severity().as_str());
+        let _ = writeln!(text, "| `{name}` | {severity} | {} | {} |", id.means(), id.mend());
     }
     text
 }

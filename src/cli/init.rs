@@ -1,5 +1,6 @@
 //! `muleteer init`: a `Rocket.toml` to begin with, with secrets of its own.
 
+use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::PathBuf;
@@ -74,12 +75,11 @@ fn settings() -> String {
         }
         let is_setting = line.starts_with(|first: char| first.is_ascii_lowercase());
         let key = line.split(" =").next().unwrap_or_default();
-        match fresh_secret(section, key).filter(|_| is_setting) {
-            Some(secret) => text.push_str(&format!("{key} = \"{secret}\"")),
-            None if is_setting => text.push_str(&format!("# {line}")),
-            None => text.push_str(line),
-        }
-        text.push('\n');
+        let _ = match fresh_secret(section, key).filter(|_| is_setting) {
+            Some(secret) => writeln!(text, "{key} = \"{secret}\""),
+            None if is_setting => writeln!(text, "# {line}"),
+            None => writeln!(text, "{line}"),
+        };
     }
     text
 }

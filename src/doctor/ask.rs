@@ -155,7 +155,7 @@ impl Ask {
             self.now(),
             payload,
         )
-        .map_err(unsigned)?;
+        .map_err(|error| unsigned(&error))?;
         let mut request = self.http.request(signed.method, &signed.url);
         for (name, value) in signed.headers {
             request = request.header(name, value);
@@ -186,7 +186,7 @@ impl Ask {
             self.now(),
             life,
         )
-        .map_err(unsigned)?;
+        .map_err(|error| unsigned(&error))?;
         let mut request = self.http.request(signed.method, &signed.url).timeout(PATIENCE);
         for (name, value) in signed.headers {
             request = request.header(name, value);
@@ -239,7 +239,7 @@ pub(super) async fn read(request: reqwest::RequestBuilder) -> Result<Answer, Tro
     })
 }
 
-fn unsigned(error: SigningError) -> Trouble {
+fn unsigned(error: &SigningError) -> Trouble {
     Trouble {
         cause: Cause::Unsigned,
         detail: error.to_string(),

@@ -42,9 +42,10 @@ pub fn origins(config: &Config) -> Vec<String> {
             let address = &config.server.address;
             // An address that means all of them is none that a browser shows.
             if !["127.0.0.1", "0.0.0.0", "::", "::1"].contains(&address.as_str()) {
-                own.push(match address.contains(':') {
-                    true => format!("http://[{address}]:{port}"),
-                    false => format!("http://{address}:{port}"),
+                own.push(if address.contains(':') {
+                    format!("http://[{address}]:{port}")
+                } else {
+                    format!("http://{address}:{port}")
                 });
             }
             own

@@ -148,6 +148,13 @@ fn part(upload_id: &str, part_number: u16) -> Result<Shape<'_>, SigningError> {
         .upload(upload_id)
 }
 
+/// Replaces a bucket's rules of one kind.
+fn bucket_rules<'a>(kind: &'static str, content_md5: &'a str) -> Result<Shape<'a>, SigningError> {
+    Shape::bucket(Method::PUT)
+        .flag(kind)
+        .header("content-md5", Some(content_md5))
+}
+
 fn part_list(
     upload_id: &str,
     marker: Option<u16>,
@@ -266,13 +273,9 @@ impl<'a> Operation<'a> {
             Self::HeadBucket => Ok(Shape::bucket(Method::HEAD)),
             Self::CreateBucket => Ok(Shape::bucket(Method::PUT)),
             Self::GetBucketCors => Ok(Shape::bucket(Method::GET).flag("cors")),
-            Self::PutBucketCors { content_md5 } => Shape::bucket(Method::PUT)
-                .flag("cors")
-                .header("content-md5", Some(content_md5)),
+            Self::PutBucketCors { content_md5 } => bucket_rules("cors", content_md5),
             Self::GetBucketLifecycle => Ok(Shape::bucket(Method::GET).flag("lifecycle")),
-            Self::PutBucketLifecycle { content_md5 } => Shape::bucket(Method::PUT)
-                .flag("lifecycle")
-                .header("content-md5", Some(content_md5)),
+            Self::PutBucketLifecycle { content_md5 } => bucket_rules("lifecycle", content_md5),
         }
     }
 }

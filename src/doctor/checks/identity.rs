@@ -46,7 +46,7 @@ pub async fn check(config: &Config, ask: &mut Ask, report: &mut Report) -> anyho
     };
     let could_be_style = matches!(
         problem.id,
-        Id::EndpointDns | Id::EndpointNotS3 | Id::BucketMissing | Id::EndpointTls
+        Id::EndpointDns | Id::EndpointNotS3 | Id::BucketMissing | Id::EndpointTls | Id::StoreFails
     );
     if could_be_style && let Some(style) = other_style_works(config, ask).await? {
         let (now, then) = match style {
@@ -164,19 +164,7 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
             seen,
             "set this machine's clock (`timedatectl set-ntp true`)",
         ),
-        "NoSuchBucket" => Finding::new(
-            Id::BucketMissing,
-            seen,
-            format!(
-                "mend s3.bucket, or make it: aws s3api create-bucket --bucket {}{}",
-                super::needs::bucket_name(config),
-                if s3.endpoint.is_empty() {
-                    format!(" --region {}", s3.region)
-                } else {
-                    format!(" --endpoint-url {}", s3.endpoint)
-                }
-            ),
-        ),
+        "NoSuchBucket" => bucket_missing(config, seen),
         "AccessDenied" | "AllAccessDisabled" => Finding::new(
             Id::ListUploads,
             seen,
@@ -197,6 +185,21 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
         ),
         _ => Finding::new(Id::StoreFails, seen, "see the store's own log"),
     }
+}
+
+fn bucket_missing(config: &Config, seen: String) -> Finding {
+    let s3 = &config.s3;
+    let place = if s3.endpoint.is_empty() {
+        format!("--region {}", s3.region)
+    } else {
+        format!("--endpoint-url {}", s3.endpoint)
+    };
+    let bucket = super::needs::bucket_name(config);
+    Finding::new(
+        Id::BucketMissing,
+        seen,
+        format!("mend s3.bucket, or make it: aws s3api create-bucket --bucket {bucket} {place}"),
+    )
 }
 
 fn bad_token(config: &Config, seen: String) -> Finding {

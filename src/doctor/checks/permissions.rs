@@ -1,5 +1,7 @@
 //! What our key may do: each request that uploads make, made once, below each prefix that we write.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 
 use super::probe_key;
@@ -195,9 +197,10 @@ pub(super) fn part_list(parts: &[(u16, &str)]) -> Bytes {
     let mut xml = String::from("<CompleteMultipartUpload>");
     for (number, etag) in parts {
         let etag = quick_xml::escape::escape(*etag);
-        xml.push_str(&format!(
+        let _ = write!(
+            xml,
             "<Part><PartNumber>{number}</PartNumber><ETag>{etag}</ETag></Part>"
-        ));
+        );
     }
     xml.push_str("</CompleteMultipartUpload>");
     Bytes::from(xml)

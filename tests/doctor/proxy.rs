@@ -1,0 +1,75 @@
+//! A proxy between browsers and a store that changes what passes, as a careless one does.
+
+use tokio::io::{AsyncRead, AsyncReadExt as _, AsyncWrite, AsyncWriteExt as _};
+use tokio::net::{TcpListener, TcpStream};
+
+/// What it does to the bytes of one way.
+pub type Change = fn(Vec<u8>, &str) -> Vec<u8>;
+
+/// Starts one before `store` (`http://host:port`); its own address.
+pub async fn start(store: &str, there: Change, back: Change) -> String {
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a port");
+    let own = listener.local_addr().expect("its address").to_string();
+    let store = store.trim_start_matches("http://").to_owned();
+    tokio::spawn(async move {
+        while let Ok((client, _)) = listener.accept().await {
+            let server = TcpStream::connect(&store).await.expect("the store");
+            let (from_client, to_client) = client.into_split();
+            let (from_server, to_server) = server.into_split();
+            tokio::spawn(pass(from_client, to_server, there, store.clone()));
+            tokio::spawn(pass(from_server, to_client, back, store.clone()));
+        }
+    });
+    format!("http://{own}")
+}
+
+async fn pass(
+    mut from: impl AsyncRead + Unpin,
+    mut to: impl AsyncWrite + Unpin,
+    change: Change,
+    store: String,
+) {
+    let mut buffer = vec![0; 1 << 16];
+    while let Ok(count) = from.read(&mut buffer).await {
+        if count == 0
+            || to
+                .write_all(&change(buffer[..count].to_vec(), &store))
+                .await
+                .is_err()
+        {
+            break;
+        }
+    }
+    let _ = to.shutdown().await;
+}
+
+/// Passes everything on as it is.
+pub fn nothing(bytes: Vec<u8>, _: &str) -> Vec<u8> {
+    bytes
+}
+
+/// Puts the store's own address into `Host`.
+pub fn rewrite_host(bytes: Vec<u8>, store: &str) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return bytes;
+    };
+    let lines = text.split("\r\n").map(|line| {
+        if line.to_lowercase().starts_with("host:") {
+            format!("host: {store}")
+        } else {
+            line.to_owned()
+        }
+    });
+    lines.collect::<Vec<_>>().join("\r\n").into_bytes()
+}
+
+/// Drops what lets pages read an answer.
+pub fn hide_cors(bytes: Vec<u8>, _: &str) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return bytes;
+    };
+    let lines = text
+        .split("\r\n")
+        .filter(|line| !line.to_lowercase().starts_with("access-control-"));
+    lines.collect::<Vec<_>>().join("\r\n").into_bytes()
+}
