@@ -71,6 +71,7 @@ EVENT_COLUMNS = "(upload_id, at, kind, detail)"
 def seed_sqlite(path, count):
     database = sqlite3.connect(path)
     database.execute("PRAGMA synchronous = OFF")
+    database.execute("PRAGMA cache_size = -1000000")
     columns = list(upload(0))
     insert = f"INSERT INTO uploads ({', '.join(columns)}) VALUES ({', '.join('?' * len(columns))})"
     batch = []

@@ -37,7 +37,8 @@ pub struct UploadQuery {
     pub protocol: Option<String>,
     /// Uploads of files with exactly this name.
     pub filename: Option<String>,
-    /// Uploads of files whose name begins so; of very many, the first ten thousand in the order of their names.
+    /// Uploads of files whose name begins so; of very many, the first ten thousand in the order of their names, or the first
+    /// thousand beside other conditions.
     pub filename_prefix: Option<String>,
     /// The upload with this object key.
     pub key: Option<String>,
@@ -306,29 +307,47 @@ impl UploadQuery {
             && is(address.as_deref().map(Some), row.client_ip.as_deref())
             && tail.is_none_or(|tail| row.id.ends_with(&tail))
             && is(self.id.as_ref().map(UploadId::as_str), row.id.as_str())
-            && self
-                .since
-                .is_none_or(|since| row.id.as_str() >= UploadId::floor(since).as_str())
-            && self.upper().is_none_or(|upper| row.id.as_str() < upper.as_str())
+            && self.admits_id(&row.id)
+    }
+
+    /// Whether an id lies where it must.
+    fn admits_id(&self, id: &str) -> bool {
+        self.since
+            .is_none_or(|since| id >= UploadId::floor(since).as_str())
+            && self.upper().is_none_or(|upper| id < upper.as_str())
     }
 
     /// The ids of one page where the beginning of a name is searched: the first names of that range, in their own order,
     /// so that a beginning which half of all files share costs no more than another.
     fn named(self, conn: &mut AnyConnection) -> QueryResult<Found> {
         let prefix = self.filename_prefix.clone().unwrap_or_default();
-        let mut names = uploads::table
-            .select(Candidate::as_select())
-            .filter(uploads::filename.ge(prefix.clone()))
-            .order((uploads::filename.asc(), uploads::id.asc()))
-            .limit(i64::from(WALK))
-            .into_boxed();
-        if let Some(end) = end_of_prefix(&prefix) {
-            names = names.filter(uploads::filename.lt(end));
-        }
-        let rows: Vec<Candidate> = names.load(conn)?;
-        let is_cut = rows.len() >= WALK as usize;
-        let admitted = rows.into_iter().filter(|row| self.admits(row));
-        let mut ids: Vec<String> = admitted.map(|row| row.id).collect();
+        let end = end_of_prefix(&prefix);
+        let names = uploads::table
+            .filter(uploads::filename.ge(prefix))
+            .order((uploads::filename.asc(), uploads::id.asc()));
+        let (mut ids, is_cut) = if self.conditions() == 1 {
+            let mut names = names.select(uploads::id).limit(i64::from(WALK)).into_boxed();
+            if let Some(end) = end {
+                names = names.filter(uploads::filename.lt(end));
+            }
+            let mut ids: Vec<String> = names.load(conn)?;
+            let is_cut = ids.len() >= WALK as usize;
+            ids.retain(|id| self.admits_id(id));
+            (ids, is_cut)
+        } else {
+            // These rows lie all over the table, so fewer are read.
+            let mut names = names
+                .select(Candidate::as_select())
+                .limit(i64::from(STEP))
+                .into_boxed();
+            if let Some(end) = end {
+                names = names.filter(uploads::filename.lt(end));
+            }
+            let rows: Vec<Candidate> = names.load(conn)?;
+            let is_cut = rows.len() >= STEP as usize;
+            let admitted = rows.into_iter().filter(|row| self.admits(row));
+            (admitted.map(|row| row.id).collect(), is_cut)
+        };
         ids.sort_unstable_by(|one, other| other.cmp(one));
         let more = ids.len() > self.limit as usize;
         ids.truncate(self.limit as usize);

@@ -132,16 +132,7 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     db.recorded_parts(id).await.unwrap();
     done("USING PRIMARY KEY");
     event_statements(db, id, &mut done).await;
-    let entry = LogEntry::new(noon(), LogKind::Signed);
-    db.log(vec![(id.clone(), entry)]).await.unwrap();
-    assert_eq!(db.log_of(id).await.unwrap().len(), 4);
-    done("upload_events_upload (");
-    db.events_of(id).await.unwrap();
-    done("webhook_events_upload (");
-    db.open_bytes(10).await.unwrap();
-    done("uploads_open_bytes");
-    db.protocols().await.unwrap();
-    done("uploads_protocol (");
+    admin_statements(db, id, &mut done).await;
     for (index, query) in searches() {
         for before in [None, Some(UploadId::generate(noon()))] {
             db.list_uploads(UploadQuery {
@@ -154,6 +145,20 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
         }
     }
     found
+}
+
+/// What the admin's pages look up besides the searches.
+async fn admin_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'static str)) {
+    let entry = LogEntry::new(noon(), LogKind::Signed);
+    db.log(vec![(id.clone(), entry)]).await.unwrap();
+    assert_eq!(db.log_of(id).await.unwrap().len(), 4);
+    done("upload_events_upload (");
+    db.events_of(id).await.unwrap();
+    done("webhook_events_upload (");
+    db.open_bytes(10).await.unwrap();
+    done("uploads_open_bytes");
+    db.protocols().await.unwrap();
+    done("uploads_protocol (");
 }
 
 /// The same for events, one of this upload.
