@@ -73,10 +73,14 @@ impl Sender {
         ended(self.start(arguments))
     }
 
-    /// The addresses of unfinished uploads that the program keeps.
+    /// Where the program keeps addresses of unfinished uploads.
+    pub fn kept_in(&self) -> PathBuf {
+        self.home().join(".local/state/muleteer/uploads")
+    }
+
+    /// How many it keeps.
     pub fn kept(&self) -> usize {
-        let folder = self.home().join(".local/state/muleteer/uploads");
-        std::fs::read_dir(folder).map_or(0, Iterator::count)
+        std::fs::read_dir(self.kept_in()).map_or(0, Iterator::count)
     }
 }
 
