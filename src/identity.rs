@@ -3,6 +3,7 @@
 //! Separate from `web`, which only knows where in a request each of them stands, and from `uploads`, which only
 //! asks what a principal may reach.
 
+mod sessions;
 mod tickets;
 
 use std::fmt;
@@ -22,6 +23,7 @@ use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
 pub use crate::signing::{PartClaim, TicketClaim};
+pub use sessions::{CookieSecret, SESSION_LIFE};
 pub use tickets::{Ticket, TicketBounds};
 
 /// What every key of ours begins with, so that scanners for leaked secrets can know it.
@@ -177,14 +179,17 @@ impl Identity {
     /// # Errors
     /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
     pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
-        let hash = hash(key);
+        self.by_key_hash(&hash(key)).await
+    }
+
+    async fn by_key_hash(&self, hash: &str) -> Result<Principal, Error> {
         if let Some(own) = &self.configured_key
             && own.hash.as_bytes().ct_eq(hash.as_bytes()).into()
         {
             let owner = Owner::recorded(CONFIGURED_OWNER.into());
             return Ok(Principal::new(owner, Grant::UploadAndAdmin).with_key(own.id.clone()));
         }
-        let record = self.db.find_key(&hash).await?;
+        let record = self.db.find_key(hash).await?;
         let record = record.ok_or(Error::Unauthenticated(
             "this API key is not known here, or was revoked",
         ))?;

@@ -16,6 +16,7 @@
 //! | [`pages`] | what a person sees |
 //! | [`web`] | what all routes share |
 //! | [`dev_s3`] | the embedded S3 for local use |
+//! | [`doctor`] | tries what uploads need of a bucket and of the way to us, and says what mends it |
 //! | [`config`], [`clock`], [`error`] | settings, the only now, every way to fail |
 //! | [`app`], [`cli`] | putting it together, and the command line |
 //!
@@ -29,6 +30,7 @@ pub mod config;
 pub mod db;
 #[cfg(feature = "embedded-s3")]
 pub mod dev_s3;
+pub mod doctor;
 pub mod domain;
 pub mod error;
 pub mod hooks;

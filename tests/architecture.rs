@@ -132,6 +132,12 @@ const LAYERS: &[Layer] = &[
         may_use: &[],
         never: &["actix", "diesel", "reqwest"],
     },
+    // Tries things out at the store and at a server; it changes nothing of an upload.
+    Layer {
+        modules: &["doctor"],
+        may_use: &["domain", "storage", "signing", "config", "clock", "error"],
+        never: &["actix", "diesel", "utoipa", "askama"],
+    },
     Layer {
         modules: &["app", "cli", "main", "lib"],
         may_use: EVERYTHING,

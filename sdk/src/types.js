@@ -34,6 +34,7 @@
  *
  * @typedef {object} Session  one upload that the server knows
  * @property {string} id
+ * @property {string} [supportCode]  by which a person names it to whoever helps them
  * @property {Slices} slices
  * @property {Result | null} result  set once the object is whole
  * @property {unknown} [private]  the protocol's own

@@ -117,6 +117,11 @@ export class Upload {
     return this.#session?.id ?? null;
   }
 
+  /** By which a person names this upload to whoever helps them, once the server has told it. */
+  get supportCode() {
+    return this.#session?.supportCode ?? null;
+  }
+
   /** The parts, once the server has planned them. */
   get slices() {
     return this.#session?.slices ?? null;

@@ -18,7 +18,7 @@ use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
-use crate::pages::{self, PageSettings};
+use crate::pages::{self, Attempts, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
@@ -26,11 +26,12 @@ use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
 use crate::web::methods::readable;
+use crate::web::outer;
 use crate::web::peer::{TrustedProxies, outer_prefix};
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::trace::trace;
 use crate::web::veil::SecretPaths;
-use crate::web::{assets, health, metrics};
+use crate::web::{assets, health, metrics, mishaps};
 
 /// Everything that the handlers share.
 #[derive(Clone)]
@@ -38,6 +39,7 @@ pub(super) struct Shared {
     pub(super) uploads: Data<Uploads>,
     pub(super) identity: Data<Identity>,
     pub(super) pages: Data<PageSettings>,
+    pub(super) attempts: Data<Attempts>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
     pub(super) metrics: Metrics,
@@ -79,6 +81,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
+            .app_data(shared.attempts.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
@@ -90,10 +93,12 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(Data::new(access.clone()))
             .configure(|services| routes(services, &shared.config))
             .default_service(to(nowhere))
+            .wrap(from_fn(mishaps::note))
             .wrap(from_fn(send_cookie))
             .wrap(Compress::default())
             .wrap(from_fn(cors::share))
             .wrap(from_fn(protect))
+            .wrap(from_fn(outer::remember))
             .wrap(from_fn(trace))
     })?;
     Ok(server)

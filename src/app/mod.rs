@@ -2,6 +2,7 @@
 //!
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
+mod examine;
 mod http;
 mod observe;
 mod server;
@@ -20,6 +21,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
 use self::store::Embedded;
@@ -31,7 +33,7 @@ use crate::error::Error;
 use crate::hooks::{self, Deliveries};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
-use crate::pages::PageSettings;
+use crate::pages::{Attempts, PageSettings};
 use crate::uploads::{self, Outbox, Swept, Uploads};
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
@@ -50,6 +52,7 @@ pub struct Running {
     uploads: Uploads,
     server: Server,
     sweeper: JoinHandle<()>,
+    notes: JoinHandle<()>,
     deliveries: Deliveries,
     embedded: Option<Embedded>,
     tidying: JoinHandle<()>,
@@ -70,6 +73,7 @@ impl Running {
     /// # Errors
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
+        let uploads = self.uploads.clone();
         let stopping = signals::Stopping {
             server: self.server.handle(),
             uploads: self.uploads,
@@ -81,6 +85,10 @@ impl Running {
         signals.abort();
         self.sweeper.abort();
         self.tidying.abort();
+        self.notes.abort();
+        if let Err(error) = uploads.write_notes(true).await {
+            tracing::warn!(%error, "the last notes of uploads' logs are lost");
+        }
         if let Some(scrapes) = self.scrapes {
             scrapes.stop().await;
         }
@@ -98,6 +106,11 @@ impl Running {
 /// # Errors
 /// Whatever stands in the way, in words for the operator.
 pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    // What waits in here is large, and would lie on the stack of whoever starts a server.
+    Box::pin(put_together(config, clock)).await
+}
+
+async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
@@ -115,6 +128,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin()),
         pages: Data::new(page_settings(&config)),
+        attempts: Data::new(Attempts::default()),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
@@ -145,6 +159,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
         draining,
         drain: Duration::from_secs(config.server.drain_s),
         scrapes,
+        notes: spawn_notes(uploads.clone()),
         uploads,
         deliveries,
         db,
@@ -291,6 +306,20 @@ fn random_secret() -> String {
     format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
 }
 
+/// Writes the notes of uploads' logs every few seconds.
+fn spawn_notes(uploads: Uploads) -> JoinHandle<()> {
+    tokio::spawn(async move {
+        let mut ticks = tokio::time::interval(Duration::from_secs(2));
+        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            ticks.tick().await;
+            if let Err(error) = uploads.write_notes(false).await {
+                tracing::warn!(%error, "notes of uploads' logs are lost");
+            }
+        }
+    })
+}
+
 fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
     let interval = Duration::from_secs(settings.sweep_interval_s);
     let between_strays = Duration::from_secs(settings.orphan_interval_s);
@@ -312,8 +341,9 @@ fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
                             expired,
                             completed,
                             strays,
+                            failed,
                         } = swept;
-                        tracing::info!(expired, completed, strays, "swept");
+                        tracing::info!(expired, completed, strays, failed, "swept");
                     }
                 }
                 Err(error) => tracing::warn!(%error, "the sweep did not finish"),

@@ -21,7 +21,7 @@ use crate::db::Database;
 #[cfg(feature = "embedded-s3")]
 use crate::dev_s3::{self, DevS3, DevS3Config};
 use crate::domain::{KeyPrefix, PartLimits};
-use crate::signing::{AddressingStyle, BucketLocation, Credentials};
+use crate::signing::{AddressingStyle, BucketLocation, Credentials, SigningError};
 use crate::storage::{
     CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings, StsSettings,
 };
@@ -36,7 +36,8 @@ const STORE_SECRET: &str = "embedded-store";
 pub(super) struct Embedded {
     /// Where it listens.
     pub(super) endpoint: String,
-    credentials: Credentials,
+    /// Its key.
+    pub(super) credentials: Credentials,
     #[cfg(feature = "embedded-s3")]
     running: DevS3,
 }
@@ -49,13 +50,13 @@ impl Embedded {
             return Ok(None);
         }
         let settings = &config.dev_s3;
-        let secret = secret(&settings.secret_access_key, STORE_SECRET, db).await?;
+        let credentials = Self::key(config, db).await?;
         let running = dev_s3::start(DevS3Config {
             root: Path::new(&config.data_dir).join("s3"),
             address: settings.address.parse().context("dev_s3.address")?,
             port: settings.port,
             access_key_id: settings.access_key_id.clone(),
-            secret_access_key: SecretString::from(secret.clone()),
+            secret_access_key: credentials.secret_access_key.clone(),
             session_token: None,
             parts_only: narrow_key(config).map(|own| (own.access_key_id, own.secret_access_key)),
             region: config.s3.region.clone(),
@@ -69,7 +70,7 @@ impl Embedded {
         .context("the embedded S3 does not start")?;
         Ok(Some(Self {
             endpoint: running.endpoint(),
-            credentials: Credentials::long_term(settings.access_key_id.clone(), secret),
+            credentials,
             running,
         }))
     }
@@ -81,10 +82,25 @@ impl Embedded {
         Ok(None)
     }
 
+    /// The key that it takes, also while another process runs it.
+    #[cfg(feature = "embedded-s3")]
+    pub(super) async fn key(config: &Config, db: &Database) -> anyhow::Result<Credentials> {
+        let settings = &config.dev_s3;
+        let secret = secret(&settings.secret_access_key, STORE_SECRET, db).await?;
+        Ok(Credentials::long_term(settings.access_key_id.clone(), secret))
+    }
+
     /// Ends it; requests that are under way finish first.
     #[cfg(feature = "embedded-s3")]
     pub(super) async fn stop(self) {
         self.running.stop().await;
+    }
+
+    /// This build has none.
+    #[cfg(not(feature = "embedded-s3"))]
+    #[expect(clippy::unused_async, reason = "the other build waits here")]
+    pub(super) async fn key(_config: &Config, _db: &Database) -> anyhow::Result<Credentials> {
+        anyhow::bail!("this build has no embedded S3")
     }
 
     /// This build has none.
@@ -108,6 +124,25 @@ pub(super) async fn open(
         ),
         None => (&s3.bucket, &s3.endpoint, credentials(config, clock).await?),
     };
+    let (location, public_location) = locate(config, bucket, endpoint)?;
+    let settings = StoreSettings {
+        location,
+        public_location,
+        url_lifetime: Duration::from_secs(s3.url_lifetime_s),
+        signature_v2: signature_v2_key(config, &source, clock).await?,
+        handed_out: handed_out_key(config, &source, clock).await?,
+        sts: sts(config)?,
+    };
+    S3Store::new(settings, source).map_err(explain)
+}
+
+/// The bucket as we reach it at `endpoint`, and as browsers do.
+pub(super) fn locate(
+    config: &Config,
+    bucket: &str,
+    endpoint: &str,
+) -> Result<(BucketLocation, BucketLocation), SigningError> {
+    let s3 = &config.s3;
     let public = if s3.public_endpoint.is_empty() {
         endpoint
     } else {
@@ -117,22 +152,14 @@ pub(super) async fn open(
         (PathStyle::Always, _) | (PathStyle::Auto, false) => AddressingStyle::Path,
         (PathStyle::Never, _) | (PathStyle::Auto, true) => AddressingStyle::VirtualHost,
     };
-    let locate = |endpoint: &str| {
+    let at = |endpoint: &str| {
         if endpoint.is_empty() {
             BucketLocation::aws(bucket, &s3.region)
         } else {
             BucketLocation::new(endpoint, bucket, style, &s3.region)
         }
     };
-    let settings = StoreSettings {
-        location: locate(endpoint)?,
-        public_location: locate(public)?,
-        url_lifetime: Duration::from_secs(s3.url_lifetime_s),
-        signature_v2: signature_v2_key(config, &source, clock).await?,
-        handed_out: handed_out_key(config, &source, clock).await?,
-        sts: sts(config)?,
-    };
-    S3Store::new(settings, source).map_err(explain)
+    Ok((at(endpoint)?, at(public)?))
 }
 
 /// The same store for what passes through us.
@@ -258,7 +285,7 @@ fn narrow_key(config: &Config) -> Option<Credentials> {
 }
 
 /// The credentials that the settings give, or AWS's own chain of places to find some.
-async fn credentials(config: &Config, clock: &Clock) -> anyhow::Result<CredentialSource> {
+pub(super) async fn credentials(config: &Config, clock: &Clock) -> anyhow::Result<CredentialSource> {
     let s3 = &config.s3;
     if !s3.access_key_id.is_empty() {
         let token = s3.session_token.expose();

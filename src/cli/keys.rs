@@ -1,6 +1,7 @@
 //! `muleteer keys`: API keys are made here and nowhere else; only their hashes are kept.
 
 use clap::Subcommand;
+use serde_json::json;
 
 use crate::app::{explain, open_database};
 use crate::clock::Clock;
@@ -20,9 +21,16 @@ pub enum KeysCommand {
         /// What it may do: upload, admin, or both with a comma between
         #[arg(long, default_value = "upload")]
         scopes: String,
+        /// Print a JSON document: key
+        #[arg(long)]
+        json: bool,
     },
     /// List all keys, with the characters that they begin with.
-    List,
+    List {
+        /// Print a JSON document: keys
+        #[arg(long)]
+        json: bool,
+    },
     /// Revoke a key at once.
     Revoke {
         /// The key's id, as `keys list` shows it
@@ -44,12 +52,34 @@ pub async fn run(command: KeysCommand, config: &Config) -> anyhow::Result<()> {
 async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match command {
-        KeysCommand::Create { owner, scopes } => {
+        KeysCommand::Create { owner, scopes, json } => {
             let owner = Owner::named(&owner).map_err(|error| anyhow::anyhow!("--owner: {}", error.detail))?;
             let scopes = Scopes::parse(&scopes).map_err(explain)?;
-            println!("{}", create_key(db, &owner, scopes, now).await.map_err(explain)?);
+            let key = create_key(db, &owner, scopes, now).await.map_err(explain)?;
+            if json {
+                println!("{}", json!({ "key": key, "owner": owner.as_str() }));
+            } else {
+                println!("{key}");
+            }
         }
-        KeysCommand::List => {
+        KeysCommand::List { json: true } => {
+            let keys = db.list_keys().await.map_err(explain)?;
+            let keys: Vec<_> = keys
+                .iter()
+                .map(|key| {
+                    json!({
+                        "id": key.id,
+                        "begins": key.hint,
+                        "owner": key.owner.as_str(),
+                        "scopes": key.scopes,
+                        "created_at": key.created_at,
+                        "revoked_at": key.revoked_at,
+                    })
+                })
+                .collect();
+            println!("{:#}", json!({ "keys": keys }));
+        }
+        KeysCommand::List { json: false } => {
             println!(
                 "{:<32}  {:<10}  {:<20}  {:<13}  {:<20}  STATE",
                 "ID", "BEGINS", "OWNER", "SCOPES", "MADE"

@@ -1,26 +1,27 @@
 //! The command line: one file a subcommand.
 
 mod client;
+mod cors;
+pub mod doctor;
 mod exit;
 mod health;
+mod init;
 mod keys;
+mod logging;
 mod openapi;
+mod policy;
 mod serve;
 mod sweep;
 mod upload;
 
-use std::io::IsTerminal as _;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
-use tracing_subscriber::filter::ParseError;
-use tracing_subscriber::layer::SubscriberExt as _;
-use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{EnvFilter, Layer as _};
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap_complete::Shell;
 
-use crate::config::{self, Config, LogFormat, Overrides, Sources};
-use crate::telemetry::{self, Traces};
+use self::exit::Exit;
+use crate::config::{self, Config, Overrides, Sources};
 
 /// The backend that every browser uploader can talk to.
 #[derive(Debug, Parser)]
@@ -43,8 +44,21 @@ enum Command {
         #[command(subcommand)]
         command: keys::KeysCommand,
     },
+    /// Find out what is wrong with bucket, key, network, proxy and settings, and how to mend it.
+    Doctor(doctor::DoctorArgs),
+    /// The bucket's CORS rules: show what pages need, or put it there.
+    Cors {
+        #[command(subcommand)]
+        command: cors::CorsCommand,
+    },
+    /// Print the least policy of IAM, the lifecycle rule and the CORS rule for these settings, as JSON.
+    Policy(policy::PolicyArgs),
     /// Give up expired uploads and drop leftovers in the storage, once.
-    Sweep,
+    Sweep {
+        /// Print a JSON document
+        #[arg(long)]
+        json: bool,
+    },
     /// Bring the database up to date, and nothing else.
     Migrate,
     /// Print the OpenAPI document of the native API.
@@ -53,6 +67,13 @@ enum Command {
     Upload(upload::UploadArgs),
     /// Ask a server whether it is well; the exit status says it.
     Health(health::HealthArgs),
+    /// Write a `Rocket.toml` with fresh secrets.
+    Init(init::InitArgs),
+    /// Print what a shell needs to complete our command line.
+    Completions {
+        /// Whose
+        shell: Shell,
+    },
 }
 
 /// Where settings come from; good for every subcommand.
@@ -69,76 +90,100 @@ struct SettingsArgs {
     data: Option<String>,
 }
 
-/// Runs the program. Exit status: 0 fine, 1 it failed, 2 the command line or the settings cannot be used.
+/// Runs the program; [`exit`] has the exit codes.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    // It speaks to a server that may be anywhere: settings of this machine, or mistakes in them, are none of its business.
-    if let Some(Command::Upload(args)) = cli.command {
-        return upload(args);
-    }
+    let outcome = match cli.command {
+        // These need no settings, and must work where there are none, or wrong ones.
+        Some(Command::Init(args)) => init::run(&args, cli.settings.config),
+        Some(Command::Completions { shell }) => {
+            clap_complete::generate(shell, &mut Cli::command(), "muleteer", &mut std::io::stdout());
+            Ok(Exit::Done)
+        }
+        // It speaks to a server that may be anywhere.
+        Some(Command::Upload(args)) => {
+            bring_tls();
+            with_runtime(upload::run(args))
+        }
+        command => return with_settings(command, cli.settings, &cli.serve),
+    };
+    told(outcome)
+}
+
+fn with_settings(
+    command: Option<Command>,
+    settings: SettingsArgs,
+    bare_serve: &serve::ServeArgs,
+) -> ExitCode {
     let mut overrides: Overrides = Vec::new();
-    if let Some(data) = &cli.settings.data {
-        overrides.push(("data_dir", data.clone()));
+    if let Some(data) = settings.data {
+        overrides.push(("data_dir", data));
     }
-    let serve_args = match &cli.command {
+    let serve_args = match &command {
         Some(Command::Serve(args)) => Some(args),
-        None => Some(&cli.serve),
+        None => Some(bare_serve),
         Some(_) => None,
     };
     if let Some(args) = serve_args {
         overrides.extend(args.overrides());
     }
-    let sources = Sources::from_process(cli.settings.config, cli.settings.profile, overrides);
+    let sources = Sources::from_process(settings.config, settings.profile, overrides);
     let config = match config::load(&sources) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("muleteer: {error}");
-            return ExitCode::from(2);
+            return Exit::Usage.into();
         }
     };
-    // One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let traces = match start_logging(&config) {
+    bring_tls();
+    let traces = match logging::start(&config) {
         Ok(traces) => traces,
         Err(complaint) => {
             eprintln!("muleteer: {complaint}");
-            return ExitCode::from(2);
+            return Exit::Usage.into();
         }
     };
-    let outcome = dispatch(cli.command, config);
+    let outcome = dispatch(command, config);
     traces.finish();
+    told(outcome)
+}
+
+fn told(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(exit) => exit.into(),
         Err(error) => {
             eprintln!("muleteer: {error:#}");
-            ExitCode::FAILURE
+            Exit::Failed.into()
         }
     }
 }
 
-fn upload(args: upload::UploadArgs) -> ExitCode {
+/// One provider of TLS in the whole program; a second call in the same process would be refused, harmlessly.
+fn bring_tls() {
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let outcome = actix_web::rt::Runtime::new()
-        .map_err(Into::into)
-        .and_then(|runtime| runtime.block_on(upload::run(args)));
-    let exit = outcome.unwrap_or_else(|error: anyhow::Error| {
-        eprintln!("muleteer: {error:#}");
-        exit::Exit::Failed
-    });
-    exit.into()
 }
 
-fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<()> {
-    let runtime = actix_web::rt::Runtime::new;
+fn with_runtime<T>(work: impl Future<Output = anyhow::Result<T>>) -> anyhow::Result<T> {
+    actix_web::rt::Runtime::new()?.block_on(work)
+}
+
+fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
+    let done = |()| Exit::Done;
     match command {
-        None | Some(Command::Serve(_)) => serve::run(config),
-        Some(Command::Keys { command }) => runtime()?.block_on(keys::run(command, &config)),
-        Some(Command::Sweep) => runtime()?.block_on(sweep::run(&config)),
-        Some(Command::Migrate) => runtime()?.block_on(migrate(&config)),
-        Some(Command::Openapi) => openapi::run(&config),
-        // Done before the settings were read.
-        Some(Command::Upload(_)) => Ok(()),
-        Some(Command::Health(args)) => runtime()?.block_on(health::run(args, &config)),
+        None | Some(Command::Serve(_)) => serve::run(config).map(done),
+        Some(Command::Keys { command }) => with_runtime(keys::run(command, &config)).map(done),
+        Some(Command::Doctor(args)) => with_runtime(doctor::run(args, &config)),
+        Some(Command::Cors { command }) => with_runtime(cors::run(command, &config)),
+        Some(Command::Policy(args)) => {
+            policy::run(&args, &config);
+            Ok(Exit::Done)
+        }
+        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)).map(done),
+        Some(Command::Migrate) => with_runtime(migrate(&config)).map(done),
+        Some(Command::Openapi) => openapi::run(&config).map(done),
+        Some(Command::Health(args)) => with_runtime(health::run(args, &config)).map(done),
+        // They were done without any settings.
+        Some(Command::Init(_) | Command::Completions { .. } | Command::Upload(_)) => Ok(Exit::Done),
     }
 }
 
@@ -148,56 +193,4 @@ async fn migrate(config: &Config) -> anyhow::Result<()> {
         .close()
         .await
         .map_err(crate::app::explain)
-}
-
-/// Starts the log, and the traces where the settings name a collector; these must be finished after everything else.
-fn start_logging(config: &Config) -> Result<Traces, String> {
-    let filter = log_filter(config).map_err(|error| format!("log.filter: {error}"))?;
-    let (traced, traces) =
-        Traces::start(&config.telemetry).map_err(|error| format!("telemetry.endpoint: {error}"))?;
-    let log = tracing_subscriber::fmt::layer()
-        .with_writer(|| Forgiving(std::io::stderr()))
-        .with_ansi(std::io::stderr().is_terminal());
-    let log = match config.log.format {
-        LogFormat::Text => log.boxed(),
-        LogFormat::Json => log.json().flatten_event(true).with_span_list(false).boxed(),
-    };
-    // A list rather than one upon the other: a layer that is not there would have every span made.
-    let mut layers = vec![log.with_filter(filter).boxed()];
-    layers.extend(traced);
-    tracing_subscriber::registry().with(layers).init();
-    Ok(traces)
-}
-
-/// What is logged.
-fn log_filter(config: &Config) -> Result<EnvFilter, ParseError> {
-    // The signer writes whole canonical queries, session tokens among them, at the finest level; the embedded S3's
-    // library calls every refused request an error.
-    let filter = EnvFilter::try_new(&config.log.filter)?
-        .add_directive("aws_sigv4=info".parse()?)
-        .add_directive("s3s=off".parse()?)
-        // Clients that break off, and connections that we end, are errors to it; what matters is in our own log.
-        .add_directive("actix_http::h1::dispatcher=off".parse()?)
-        // Closing a connection to a share is an error to its library.
-        .add_directive("smb=off".parse()?)
-        .add_directive("smb_transport=off".parse()?)
-        // Spans for traces are no business of the log.
-        .add_directive(format!("{}=off", telemetry::TARGET).parse()?);
-    Ok(filter)
-}
-
-/// Standard error that takes everything: whoever read our log may be gone, or its disk full, which must not keep us from
-/// serving.
-struct Forgiving(std::io::Stderr);
-
-impl std::io::Write for Forgiving {
-    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-        let _ = self.0.write_all(bytes);
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> std::io::Result<()> {
-        let _ = self.0.flush();
-        Ok(())
-    }
 }

@@ -86,6 +86,7 @@ async fn words(running: &Running, config: &Config) -> anyhow::Result<String> {
     if config.protocols.native.enabled {
         let _ = writeln!(text, "  upload page    {base}/\n  API            {base}/docs/");
     }
+    let _ = writeln!(text, "  admin pages    {base}/admin   (log in with an admin key)");
     if let Some(store) = &running.store {
         let _ = writeln!(
             text,

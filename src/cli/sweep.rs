@@ -3,6 +3,7 @@
 //! Separate from `serve`, for a timer of the system's own, and for whoever wants to see what it finds.
 
 use anyhow::Context as _;
+use serde_json::json;
 
 use crate::app;
 use crate::clock::Clock;
@@ -12,7 +13,7 @@ use crate::config::Config;
 ///
 /// # Errors
 /// Whatever database and storage say.
-pub async fn run(config: &Config) -> anyhow::Result<()> {
+pub async fn run(config: &Config, json: bool) -> anyhow::Result<()> {
     let swept = app::sweep(config, Clock::system()).await;
     let swept = if config.uses_embedded_store() {
         swept.context("a server with the embedded S3 has it for itself, and sweeps by itself; stop it first")
@@ -20,6 +21,18 @@ pub async fn run(config: &Config) -> anyhow::Result<()> {
         swept
     };
     match swept? {
+        swept if json => println!(
+            "{}",
+            match swept {
+                None => json!({ "swept": false }),
+                Some(swept) => json!({
+                    "swept": true,
+                    "expired": swept.expired,
+                    "completed": swept.completed,
+                    "leftovers": swept.strays,
+                }),
+            }
+        ),
         None => println!("another instance is sweeping just now"),
         Some(swept) => println!(
             "expired {}, completed {}, leftovers {}",

@@ -56,8 +56,13 @@ const WELL_KNOWN: &[(&str, &str)] = &[
     ("OTEL_TRACES_SAMPLER_ARG", "telemetry.sample_ratio"),
 ];
 
-/// Variables that choose sources instead of filling a setting.
-const ABOUT_SOURCES: [&str; 2] = ["MULETEER_CONFIG", "MULETEER_PROFILE"];
+/// Variables that fill no setting: they choose sources, or are for the commands that speak to a running server.
+const NO_SETTINGS: [&str; 4] = [
+    "MULETEER_CONFIG",
+    "MULETEER_PROFILE",
+    "MULETEER_API_KEY",
+    "MULETEER_URL",
+];
 
 /// Prefix of variables that belong to the project's own tests.
 const TEST_PREFIX: &str = "MULETEER_TEST";
@@ -181,7 +186,7 @@ fn variables(environment: &BTreeMap<String, String>) -> Vec<(&str, String, Cow<'
         let Some(rest) = name.strip_prefix("MULETEER_") else {
             continue;
         };
-        if ABOUT_SOURCES.contains(&name.as_str()) || name.starts_with(TEST_PREFIX) {
+        if NO_SETTINGS.contains(&name.as_str()) || name.starts_with(TEST_PREFIX) {
             continue;
         }
         found.push((name, rest.to_ascii_lowercase().replace("__", "."), value.into()));

@@ -7,17 +7,23 @@ use std::time::Duration;
 
 use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::{count_star, min, sql};
+use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Nullable};
+use diesel::sql_types::{BigInt, Bool, Nullable};
 
 use super::Database;
 use super::column::{from_time, to_time};
 use super::schema::{uploads, webhook_events};
 use super::uploads::unfinished;
 use super::webhooks::pending;
-use crate::domain::EventState;
 use crate::error::Error;
 use crate::metrics::{Backlog, Connections};
+
+/// "Parked", in words rather than as a value that comes later, for which Postgres would read the whole table: most events
+/// have a state, but few have this one.
+fn parked() -> SqlLiteral<Bool> {
+    sql("state = 'parked'")
+}
 
 /// Before anything of ours.
 const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
@@ -44,7 +50,7 @@ impl Database {
                 .select((count_star(), min(webhook_events::created_at)))
                 .first::<(i64, Option<NaiveDateTime>)>(conn)?;
             let parked = webhook_events::table
-                .filter(webhook_events::state.eq(EventState::Parked.as_str()))
+                .filter(parked())
                 .count()
                 .get_result::<i64>(conn)?;
             Ok((waiting, parked))

@@ -12,9 +12,11 @@ use diesel::sql_types::Text;
 
 use super::Database;
 use super::column::{from_bytes, from_time, is_storable};
+use super::connection::write_transaction;
+use super::events::append_change;
 use super::schema::uploads;
-use super::uploads::{UploadRow, unfinished};
-use crate::domain::{Cut, Owner, State, Upload, UploadId};
+use super::uploads::{UploadRow, created, insert, unfinished};
+use crate::domain::{Cut, LogEntry, LogKind, Owner, State, Upload, UploadId};
 use crate::error::Error;
 
 /// "Known to the store by this id", where no text means by none yet.
@@ -30,10 +32,10 @@ impl Database {
     /// # Errors
     /// As [`insert_upload`](Self::insert_upload).
     pub async fn claim_key(&self, upload: Upload) -> Result<bool, Error> {
-        let row = UploadRow::try_from(upload)?;
+        let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
         self.run(
-            move |conn| match diesel::insert_into(uploads::table).values(&row).execute(conn) {
-                Ok(_) => Ok(true),
+            move |conn| match write_transaction(conn, |conn| insert(conn, &row, &entry)) {
+                Ok(()) => Ok(true),
                 Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
                 Err(error) => Err(error),
             },
@@ -116,22 +118,27 @@ impl Database {
         let multipart_id = multipart_id.to_owned();
         let from = [State::Open, State::Completing, State::Expired].map(State::as_str);
         self.alter(id, move |conn, id| {
-            let own = uploads::table
-                .find(id)
-                .filter(uploads::state.eq_any(from))
-                .filter(uploads::cut.eq(Cut::Client.as_str()))
-                .filter(called(known));
-            diesel::update(own)
-                .set((
-                    uploads::multipart_id.eq(multipart_id),
-                    uploads::state.eq(State::Open.as_str()),
-                    uploads::updated_at.eq(from_time(now)),
-                    uploads::expires_at.eq(from_time(expires_at)),
-                ))
-                .execute(conn)
+            write_transaction(conn, |conn| {
+                let own = uploads::table
+                    .find(&id)
+                    .filter(uploads::state.eq_any(from))
+                    .filter(uploads::cut.eq(Cut::Client.as_str()))
+                    .filter(called(known));
+                let changed = diesel::update(own)
+                    .set((
+                        uploads::multipart_id.eq(multipart_id),
+                        uploads::state.eq(State::Open.as_str()),
+                        uploads::updated_at.eq(from_time(now)),
+                        uploads::expires_at.eq(from_time(expires_at)),
+                    ))
+                    .execute(conn)?;
+                if changed == 1 {
+                    append_change(conn, &id, &LogEntry::new(now, LogKind::BegunAgain))?;
+                }
+                Ok(changed == 1)
+            })
         })
         .await
-        .map(|changed| changed == 1)
     }
 
     /// Writes down how large an unfinished upload of a client's own cut has turned out to be, in bytes, and its first

@@ -20,7 +20,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, oneshot};
 use super::connection::{AnyConnection, Connector, is_alive, is_locked, write_transaction};
 use super::parts::PartRow;
 use super::schema::uploads;
-use super::uploads::unfinished;
+use super::uploads::{no_sooner, unfinished};
 use super::upsert::upsert;
 use crate::error::Error;
 
@@ -344,7 +344,7 @@ impl Refresh {
         diesel::update(stale)
             .set((
                 uploads::updated_at.eq(self.now),
-                uploads::expires_at.eq(self.now + self.lifetime),
+                uploads::expires_at.eq(no_sooner(self.now + self.lifetime)),
             ))
             .execute(conn)?;
         Ok(())

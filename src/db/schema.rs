@@ -36,6 +36,7 @@ diesel::table! {
         sources -> Nullable<Text>,
         fields -> Nullable<Text>,
         cut -> Text,
+        client_ip -> Nullable<Text>,
     }
 }
 
@@ -101,5 +102,39 @@ diesel::table! {
     secrets (name) {
         name -> Text,
         value -> Text,
+    }
+}
+
+diesel::table! {
+    upload_events (id) {
+        id -> BigInt,
+        upload_id -> Text,
+        at -> Timestamp,
+        kind -> Text,
+        detail -> Text,
+        actor -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    sweeps (id) {
+        id -> BigInt,
+        began_at -> Timestamp,
+        ended_at -> Timestamp,
+        rounds -> BigInt,
+        expired -> BigInt,
+        completed -> BigInt,
+        strays -> BigInt,
+        failed -> BigInt,
+        error -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    admin_sessions (hash) {
+        hash -> Text,
+        key_hash -> Text,
+        created_at -> Timestamp,
+        expires_at -> Timestamp,
     }
 }

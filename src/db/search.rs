@@ -4,18 +4,27 @@
 //! could become slow by an unlucky combination. `tests/database/plans.rs` holds each to its index.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
-use diesel::sql_types::BigInt;
+use diesel::sql_types::{BigInt, Text};
 
 use super::Database;
 use super::column::{is_storable, to_bytes};
 use super::connection::AnyConnection;
 use super::schema::{parts, uploads};
 use super::uploads::UploadRow;
-use crate::domain::{Owner, State, Upload, UploadId};
+use crate::domain::{Owner, State, SupportCode, Upload, UploadId};
 use crate::error::Error;
+
+/// Rows that one page looks at, at most, where some condition is in no index beside the others. A page may so be short,
+/// and still have one behind it.
+const WALK: u32 = 10_000;
+
+/// Rows of one step of that walk.
+const STEP: u32 = 1_000;
 
 /// What an admin, or an owner among the own uploads, searches for; all conditions that are set must hold.
 #[derive(Debug, Clone, Default)]
@@ -28,12 +37,24 @@ pub struct UploadQuery {
     pub protocol: Option<String>,
     /// Uploads of files with exactly this name.
     pub filename: Option<String>,
-    /// Uploads of files whose name begins so.
+    /// Uploads of files whose name begins so; of very many, the first ten thousand in the order of their names.
     pub filename_prefix: Option<String>,
     /// The upload with this object key.
     pub key: Option<String>,
     /// The upload with this multipart upload at the store.
     pub multipart_id: Option<String>,
+    /// Uploads of files with exactly this many bytes.
+    pub size: Option<u64>,
+    /// Uploads that were begun from this address.
+    pub client_ip: Option<IpAddr>,
+    /// The upload with this support code.
+    pub support_code: Option<SupportCode>,
+    /// The upload with this id.
+    pub id: Option<UploadId>,
+    /// Uploads that began at this time or later, in whole milliseconds.
+    pub since: Option<DateTime<Utc>>,
+    /// Uploads that began before this time.
+    pub until: Option<DateTime<Utc>>,
     /// The cursor: only uploads older than this one.
     pub before: Option<UploadId>,
     /// At most this many.
@@ -51,44 +72,109 @@ pub struct UploadSummary {
     pub bytes_recorded: u64,
 }
 
+/// One page of uploads, newest first.
+#[derive(Debug, Clone, Default)]
+pub struct UploadPage {
+    /// The uploads.
+    pub uploads: Vec<UploadSummary>,
+    /// The cursor of the next page; `None` on the last.
+    pub next: Option<UploadId>,
+    /// Whether more names begin so than were looked at.
+    pub is_cut: bool,
+}
+
 impl Database {
-    /// The uploads that `query` asks for, newest first.
-    pub async fn list_uploads(&self, query: UploadQuery) -> Result<Vec<UploadSummary>, Error> {
-        if !query.texts().all(is_storable) {
-            return Ok(Vec::new());
+    /// The uploads that `query` asks for, newest first. However many there are, one page reads so many rows and no more.
+    pub async fn list_uploads(&self, query: UploadQuery) -> Result<UploadPage, Error> {
+        if !query.texts().all(is_storable) || query.limit == 0 {
+            return Ok(UploadPage::default());
         }
-        let (rows, mut recorded) = self
+        // No column holds a size beyond this, so no upload has it.
+        if query.size.is_some_and(|size| i64::try_from(size).is_err()) {
+            return Ok(UploadPage::default());
+        }
+        let (found, rows, mut recorded) = self
             .run(move |conn| {
-                // First the ids, which the indexes hold: a prefix that half of all uploads share is then sorted
-                // without reading a single row of theirs.
-                let ids = query.ids(conn)?;
-                if ids.is_empty() {
-                    return Ok((Vec::new(), HashMap::new()));
+                // First the ids, which the indexes hold: the rows are read for one page alone.
+                let found = query.ids(conn)?;
+                if found.ids.is_empty() {
+                    return Ok((found, Vec::new(), HashMap::new()));
                 }
-                let recorded = recorded(conn, &ids)?;
+                let recorded = recorded(conn, &found.ids)?;
                 let rows: Vec<UploadRow> = uploads::table
-                    .filter(uploads::id.eq_any(ids))
+                    .filter(uploads::id.eq_any(&found.ids))
                     .order(uploads::id.desc())
                     .load(conn)?;
-                Ok((rows, recorded))
+                Ok((found, rows, recorded))
             })
             .await?;
-        rows.into_iter()
-            .map(|row| {
-                let (count, bytes) = recorded.remove(&row.id).unwrap_or_default();
-                let upload: Upload = row.try_into()?;
-                let bytes_recorded = match upload.offset() {
-                    Some(offset) => offset,
-                    None => to_bytes(bytes)?,
-                };
-                Ok(UploadSummary {
-                    upload,
-                    parts_recorded: to_bytes(count)?,
-                    bytes_recorded,
-                })
+        let summary = |row: UploadRow| {
+            let (count, bytes) = recorded.remove(&row.id).unwrap_or_default();
+            let upload: Upload = row.try_into()?;
+            let bytes_recorded = match upload.offset() {
+                Some(offset) => offset,
+                None => to_bytes(bytes)?,
+            };
+            Ok(UploadSummary {
+                upload,
+                parts_recorded: to_bytes(count)?,
+                bytes_recorded,
             })
-            .collect()
+        };
+        Ok(UploadPage {
+            uploads: rows.into_iter().map(summary).collect::<Result<_, Error>>()?,
+            next: found.next.map(|id| UploadId::parse(&id)).transpose()?,
+            is_cut: found.is_cut,
+        })
     }
+}
+
+/// Most protocols that are told apart.
+const PROTOCOLS: usize = 50;
+
+impl Database {
+    /// The protocols through which uploads have begun: from one to the next in the index, without reading what lies between.
+    pub async fn protocols(&self) -> Result<Vec<String>, Error> {
+        self.run(|conn| {
+            let mut known: Vec<String> = Vec::new();
+            while known.len() < PROTOCOLS {
+                let after = known.last().cloned().unwrap_or_default();
+                let next = uploads::table
+                    .filter(uploads::protocol.gt(after))
+                    .order(uploads::protocol.asc())
+                    .select(uploads::protocol);
+                match next.first(conn).optional()? {
+                    Some(protocol) => known.push(protocol),
+                    None => break,
+                }
+            }
+            Ok(known)
+        })
+        .await
+    }
+}
+
+/// The ids of one page.
+#[derive(Default)]
+struct Found {
+    ids: Vec<String>,
+    next: Option<String>,
+    is_cut: bool,
+}
+
+/// What the conditions are about that no index holds beside the one that is searched.
+#[derive(Queryable, Selectable)]
+#[diesel(table_name = uploads)]
+struct Candidate {
+    id: String,
+    owner: String,
+    state: String,
+    protocol: String,
+    filename: String,
+    object_key: String,
+    multipart_id: Option<String>,
+    size: i64,
+    client_ip: Option<String>,
 }
 
 impl UploadQuery {
@@ -100,61 +186,231 @@ impl UploadQuery {
             &self.filename_prefix,
             &self.key,
             &self.multipart_id,
+            &self.protocol,
         ]
         .into_iter()
         .filter_map(Option::as_deref)
         .chain(self.owner.as_ref().map(Owner::as_str))
     }
 
+    /// How many conditions are set, without those on the id itself.
+    fn conditions(&self) -> usize {
+        [
+            self.owner.is_some(),
+            self.state.is_some(),
+            self.protocol.is_some(),
+            self.filename.is_some(),
+            self.filename_prefix.is_some(),
+            self.key.is_some(),
+            self.multipart_id.is_some(),
+            self.size.is_some(),
+            self.client_ip.is_some(),
+            self.support_code.is_some(),
+        ]
+        .into_iter()
+        .filter(|is_set| *is_set)
+        .count()
+    }
+
     /// The ids of one page, newest first.
-    fn ids(self, conn: &mut AnyConnection) -> QueryResult<Vec<String>> {
-        let mut query = uploads::table
-            .select(uploads::id)
-            .order(uploads::id.desc())
-            .limit(i64::from(self.limit))
-            .into_boxed();
-        let names_one = self.filename.is_some()
-            || self.filename_prefix.is_some()
-            || self.key.is_some()
-            || self.multipart_id.is_some();
-        // Beside a name or a key, an owner or a state hardly narrows anything, but without statistics SQLite
-        // takes all indexes for equally good. `owner || ''` is the owner without its index.
-        if let Some(owner) = self.owner.map(|owner| owner.to_string()) {
-            query = if names_one {
-                query.filter(uploads::owner.concat("").eq(owner))
-            } else {
-                query.filter(uploads::owner.eq(owner))
-            };
-        }
-        if let Some(state) = self.state.map(State::as_str) {
-            query = if names_one {
-                query.filter(uploads::state.concat("").eq(state))
-            } else {
-                query.filter(uploads::state.eq(state))
-            };
-        }
-        if let Some(protocol) = self.protocol {
-            query = query.filter(uploads::protocol.eq(protocol));
-        }
-        if let Some(filename) = self.filename {
-            query = query.filter(uploads::filename.eq(filename));
-        }
-        if let Some(prefix) = self.filename_prefix {
-            if let Some(end) = end_of_prefix(&prefix) {
-                query = query.filter(uploads::filename.lt(end));
+    fn ids(self, conn: &mut AnyConnection) -> QueryResult<Found> {
+        let Some((range, searched)) = self.first_condition() else {
+            return self.named(conn);
+        };
+        let limit = self.limit as usize;
+        let mut found = Found::default();
+        let mut before = self.upper().map(|id| id.to_string());
+        let (step, most) = if searched == self.conditions() {
+            (self.limit + 1, self.limit + 1)
+        } else {
+            (STEP, WALK)
+        };
+        let mut walked = 0;
+        loop {
+            let rows: Vec<Candidate> = range.rows(&self, before.as_deref(), step, conn)?;
+            let is_last = rows.len() < step as usize;
+            walked += step;
+            for row in rows {
+                if found.ids.len() == limit {
+                    found.next = found.ids.last().cloned();
+                    return Ok(found);
+                }
+                before = Some(row.id.clone());
+                if self.admits(&row) {
+                    found.ids.push(row.id);
+                }
             }
-            query = query.filter(uploads::filename.ge(prefix));
+            if is_last {
+                return Ok(found);
+            }
+            if walked >= most {
+                found.next = before;
+                return Ok(found);
+            }
         }
-        if let Some(key) = self.key {
-            query = query.filter(uploads::object_key.eq(key));
+    }
+
+    /// Above which id nothing is wanted.
+    fn upper(&self) -> Option<UploadId> {
+        let until = self.until.map(UploadId::floor);
+        [self.before.clone(), until].into_iter().flatten().min()
+    }
+
+    /// The condition that is searched by its index, the narrowest first, and how many conditions that index holds; `None`
+    /// where it is the beginning of a name, which is another matter.
+    fn first_condition(&self) -> Option<(Range, usize)> {
+        let single = [
+            (self.id.is_some(), Range::Id, 0),
+            (self.support_code.is_some(), Range::Support, 1),
+            (self.multipart_id.is_some(), Range::Multipart, 1),
+            (self.key.is_some(), Range::Key, 1),
+            (self.filename.is_some(), Range::Name, 1),
+            (self.client_ip.is_some(), Range::Address, 1),
+            (self.size.is_some(), Range::Size, 1),
+        ];
+        if let Some((_, range, held)) = single.into_iter().find(|(is_set, ..)| *is_set) {
+            return Some((range, held));
         }
-        if let Some(multipart_id) = self.multipart_id {
-            query = query.filter(uploads::multipart_id.eq(multipart_id));
+        if self.filename_prefix.is_some() {
+            return None;
         }
-        if let Some(before) = self.before {
-            query = query.filter(uploads::id.lt(before.to_string()));
+        let with_state = usize::from(self.state.is_some());
+        Some(match (self.owner.is_some(), self.protocol.is_some()) {
+            (true, _) => (Range::Owner, 1 + with_state),
+            (false, true) => (Range::Protocol, 1 + with_state),
+            (false, false) => (Range::State, with_state),
+        })
+    }
+
+    /// Whether a row meets every condition.
+    fn admits(&self, row: &Candidate) -> bool {
+        fn is<T: PartialEq + Copy>(wanted: Option<T>, have: T) -> bool {
+            wanted.is_none_or(|wanted| wanted == have)
         }
-        query.load(conn)
+        let address = self.client_ip.map(|address| address.to_string());
+        let tail = self.support_code.map(SupportCode::id_tail);
+        is(self.owner.as_ref().map(Owner::as_str), row.owner.as_str())
+            && is(self.state.map(State::as_str), row.state.as_str())
+            && is(self.protocol.as_deref(), row.protocol.as_str())
+            && is(self.filename.as_deref(), row.filename.as_str())
+            && self
+                .filename_prefix
+                .as_ref()
+                .is_none_or(|prefix| row.filename.starts_with(prefix))
+            && is(self.key.as_deref(), row.object_key.as_str())
+            && is(
+                self.multipart_id.as_deref().map(Some),
+                row.multipart_id.as_deref(),
+            )
+            && is(self.size, row.size.unsigned_abs())
+            && is(address.as_deref().map(Some), row.client_ip.as_deref())
+            && tail.is_none_or(|tail| row.id.ends_with(&tail))
+            && is(self.id.as_ref().map(UploadId::as_str), row.id.as_str())
+            && self
+                .since
+                .is_none_or(|since| row.id.as_str() >= UploadId::floor(since).as_str())
+            && self.upper().is_none_or(|upper| row.id.as_str() < upper.as_str())
+    }
+
+    /// The ids of one page where the beginning of a name is searched: the first names of that range, in their own order,
+    /// so that a beginning which half of all files share costs no more than another.
+    fn named(self, conn: &mut AnyConnection) -> QueryResult<Found> {
+        let prefix = self.filename_prefix.clone().unwrap_or_default();
+        let mut names = uploads::table
+            .select(Candidate::as_select())
+            .filter(uploads::filename.ge(prefix.clone()))
+            .order((uploads::filename.asc(), uploads::id.asc()))
+            .limit(i64::from(WALK))
+            .into_boxed();
+        if let Some(end) = end_of_prefix(&prefix) {
+            names = names.filter(uploads::filename.lt(end));
+        }
+        let rows: Vec<Candidate> = names.load(conn)?;
+        let is_cut = rows.len() >= WALK as usize;
+        let admitted = rows.into_iter().filter(|row| self.admits(row));
+        let mut ids: Vec<String> = admitted.map(|row| row.id).collect();
+        ids.sort_unstable_by(|one, other| other.cmp(one));
+        let more = ids.len() > self.limit as usize;
+        ids.truncate(self.limit as usize);
+        Ok(Found {
+            next: ids.last().filter(|_| more).cloned(),
+            ids,
+            is_cut,
+        })
+    }
+}
+
+/// What an index is searched for.
+#[derive(Clone, Copy)]
+enum Range {
+    Id,
+    Support,
+    Multipart,
+    Key,
+    Name,
+    Address,
+    Size,
+    /// With a state, where one is asked for.
+    Owner,
+    /// With a state, where one is asked for.
+    Protocol,
+    /// In this state, or all.
+    State,
+}
+
+impl Range {
+    /// At most `limit` rows of this range, the newest below `before` first.
+    fn rows(
+        self,
+        query: &UploadQuery,
+        before: Option<&str>,
+        limit: u32,
+        conn: &mut AnyConnection,
+    ) -> QueryResult<Vec<Candidate>> {
+        let mut rows = uploads::table
+            .select(Candidate::as_select())
+            .order(uploads::id.desc())
+            .limit(i64::from(limit))
+            .into_boxed();
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        let state = query.state.map(State::as_str);
+        rows = match self {
+            Self::Id => {
+                rows.filter(uploads::id.eq(query.id.as_ref().map_or("", UploadId::as_str).to_owned()))
+            }
+            Self::Support => {
+                let tail = query.support_code.map(SupportCode::id_tail);
+                // Word for word as the index has it.
+                rows.filter(sql::<Text>("substr(id, 23)").eq(tail.unwrap_or_default()))
+            }
+            Self::Multipart => rows.filter(uploads::multipart_id.eq(text(&query.multipart_id))),
+            Self::Key => rows.filter(uploads::object_key.eq(text(&query.key))),
+            Self::Name => rows.filter(uploads::filename.eq(text(&query.filename))),
+            Self::Address => {
+                let address = query.client_ip.map(|address| address.to_string());
+                rows.filter(uploads::client_ip.eq(address.unwrap_or_default()))
+            }
+            Self::Size => {
+                let size = query.size.and_then(|size| i64::try_from(size).ok());
+                rows.filter(uploads::size.eq(size.unwrap_or_default()))
+            }
+            Self::Owner => {
+                let owner = query.owner.as_ref().map_or("", Owner::as_str).to_owned();
+                rows.filter(uploads::owner.eq(owner))
+            }
+            Self::Protocol => rows.filter(uploads::protocol.eq(text(&query.protocol))),
+            Self::State => rows,
+        };
+        if let (Self::Owner | Self::Protocol | Self::State, Some(state)) = (self, state) {
+            rows = rows.filter(uploads::state.eq(state));
+        }
+        if let Some(before) = before {
+            rows = rows.filter(uploads::id.lt(before.to_owned()));
+        }
+        if let Some(since) = query.since {
+            rows = rows.filter(uploads::id.ge(UploadId::floor(since).to_string()));
+        }
+        rows.load(conn)
     }
 }
 
@@ -172,7 +428,7 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
 }
 
 /// Count and bytes of the recorded parts of each of these uploads.
-fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
+pub(super) fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
     let totals: Vec<(String, i64, i64)> = parts::table
         .filter(parts::upload_id.eq_any(ids))
         .group_by(parts::upload_id)

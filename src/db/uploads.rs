@@ -5,19 +5,20 @@
 //! `tests/database/plans.rs` holds the two together.
 
 use chrono::{DateTime, NaiveDateTime, Utc};
-use diesel::dsl::sql;
+use diesel::dsl::{AsExprOf, case_when, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::Bool;
+use diesel::sql_types::{Bool, Timestamp};
 
 use super::Database;
 use super::appending::AppendingRow;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
 use super::connection::{AnyConnection, write_transaction};
+use super::events::append_change;
 use super::schema::{leases, parts, uploads};
 use crate::domain::{
-    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, Sha256Sum, State, Transfer, Upload,
-    UploadId,
+    Backend, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
+    Sha256Sum, State, Transfer, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
@@ -27,10 +28,9 @@ impl Database {
     /// # Errors
     /// [`Error::TooLarge`] for a size that no column holds, [`Error::Invalid`] for an unusable `last_modified`.
     pub async fn insert_upload(&self, upload: Upload) -> Result<(), Error> {
-        let row = UploadRow::try_from(upload)?;
-        self.run(move |conn| diesel::insert_into(uploads::table).values(&row).execute(conn))
-            .await?;
-        Ok(())
+        let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
+        self.run(move |conn| write_transaction(conn, |conn| insert(conn, &row, &entry)))
+            .await
     }
 
     /// The upload with this id, within one owner; `None` as owner looks among everybody's.
@@ -105,17 +105,45 @@ impl Database {
     ) -> Result<bool, Error> {
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
         self.alter(id, move |conn, id| {
-            let change = (
-                uploads::state.eq(to.as_str()),
-                uploads::updated_at.eq(from_time(now)),
-                etag.map(|etag| uploads::etag.eq(etag)),
-            );
-            diesel::update(uploads::table.find(id).filter(uploads::state.eq_any(from)))
-                .set(change)
-                .execute(conn)
+            write_transaction(conn, |conn| {
+                let change = (
+                    uploads::state.eq(to.as_str()),
+                    uploads::updated_at.eq(from_time(now)),
+                    etag.map(|etag| uploads::etag.eq(etag)),
+                );
+                let in_time = uploads::table.find(&id).filter(uploads::state.eq_any(from));
+                let changed = diesel::update(in_time).set(change).execute(conn)?;
+                if changed == 1 {
+                    append_change(conn, &id, &LogEntry::new(now, LogKind::Became(to)))?;
+                }
+                Ok(changed == 1)
+            })
         })
         .await
-        .map(|changed| changed == 1)
+    }
+
+    /// Lets an unfinished upload live until `expires_at` at least; false for one that is finished or unknown. `entry` is
+    /// written to its log.
+    pub async fn extend(
+        &self,
+        id: &UploadId,
+        expires_at: DateTime<Utc>,
+        entry: LogEntry,
+    ) -> Result<bool, Error> {
+        self.alter(id, move |conn, id| {
+            write_transaction(conn, |conn| {
+                let own = uploads::table.find(&id).filter(unfinished());
+                let is_there = diesel::update(own)
+                    .set(uploads::expires_at.eq(no_sooner(from_time(expires_at))))
+                    .execute(conn)?
+                    == 1;
+                if is_there {
+                    append_change(conn, &id, &entry)?;
+                }
+                Ok(is_there)
+            })
+        })
+        .await
     }
 
     /// Notes that somebody works on an upload; false for one that is finished or unknown.
@@ -129,7 +157,7 @@ impl Database {
             diesel::update(uploads::table.find(id).filter(unfinished()))
                 .set((
                     uploads::updated_at.eq(from_time(now)),
-                    uploads::expires_at.eq(from_time(expires_at)),
+                    uploads::expires_at.eq(no_sooner(from_time(expires_at))),
                 ))
                 .execute(conn)
         })
@@ -218,6 +246,31 @@ impl Database {
     }
 }
 
+/// This time, or the one until which an upload lives anyhow: a sign of life must not take away what an admin gave.
+#[diesel::dsl::auto_type(no_type_alias)]
+pub(super) fn no_sooner(until: NaiveDateTime) -> _ {
+    let bound: AsExprOf<NaiveDateTime, Timestamp> = until.into_sql::<Timestamp>();
+    case_when(uploads::expires_at.lt(until), bound).otherwise(uploads::expires_at)
+}
+
+/// What the log says of a new upload.
+pub(super) fn created(upload: &Upload) -> LogEntry {
+    LogEntry {
+        detail: LogDetail {
+            from: upload.client_ip.map(|address| address.to_string()),
+            door: Some(upload.protocol.clone()),
+            ..LogDetail::default()
+        },
+        ..LogEntry::new(upload.created_at, LogKind::Created)
+    }
+}
+
+/// Writes a new upload with the first entry of its log, in the transaction that is open.
+pub(super) fn insert(conn: &mut AnyConnection, row: &UploadRow, entry: &LogEntry) -> QueryResult<()> {
+    diesel::insert_into(uploads::table).values(row).execute(conn)?;
+    append_change(conn, &row.id, entry)
+}
+
 /// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a
 /// condition whose values it learns later.
 pub(super) fn unfinished() -> SqlLiteral<Bool> {
@@ -258,6 +311,7 @@ pub(super) struct UploadRow {
     sources: Option<String>,
     fields: Option<String>,
     cut: String,
+    client_ip: Option<String>,
 }
 
 impl TryFrom<Upload> for UploadRow {
@@ -299,6 +353,7 @@ impl TryFrom<Upload> for UploadRow {
             sources: appending.sources,
             fields: appending.fields,
             cut: upload.cut.as_str().to_owned(),
+            client_ip: upload.client_ip.map(|address| address.to_string()),
         })
     }
 }
@@ -347,6 +402,7 @@ impl TryFrom<UploadRow> for Upload {
             }
             .try_into()?,
             cut: Cut::parse(&row.cut).ok_or_else(|| unknown("cut", &row.cut))?,
+            client_ip: row.client_ip.and_then(|text| text.parse().ok()),
         })
     }
 }

@@ -13,8 +13,9 @@ use diesel::sql_types::Bool;
 use super::Database;
 use super::column::{from_time, to_time};
 use super::connection::write_transaction;
+use super::events::append_change;
 use super::schema::{uploads, webhook_events};
-use crate::domain::{EventId, EventKind, EventState, State, UploadId, WebhookEvent};
+use crate::domain::{EventId, EventKind, EventState, LogEntry, LogKind, State, UploadId, WebhookEvent};
 use crate::error::Error;
 
 /// An event that is yet to be written.
@@ -82,9 +83,12 @@ impl Database {
                     uploads::updated_at.eq(from_time(now)),
                     etag.map(|etag| uploads::etag.eq(etag)),
                 );
-                let changed = diesel::update(uploads::table.find(id).filter(uploads::state.eq_any(from)))
+                let changed = diesel::update(uploads::table.find(&id).filter(uploads::state.eq_any(from)))
                     .set(change)
                     .execute(conn)?;
+                if changed == 1 {
+                    append_change(conn, &id, &LogEntry::new(now, LogKind::Became(State::Complete)))?;
+                }
                 if let Some(event) = event.filter(|_| changed == 1) {
                     diesel::insert_into(webhook_events::table)
                         .values(&event)
@@ -186,6 +190,20 @@ impl Database {
             .run(move |conn| webhook_events::table.find(id).first(conn).optional())
             .await?;
         row.map(WebhookEvent::try_from).transpose()
+    }
+
+    /// The events of one upload, oldest first.
+    pub async fn events_of(&self, upload: &UploadId) -> Result<Vec<WebhookEvent>, Error> {
+        let upload = upload.to_string();
+        let mut rows: Vec<EventRow> = self
+            .run(move |conn| {
+                webhook_events::table
+                    .filter(webhook_events::upload_id.eq(upload))
+                    .load(conn)
+            })
+            .await?;
+        rows.sort_by(|one, other| one.id.cmp(&other.id));
+        rows.into_iter().map(WebhookEvent::try_from).collect()
     }
 
     /// Events, newest first.

@@ -6,6 +6,7 @@
 //!
 //! The hard part of S3's wire format, and the comparison of signatures, is the crate `s3s`. What is ours:
 //! - [`auth`]: the checks of a signature that `s3s` leaves open;
+//! - [`lifecycle`]: what a bucket's rules drop;
 //! - [`front`], [`cors`], [`body`], [`server`]: what surrounds each request;
 //! - [`service`] with `*_calls`: one function for each operation of S3;
 //! - [`store`], [`multipart`], [`complete`]: what is there, in memory and on the disk;
@@ -23,6 +24,7 @@ mod copy_calls;
 mod cors;
 mod front;
 mod layout;
+mod lifecycle;
 mod listing;
 mod multipart;
 mod object_calls;

@@ -164,9 +164,19 @@ impl Store {
 
     /// Aborts what was begun longer than `max_age` ago; returns how many uploads that were.
     pub fn abort_older_than(&self, max_age: Duration) -> usize {
+        let rules = |bucket: &str| {
+            let found = self.with_bucket(bucket, |bucket| bucket.record.lifecycle.clone());
+            found.ok().flatten().unwrap_or_default()
+        };
         let old: Vec<_> = read(&self.uploads)
             .values()
-            .filter(|upload| upload.record.initiated.age() >= max_age)
+            .filter(|upload| {
+                let (record, age) = (&upload.record, upload.record.initiated.age());
+                age >= max_age
+                    || rules(&record.bucket)
+                        .iter()
+                        .any(|rule| rule.drops(&record.key, age))
+            })
             .cloned()
             .collect();
         old.iter().filter(|upload| self.abort(upload).is_ok()).count()

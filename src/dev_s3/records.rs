@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::cors::CorsRule;
+use super::lifecycle::AbortRule;
 use super::sums::{Algorithm, Coverage, Sums};
 
 /// A moment, in whole milliseconds since 1970 as S3's own times have no more.
@@ -51,6 +52,9 @@ pub struct BucketRecord {
     /// The stored CORS rules; `None` means that every origin is welcome.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cors: Option<Vec<CorsRule>>,
+    /// The stored lifecycle rules; `None` where there are none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lifecycle: Option<Vec<AbortRule>>,
 }
 
 /// The headers that a client gave an object and gets back with it.

@@ -8,18 +8,20 @@ use std::sync::Arc;
 use s3s::dto::{
     AbortMultipartUploadInput, AbortMultipartUploadOutput, CompleteMultipartUploadInput,
     CompleteMultipartUploadOutput, CreateBucketInput, CreateBucketOutput, CreateMultipartUploadInput,
-    CreateMultipartUploadOutput, DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteObjectInput,
-    DeleteObjectOutput, DeleteObjectsInput, DeleteObjectsOutput, GetBucketCorsInput, GetBucketCorsOutput,
-    GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput, GetObjectOutput, HeadBucketInput,
-    HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput, ListBucketsOutput,
-    ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input, ListObjectsV2Output,
-    ListPartsInput, ListPartsOutput, PutBucketCorsInput, PutBucketCorsOutput, PutObjectInput,
+    CreateMultipartUploadOutput, DeleteBucketCorsInput, DeleteBucketCorsOutput, DeleteBucketLifecycleInput,
+    DeleteBucketLifecycleOutput, DeleteObjectInput, DeleteObjectOutput, DeleteObjectsInput,
+    DeleteObjectsOutput, GetBucketCorsInput, GetBucketCorsOutput, GetBucketLifecycleConfigurationInput,
+    GetBucketLifecycleConfigurationOutput, GetBucketLocationInput, GetBucketLocationOutput, GetObjectInput,
+    GetObjectOutput, HeadBucketInput, HeadBucketOutput, HeadObjectInput, HeadObjectOutput, ListBucketsInput,
+    ListBucketsOutput, ListMultipartUploadsInput, ListMultipartUploadsOutput, ListObjectsV2Input,
+    ListObjectsV2Output, ListPartsInput, ListPartsOutput, PutBucketCorsInput, PutBucketCorsOutput,
+    PutBucketLifecycleConfigurationInput, PutBucketLifecycleConfigurationOutput, PutObjectInput,
     PutObjectOutput, UploadPartCopyInput, UploadPartCopyOutput, UploadPartInput, UploadPartOutput,
 };
 use s3s::{S3, S3Request, S3Response, S3Result};
 
 use super::store::Store;
-use super::{bucket_calls, copy_calls, object_calls, upload_calls};
+use super::{bucket_calls, copy_calls, lifecycle, object_calls, upload_calls};
 
 /// The server's operations over one store.
 #[derive(Debug)]
@@ -59,6 +61,8 @@ operations! {
         head_bucket: HeadBucketInput -> HeadBucketOutput = bucket_calls::head;
         get_bucket_location: GetBucketLocationInput -> GetBucketLocationOutput = bucket_calls::location;
         get_bucket_cors: GetBucketCorsInput -> GetBucketCorsOutput = bucket_calls::get_cors;
+        get_bucket_lifecycle_configuration:
+            GetBucketLifecycleConfigurationInput -> GetBucketLifecycleConfigurationOutput = lifecycle::get;
         get_object: GetObjectInput -> GetObjectOutput = object_calls::get;
         head_object: HeadObjectInput -> HeadObjectOutput = object_calls::head;
         list_objects_v2: ListObjectsV2Input -> ListObjectsV2Output = object_calls::list;
@@ -69,6 +73,9 @@ operations! {
         create_bucket: CreateBucketInput -> CreateBucketOutput = bucket_calls::create;
         put_bucket_cors: PutBucketCorsInput -> PutBucketCorsOutput = bucket_calls::put_cors;
         delete_bucket_cors: DeleteBucketCorsInput -> DeleteBucketCorsOutput = bucket_calls::delete_cors;
+        put_bucket_lifecycle_configuration:
+            PutBucketLifecycleConfigurationInput -> PutBucketLifecycleConfigurationOutput = lifecycle::put;
+        delete_bucket_lifecycle: DeleteBucketLifecycleInput -> DeleteBucketLifecycleOutput = lifecycle::delete;
         put_object: PutObjectInput -> PutObjectOutput = object_calls::put;
         delete_object: DeleteObjectInput -> DeleteObjectOutput = object_calls::delete;
         delete_objects: DeleteObjectsInput -> DeleteObjectsOutput = object_calls::delete_many;

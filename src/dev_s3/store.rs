@@ -16,6 +16,7 @@ use serde::de::DeserializeOwned;
 
 use super::cors::CorsRule;
 use super::layout::{Layout, Segment};
+use super::lifecycle::AbortRule;
 use super::multipart::Upload;
 use super::records::{BucketRecord, Moment, ObjectRecord};
 
@@ -160,6 +161,7 @@ impl Store {
             name: name.to_owned(),
             created: Moment::now(),
             cors: None,
+            lifecycle: None,
         };
         self.save(&self.layout.bucket(name), &record)?;
         write(&self.buckets).insert(
@@ -193,9 +195,18 @@ impl Store {
 
     /// Stores or removes a bucket's CORS rules.
     pub fn set_cors(&self, name: &str, cors: Option<Vec<CorsRule>>) -> S3Result<()> {
+        self.change_bucket(name, |record| record.cors = cors)
+    }
+
+    /// Stores or removes a bucket's lifecycle rules.
+    pub fn set_lifecycle(&self, name: &str, rules: Option<Vec<AbortRule>>) -> S3Result<()> {
+        self.change_bucket(name, |record| record.lifecycle = rules)
+    }
+
+    fn change_bucket(&self, name: &str, change: impl FnOnce(&mut BucketRecord)) -> S3Result<()> {
         let _commit = lock(&self.commit);
         let mut record = self.with_bucket(name, |bucket| bucket.record.clone())?;
-        record.cors = cors;
+        change(&mut record);
         self.save(&self.layout.bucket(name), &record)
             .map_err(S3Error::internal_error)?;
         if let Some(bucket) = write(&self.buckets).get_mut(name) {

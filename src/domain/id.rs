@@ -84,6 +84,12 @@ impl UploadId {
         }
     }
 
+    /// What every id that was made at `time` or later is not below, and every earlier one is.
+    pub fn floor(time: DateTime<Utc>) -> Self {
+        let millis = u64::try_from(time.timestamp_millis()).unwrap_or(0);
+        Self(format!("{:012x}{}", millis & 0xffff_ffff_ffff, "0".repeat(20)))
+    }
+
     /// The id.
     pub fn as_str(&self) -> &str {
         &self.0

@@ -110,7 +110,7 @@ impl PartSet {
     }
 
     /// The numbers, ascending.
-    pub fn iter(&self) -> impl ExactSizeIterator<Item = PartNumber> + '_ {
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = PartNumber> + DoubleEndedIterator + '_ {
         self.0.iter().copied()
     }
 

@@ -2,6 +2,8 @@
 //!
 //! Separate from the ways of proving it (keys, tokens, cookies): a verb only asks what this caller may touch.
 
+use std::net::IpAddr;
+
 use super::id::UploadId;
 use super::upload::Owner;
 use crate::error::Error;
@@ -28,6 +30,8 @@ pub struct Principal {
     pub grant: Grant,
     /// The id of the API key that they came with, on which all depends that is made in their name; `None` for others.
     pub key: Option<String>,
+    /// Where they ask from, where that is known.
+    pub address: Option<IpAddr>,
 }
 
 impl Principal {
@@ -37,6 +41,7 @@ impl Principal {
             owner,
             grant,
             key: None,
+            address: None,
         }
     }
 
@@ -47,6 +52,12 @@ impl Principal {
             key: Some(id),
             ..self
         }
+    }
+
+    /// The same caller, asking from there.
+    #[must_use]
+    pub fn at(self, address: Option<IpAddr>) -> Self {
+        Self { address, ..self }
     }
 
     /// Whether this caller sees everybody's uploads.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
@@ -322,6 +323,8 @@ pub struct Upload {
     pub appending: Option<Appending>,
     /// Who cuts it.
     pub cut: Cut,
+    /// Where the request came from that began it, where that was written down.
+    pub client_ip: Option<IpAddr>,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When anything last happened to it.

@@ -1,6 +1,9 @@
-//! What a person sees: the uploader page, the demo of the drop-in for mule-uploader, and a page for each type of problem.
+//! What a person sees: the uploader page, the demo of the drop-in for mule-uploader, a page for each type of problem, and
+//! the admin's pages.
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
+
+mod admin;
 
 use actix_web::web::{Data, Path, ServiceConfig};
 use actix_web::{HttpRequest, HttpResponse};
@@ -11,6 +14,8 @@ use crate::uploads::Uploads;
 use crate::web::methods::readable;
 use crate::web::peer::outer_prefix;
 use crate::web::problem::{Failure, KINDS, Kind, ProblemDocument};
+
+pub use admin::Attempts;
 
 /// What the pages have to know of the settings.
 #[derive(Debug, Clone)]
@@ -61,6 +66,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/", uploader));
     config.service(readable("/problems/{slug}", problem));
     config.service(readable("/mule/demo", mule));
+    admin::routes(config);
 }
 
 /// Nobody becomes a visitor here but by the page's own first call: who follows a link from another site sends no

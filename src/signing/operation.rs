@@ -120,6 +120,13 @@ pub enum Operation<'a> {
         /// Base64 of the body's MD5, which S3 demands here.
         content_md5: &'a str,
     },
+    /// Reads the bucket's lifecycle rules.
+    GetBucketLifecycle,
+    /// Replaces the bucket's lifecycle rules; the rules are the body.
+    PutBucketLifecycle {
+        /// Base64 of the body's MD5, which S3 demands here.
+        content_md5: &'a str,
+    },
 }
 
 /// An object as the source of a copy: bucket and key, percent-encoded.
@@ -154,7 +161,7 @@ fn part_list(
 
 impl<'a> Operation<'a> {
     /// The names of all operations, as S3 has them.
-    pub const NAMES: [&'static str; 16] = [
+    pub const NAMES: [&'static str; 18] = [
         "CreateMultipartUpload",
         "UploadPart",
         "UploadPartCopy",
@@ -171,6 +178,8 @@ impl<'a> Operation<'a> {
         "CreateBucket",
         "GetBucketCors",
         "PutBucketCors",
+        "GetBucketLifecycleConfiguration",
+        "PutBucketLifecycleConfiguration",
     ];
 
     /// What S3 calls it: one of [`NAMES`](Self::NAMES).
@@ -192,6 +201,8 @@ impl<'a> Operation<'a> {
             Self::CreateBucket => 13,
             Self::GetBucketCors => 14,
             Self::PutBucketCors { .. } => 15,
+            Self::GetBucketLifecycle => 16,
+            Self::PutBucketLifecycle { .. } => 17,
         };
         Self::NAMES[place]
     }
@@ -257,6 +268,10 @@ impl<'a> Operation<'a> {
             Self::GetBucketCors => Ok(Shape::bucket(Method::GET).flag("cors")),
             Self::PutBucketCors { content_md5 } => Shape::bucket(Method::PUT)
                 .flag("cors")
+                .header("content-md5", Some(content_md5)),
+            Self::GetBucketLifecycle => Ok(Shape::bucket(Method::GET).flag("lifecycle")),
+            Self::PutBucketLifecycle { content_md5 } => Shape::bucket(Method::PUT)
+                .flag("lifecycle")
                 .header("content-md5", Some(content_md5)),
         }
     }

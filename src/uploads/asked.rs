@@ -82,6 +82,12 @@ const V2_IS_OFF: Error = Error::Forbidden(
     "SigV2 is switched off here: set the page's signature version to 4, or signature_v2 in the settings",
 );
 
+/// Most finished uploads that a page is told of.
+const MOST_FINISHED: u32 = 200;
+
+/// Pages of an owner's uploads that are looked through for them.
+const MOST_PAGES: usize = 20;
+
 impl Uploads {
     /// What this caller's pages have to know.
     ///
@@ -201,19 +207,25 @@ impl Uploads {
     /// # Errors
     /// [`Error::Forbidden`] for the holder of an upload's token.
     pub async fn finished_asked(&self, caller: &Principal, door: &SigningDoor) -> Result<Vec<Upload>, Error> {
-        let query = ListingQuery {
+        let mut query = ListingQuery {
             owner: Some(caller.owner.to_string()),
             state: Some(State::Complete),
             protocol: Some(door.protocol.to_owned()),
-            limit: Some(200),
+            limit: Some(MOST_FINISHED),
             ..ListingQuery::default()
         };
-        let listing = self.list(caller, query).await?;
-        Ok(listing
-            .uploads
-            .into_iter()
-            .map(|summary| summary.upload)
-            .collect())
+        let mut finished = Vec::new();
+        // A page may be short though there is another, where much else of this owner lies between.
+        for _ in 0..MOST_PAGES {
+            let listing = self.list(caller, query.clone()).await?;
+            finished.extend(listing.uploads.into_iter().map(|summary| summary.upload));
+            let left = MOST_FINISHED.saturating_sub(u32::try_from(finished.len()).unwrap_or(u32::MAX));
+            if left == 0 || listing.next.is_none() {
+                break;
+            }
+            (query.cursor, query.limit) = (listing.next, Some(left));
+        }
+        Ok(finished)
     }
 
     /// The caller's own upload that came through this door.

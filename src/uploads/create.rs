@@ -3,9 +3,11 @@
 //! On a resume the store's own list of parts is what counts, not what we believe: a part that the store lost is
 //! sent again, and one that it has is never asked for.
 
+use std::net::IpAddr;
+
 use chrono::{DateTime, Utc};
 
-use super::{Status, Uploads};
+use super::{Note, Status, Uploads};
 use crate::domain::{
     Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
     Upload, UploadId,
@@ -37,11 +39,13 @@ impl Uploads {
             Transfer::Relay => self.0.relay.limits(),
         };
         let plan = self.0.policy.admit(&new, &limits)?;
-        let (this, owner, transfer) = (self.clone(), caller.owner.clone(), new.transfer);
+        let (this, owner, address) = (self.clone(), caller.owner.clone(), caller.address);
+        let transfer = new.transfer;
         let begun = Self::see_through(async move {
             if let Naming::Key(key) = &new.wishes.naming
                 && let Some(upload) = this.go_on_with_key(&owner, &new, key).await?
             {
+                this.note(&upload.id, Note::resumed(address));
                 let parts = Vec::new();
                 return Ok(Begun {
                     status: Status { upload, parts },
@@ -49,12 +53,13 @@ impl Uploads {
                 });
             }
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
+                this.note(&status.upload.id, Note::resumed(address));
                 return Ok(Begun {
                     status,
                     resumed: true,
                 });
             }
-            let upload = this.make(owner, new, plan).await?;
+            let upload = this.make(owner, address, new, plan).await?;
             Ok(Begun {
                 status: Status {
                     upload,
@@ -96,7 +101,13 @@ impl Uploads {
         }
     }
 
-    async fn make(&self, owner: Owner, new: NewUpload, plan: PartPlan) -> Result<Upload, Error> {
+    async fn make(
+        &self,
+        owner: Owner,
+        client_ip: Option<IpAddr>,
+        new: NewUpload,
+        plan: PartPlan,
+    ) -> Result<Upload, Error> {
         let now = self.now();
         let cut = new.wishes.cut;
         if !cut.is_ours() && new.transfer == Transfer::Relay {
@@ -135,6 +146,7 @@ impl Uploads {
             webhook_url: new.wishes.webhook_url,
             appending: new.wishes.appending.map(Appending::new),
             cut,
+            client_ip,
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),

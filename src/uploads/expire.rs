@@ -2,10 +2,11 @@
 
 use std::time::Duration;
 
-use chrono::TimeDelta;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
 use super::claims::Manner;
+use crate::db::SweepRecord;
 use crate::domain::{State, Upload};
 use crate::error::Error;
 
@@ -39,6 +40,8 @@ pub struct Swept {
     pub completed: usize,
     /// Leftovers in the storage that were dropped.
     pub strays: usize,
+    /// Uploads that could not be given up for now.
+    pub failed: usize,
 }
 
 impl Uploads {
@@ -52,14 +55,37 @@ impl Uploads {
         if !self.lead().await? {
             return Ok(None);
         }
+        let began_at = self.now();
         let outcome = self.sweep_all(with_strays).await;
+        self.record_sweep(began_at, &outcome).await;
         self.0.claims.release(LEASE).await?;
         outcome.map(Some)
     }
 
+    /// Keeps what a round did, for the admin pages; a round that cannot be written down was done all the same.
+    async fn record_sweep(&self, began_at: DateTime<Utc>, outcome: &Result<Swept, Error>) {
+        let swept = outcome.as_ref().copied().unwrap_or_default();
+        let count = |count: usize| count.try_into().unwrap_or(u64::MAX);
+        let record = SweepRecord {
+            began_at,
+            ended_at: self.now(),
+            rounds: 1,
+            expired: count(swept.expired),
+            completed: count(swept.completed),
+            strays: count(swept.strays),
+            failed: count(swept.failed),
+            error: outcome.as_ref().err().map(ToString::to_string),
+        };
+        if let Err(error) = self.0.db.record_sweep(record).await {
+            tracing::warn!(%error, "what the sweeper did is not written down");
+        }
+    }
+
     async fn sweep_all(&self, with_strays: bool) -> Result<Swept, Error> {
+        let (expired, failed) = self.sweep_expired().await?;
         let mut swept = Swept {
-            expired: self.sweep_expired().await?,
+            expired,
+            failed,
             completed: self.complete_stuck().await?,
             strays: self.recheck_all().await?,
         };
@@ -75,26 +101,28 @@ impl Uploads {
         self.0.claims.lease(LEASE, LEASED).await
     }
 
-    async fn sweep_expired(&self) -> Result<usize, Error> {
-        let (mut swept, mut failed) = (0, 0);
+    /// How many uploads were given up, and how many could not be.
+    async fn sweep_expired(&self) -> Result<(usize, usize), Error> {
+        let (mut swept, mut left, mut failed) = (0, 0, 0);
         loop {
             // What failed would come again at once, before all that follows it.
-            let expired = self.0.db.expired_uploads(self.now(), BATCH, failed).await?;
+            let expired = self.0.db.expired_uploads(self.now(), BATCH, left).await?;
             let full = expired.len() == BATCH as usize;
             for upload in expired {
                 match self.expire(&upload).await {
                     Ok(State::Expired) => swept += 1,
                     // Somebody is at it again after all.
-                    Ok(State::Open | State::Completing) | Err(Error::Busy(_)) => failed += 1,
+                    Ok(State::Open | State::Completing) | Err(Error::Busy(_)) => left += 1,
                     Ok(_) => {}
                     Err(error) => {
+                        left += 1;
                         failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "an expired upload stays for now");
                     }
                 }
             }
             if !full || !self.lead().await? {
-                return Ok(swept);
+                return Ok((swept, failed));
             }
         }
     }

@@ -5,6 +5,7 @@
 //! by a client that goes away runs in a task of its own.
 
 mod abort;
+mod admin;
 mod append;
 mod asked;
 mod browser;
@@ -19,6 +20,7 @@ mod hold;
 mod holder;
 mod join;
 mod lend;
+mod notes;
 mod receive;
 mod recheck;
 mod record;
@@ -37,18 +39,20 @@ use chrono::{DateTime, TimeDelta, Utc};
 use tracing::Instrument as _;
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
-pub use crate::db::{PartRecord, RecordedPart, UploadSummary};
+pub use crate::db::{OpenBytes, PartRecord, RecordedPart, SweepRecord, UploadSummary};
 pub use crate::signing::policy::SignedForm;
 pub use crate::signing::{
     HandedKey, ObjectHeaders, Operation, Refusal, Signable, Signature, SignedPolicy, SignedRequest,
 };
 pub use crate::storage::{BodyError, ByteStream, Receipt};
+pub use admin::{Inspection, MOST_HOURS, StoreView};
 pub use append::{Append, Appended, Ends, Rivals};
 pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};
 pub use lend::Lent;
+pub use notes::Note;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
@@ -81,6 +85,7 @@ struct Inner {
     claims: Claims,
     health: strays::StorageHealth,
     figures: figures::Figures,
+    notes: notes::Notes,
 }
 
 impl std::ops::Deref for Inner {
@@ -135,6 +140,7 @@ impl Uploads {
             claims: Claims::new(parts.db.clone(), parts.clock.clone()),
             health: strays::StorageHealth::default(),
             figures: figures::Figures::default(),
+            notes: notes::Notes::default(),
             parts,
         }))
     }

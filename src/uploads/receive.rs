@@ -153,11 +153,11 @@ impl Uploads {
     /// When an upload ends that is active now.
     pub(super) fn life_until(&self, upload: &Upload, now: DateTime<Utc>) -> DateTime<Utc> {
         match upload.transfer {
-            Transfer::Direct => now + self.0.time_to_live,
+            // What was promised is never taken back.
+            Transfer::Direct => (now + self.0.time_to_live).max(upload.expires_at),
             Transfer::Relay => {
                 let lifetime = (upload.expires_at - upload.updated_at).max(SHORTEST);
                 let end = (now + lifetime).min((upload.created_at + OLDEST).max(now + SHORTEST));
-                // What was promised is never taken back.
                 end.max(upload.expires_at)
             }
         }

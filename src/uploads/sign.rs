@@ -2,7 +2,7 @@
 
 use chrono::{DateTime, Utc};
 
-use super::Uploads;
+use super::{Note, Uploads};
 use crate::domain::{Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::metrics::Signed;
@@ -32,6 +32,13 @@ impl SignedParts {
         self.set
             .iter()
             .filter_map(|number| Some((number, self.plan?.size_of(number)?)))
+    }
+
+    /// The lowest and the highest of the parts.
+    pub fn range(&self) -> Option<(u16, u16)> {
+        let first = self.set.iter().next()?;
+        let last = self.set.iter().next_back()?;
+        Some((first.get(), last.get()))
     }
 
     /// The parts with their URLs, ascending.
@@ -80,7 +87,9 @@ impl Uploads {
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
         let plan = Some(plan);
-        Ok(SignedParts { signer, plan, set })
+        let signed = SignedParts { signer, plan, set };
+        self.note(&upload.id, Note::signed(&signed));
+        Ok(signed)
     }
 
     /// The upload as [`record_of`](Self::record_of) tells it, or as it was up to a second ago: a client that asks for the
@@ -125,7 +134,9 @@ impl Uploads {
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
         let plan = None;
-        Ok(SignedParts { signer, plan, set })
+        let signed = SignedParts { signer, plan, set };
+        self.note(&upload.id, Note::signed(&signed));
+        Ok(signed)
     }
 
     /// A presigned URL for one operation on an unfinished upload's object, and when it dies.

@@ -1,9 +1,13 @@
 //! Status: what we hold so far, and which uploads there are.
 
+use std::net::IpAddr;
+
+use chrono::{DateTime, Utc};
+
 use super::{Status, Uploads};
 use crate::db::{PartRecord, UploadQuery, UploadSummary};
 use crate::domain::{
-    ObjectKey, Owner, Principal, State, StoredPart, Transfer, Upload, UploadId, resumable_parts,
+    ObjectKey, Owner, Principal, State, StoredPart, SupportCode, Transfer, Upload, UploadId, resumable_parts,
 };
 use crate::error::Error;
 
@@ -17,14 +21,28 @@ pub struct ListingQuery {
     pub owner: Option<String>,
     /// In which state.
     pub state: Option<State>,
-    /// Begun through this door.
+    /// Begun through this door: a protocol's name.
     pub protocol: Option<String>,
     /// With exactly this file name.
     pub filename: Option<String>,
+    /// With a file name that begins so.
+    pub filename_prefix: Option<String>,
     /// With exactly this object key.
     pub key: Option<String>,
     /// With exactly this id of the store.
     pub multipart_id: Option<String>,
+    /// With exactly so many bytes.
+    pub size: Option<u64>,
+    /// Begun from this address; for an admin alone.
+    pub client_ip: Option<IpAddr>,
+    /// With this support code.
+    pub support_code: Option<SupportCode>,
+    /// With this id.
+    pub id: Option<UploadId>,
+    /// Begun at this time or later.
+    pub since: Option<DateTime<Utc>>,
+    /// Begun before this time.
+    pub until: Option<DateTime<Utc>>,
     /// Older than this one: the last of the page before.
     pub cursor: Option<UploadId>,
     /// Most uploads on the page; 50 if not given, at most 200.
@@ -47,6 +65,8 @@ pub struct Listing {
     pub uploads: Vec<UploadSummary>,
     /// Where the next page begins; `None` on the last.
     pub next: Option<UploadId>,
+    /// Whether more names begin so than were looked at.
+    pub is_cut: bool,
 }
 
 impl Uploads {
@@ -135,8 +155,10 @@ impl Uploads {
                 Some(caller.owner.clone())
             }
         };
-        let limit = query.limit.unwrap_or(50).clamp(1, MAX_PAGE);
-        let mut uploads = self
+        if query.client_ip.is_some() && !caller.is_admin() {
+            return Err(Error::Forbidden("only an admin key may search by address"));
+        }
+        let found = self
             .0
             .db
             .list_uploads(UploadQuery {
@@ -144,23 +166,27 @@ impl Uploads {
                 state: query.state,
                 protocol: query.protocol,
                 filename: query.filename,
+                filename_prefix: query.filename_prefix,
                 key: query.key,
                 multipart_id: query.multipart_id,
-                filename_prefix: None,
+                size: query.size,
+                client_ip: query.client_ip,
+                support_code: query.support_code,
+                id: query.id,
+                since: query.since,
+                until: query.until,
                 before: query.cursor,
-                // One more than asked tells whether there is another page.
-                limit: limit + 1,
+                limit: query.limit.unwrap_or(50).clamp(1, MAX_PAGE),
             })
             .await?;
-        let more = uploads.len() > limit as usize;
-        uploads.truncate(limit as usize);
-        let next = uploads
-            .last()
-            .filter(|_| more)
-            .map(|summary| summary.upload.id.clone());
+        let mut uploads = found.uploads;
         // A piece of an upload is none of its own. A page may so have fewer than it could.
         uploads.retain(|summary| !summary.upload.is_partial());
-        Ok(Listing { uploads, next })
+        Ok(Listing {
+            uploads,
+            next: found.next,
+            is_cut: found.is_cut,
+        })
     }
 
     /// What the store holds of an unfinished upload: parts of the right size alone, so that any other is sent

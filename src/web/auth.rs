@@ -13,7 +13,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cors;
-use super::peer::{is_https, origin_of, own_origin};
+use super::peer::{client_ip, is_https, origin_of, own_origin};
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -30,6 +30,10 @@ const NOBODY: Error = Error::Unauthenticated(
 
 const OTHER_SITE: Error = Error::Forbidden("pages of other sites must send an API key or an upload's token");
 
+const FOREIGN_FORM: Error = Error::Forbidden(
+    "this form was sent by a page of another site; behind a proxy, server.public_url says what our own address is",
+);
+
 /// A cookie that the answer must carry.
 struct CookieToSend(String);
 
@@ -39,7 +43,10 @@ struct CookieToSend(String);
 /// [`Error::Unauthenticated`] without one or with a wrong one, [`Error::Forbidden`] for a cookie that another
 /// site's page makes the browser send.
 pub async fn caller(request: &HttpRequest) -> Result<Principal, Error> {
-    known(request).await?.ok_or(NOBODY)
+    known(request)
+        .await?
+        .ok_or(NOBODY)
+        .map(|caller| located(request, caller))
 }
 
 /// Who is asking, where pages can send nothing but parameters: by a key that came as one, else as
@@ -53,7 +60,10 @@ pub async fn caller_with_key(
     newcomers: bool,
 ) -> Result<Principal, Error> {
     match key {
-        Some(key) => identity(request)?.by_key(key).await,
+        Some(key) => {
+            let caller = identity(request)?.by_key(key).await?;
+            Ok(located(request, caller))
+        }
         None if newcomers => caller_or_newcomer(request).await,
         None => caller(request).await,
     }
@@ -65,12 +75,12 @@ pub async fn caller_with_key(
 /// As [`caller`].
 pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Error> {
     if let Some(principal) = known(request).await? {
-        return Ok(principal);
+        return Ok(located(request, principal));
     }
     refuse_other_sites(request)?;
     let visitor = identity(request)?.new_visitor().ok_or(NOBODY)?;
     request.extensions_mut().insert(CookieToSend(visitor.cookie));
-    Ok(visitor.principal)
+    Ok(located(request, visitor.principal))
 }
 
 /// Who is asking, for clients that keep no cookies: by an API key or a token, else
@@ -84,12 +94,13 @@ pub async fn caller_or_newcomer(request: &HttpRequest) -> Result<Principal, Erro
 /// As [`caller`].
 pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, Error> {
     if let Some(principal) = credentialed(request).await? {
-        return Ok(principal);
+        return Ok(located(request, principal));
     }
     if !request.method().is_safe() && !cors::is_from_allowed_site(request) {
         refuse_other_sites(request)?;
     }
-    identity(request)?.anybody().ok_or(NOBODY)
+    let anybody = identity(request)?.anybody().ok_or(NOBODY)?;
+    Ok(located(request, anybody))
 }
 
 /// Who is asking, at an address that pages of [listed](cors::is_from_listed_site) sites may use with their visitors'
@@ -100,7 +111,7 @@ pub async fn caller_without_cookies(request: &HttpRequest) -> Result<Principal, 
 /// As [`caller`].
 pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error> {
     if let Some(principal) = credentialed(request).await? {
-        return Ok(principal);
+        return Ok(located(request, principal));
     }
     let cookie = request.cookie(COOKIE);
     let identity = identity(request)?;
@@ -114,7 +125,8 @@ pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error
         refuse_other_sites(request)?;
         refuse_other_origins(request)?;
     }
-    visitor.or_else(|| identity.anybody()).ok_or(NOBODY)
+    let caller = visitor.or_else(|| identity.anybody()).ok_or(NOBODY)?;
+    Ok(located(request, caller))
 }
 
 /// Who opens a connection that other sites' pages can open too, since a browser asks nobody about it: by an API key or
@@ -183,7 +195,8 @@ impl Page {
 pub async fn key_holder(request: &HttpRequest) -> Result<Principal, Error> {
     let key = header(request, &HeaderName::from_static("x-api-key"))?;
     let key = key.ok_or(Error::Unauthenticated("an API key is needed, in X-API-Key"))?;
-    identity(request)?.by_key(key.trim()).await
+    let caller = identity(request)?.by_key(key.trim()).await?;
+    Ok(located(request, caller))
 }
 
 /// The token in `Authorization: Bearer`.
@@ -196,6 +209,11 @@ pub fn bearer(request: &HttpRequest) -> Result<&str, Error> {
         .ok_or(Error::Unauthenticated(
             "a token is needed, in Authorization: Bearer",
         ))
+}
+
+/// The caller, with the address that they ask from.
+pub fn located(request: &HttpRequest, caller: Principal) -> Principal {
+    caller.at(client_ip(request))
 }
 
 /// Who is asking, if the request says so.
@@ -254,6 +272,21 @@ fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
     {
         None | Some("same-origin" | "none") => Ok(()),
         Some(_) => Err(OTHER_SITE),
+    }
+}
+
+/// Refuses a form that another site's page sends: a browser says where it comes from in one way or the other.
+///
+/// # Errors
+/// [`Error::Forbidden`] for such a form.
+pub fn refuse_foreign_forms(request: &HttpRequest) -> Result<(), Error> {
+    match header(request, &HeaderName::from_static("sec-fetch-site"))? {
+        Some("same-origin" | "none") => Ok(()),
+        Some(_) => Err(FOREIGN_FORM),
+        None => match header(request, &ORIGIN)? {
+            Some(origin) if own_origin(request).as_deref() != Some(origin) => Err(FOREIGN_FORM),
+            _ => Ok(()),
+        },
     }
 }
 

@@ -10,6 +10,8 @@ pub mod health;
 pub mod interim;
 pub mod methods;
 pub mod metrics;
+pub mod mishaps;
+pub mod outer;
 pub mod peer;
 pub mod problem;
 pub mod trace;

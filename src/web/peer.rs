@@ -3,7 +3,7 @@
 //!
 //! Separate, because nobody else may believe `Forwarded` or `X-Forwarded-*`: anybody can send them.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use actix_web::HttpRequest;
@@ -55,6 +55,49 @@ pub fn client_address(request: &HttpRequest) -> Option<String> {
         return request.connection_info().realip_remote_addr().map(str::to_owned);
     }
     request.peer_addr().map(|peer| peer.ip().to_string())
+}
+
+/// The client's address, by the word of the last proxy that we trust: the last that the proxies tell of which is none of
+/// them. What stands before that anybody can have sent. `None` where it cannot be read.
+pub fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
+    let peer = request.peer_addr()?.ip();
+    let proxies = request.app_data::<TrustedProxies>();
+    let Some(proxies) = proxies.filter(|proxies| proxies.addresses.contains(&peer)) else {
+        return Some(peer.to_canonical());
+    };
+    let told: Vec<Option<IpAddr>> = if let Some(forwarded) = field(request, &FORWARDED) {
+        split_unquoted(forwarded, ',').into_iter().map(hop).collect()
+    } else {
+        let headers = request.headers().get_all("x-forwarded-for");
+        let texts = headers.filter_map(|value| value.to_str().ok());
+        texts.flat_map(|text| text.split(',')).map(address_in).collect()
+    };
+    let outside = |hop: &Option<IpAddr>| hop.is_none_or(|hop| !proxies.addresses.contains(&hop));
+    // A proxy that tells of nobody was asked by its own machine.
+    told.into_iter()
+        .rev()
+        .find(outside)
+        .unwrap_or(Some(peer))
+        .map(|address| address.to_canonical())
+}
+
+/// The address in an element of `Forwarded`.
+fn hop(element: &str) -> Option<IpAddr> {
+    let pairs = split_unquoted(element, ';').into_iter();
+    let mut named = pairs.filter_map(|pair| pair.split_once('='));
+    let (_, value) = named.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    address_in(&unquoted(value.trim()))
+}
+
+/// An address, with or without a port.
+fn address_in(text: &str) -> Option<IpAddr> {
+    let text = text.trim();
+    let bare = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    let with_port = || text.parse::<SocketAddr>().ok().map(|socket| socket.ip());
+    bare.parse().ok().or_else(with_port)
 }
 
 /// Whether the browser reached us over HTTPS, so that cookies may be kept to it.
@@ -326,5 +369,46 @@ mod tests {
                 "{told}"
             );
         }
+    }
+
+    #[test]
+    fn a_clients_address_is_what_the_last_trusted_proxy_saw() {
+        let mut trusting = behind_a_proxy();
+        trusting.trusted_proxies.push("10.0.0.2".into());
+        let address = |fields: &[(&str, &str)]| {
+            let mut request = TestRequest::default().app_data(TrustedProxies::new(&trusting));
+            request = request.peer_addr("10.0.0.1:1".parse().unwrap());
+            for field in fields {
+                request = request.append_header(*field);
+            }
+            client_ip(&request.to_http_request()).map(|address| address.to_string())
+        };
+
+        for (fields, expected) in [
+            (vec![("x-forwarded-for", "6.6.6.6, 1.2.3.4")], Some("1.2.3.4")),
+            (
+                vec![("x-forwarded-for", "6.6.6.6, 1.2.3.4, 10.0.0.2")],
+                Some("1.2.3.4"),
+            ),
+            (
+                vec![("x-forwarded-for", "6.6.6.6"), ("x-forwarded-for", "1.2.3.4:99")],
+                Some("1.2.3.4"),
+            ),
+            (
+                vec![("forwarded", "for=6.6.6.6, For=\"[2001:db8::1]:4711\";proto=https")],
+                Some("2001:db8::1"),
+            ),
+            (vec![("forwarded", "for=_hidden")], None),
+            (vec![("x-forwarded-for", "::ffff:1.2.3.4")], Some("1.2.3.4")),
+            (vec![], Some("10.0.0.1")),
+        ] {
+            assert_eq!(address(&fields).as_deref(), expected, "{fields:?}");
+        }
+        let stranger = TestRequest::default()
+            .app_data(TrustedProxies::new(&trusting))
+            .peer_addr("9.9.9.9:1".parse().unwrap())
+            .append_header(("x-forwarded-for", "1.2.3.4"));
+        let address = client_ip(&stranger.to_http_request());
+        assert_eq!(address, Some("9.9.9.9".parse().unwrap()));
     }
 }

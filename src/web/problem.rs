@@ -11,6 +11,8 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+use super::mishaps::Told;
+use super::outer;
 use super::trace::{note_error, request_id};
 use crate::error::Error;
 
@@ -207,6 +209,12 @@ pub const KINDS: &[Kind] = &[
         advice: "Send the request again after the seconds in Retry-After.",
     },
     Kind {
+        slug: "too-many-attempts",
+        status: 429,
+        title: "Too many attempts",
+        advice: "Wait for the seconds in Retry-After, then try once more.",
+    },
+    Kind {
         slug: "unavailable",
         status: 503,
         title: "The database or the store does not answer",
@@ -269,7 +277,7 @@ impl Kind {
     pub fn document(&self, detail: &str, extra: Map<String, Value>) -> HttpResponse {
         note_error(self.slug);
         let mut document = json!({
-            "type": format!("/problems/{}", self.slug),
+            "type": format!("{}/problems/{}", outer::prefix(), self.slug),
             "title": self.title,
             "status": self.status,
             "detail": detail,
@@ -377,7 +385,9 @@ impl<P: Tell> ResponseError for Failure<P> {
 
     fn error_response(&self) -> HttpResponse {
         log(&self.0);
-        P::tell(&self.0)
+        let mut answer = P::tell(&self.0);
+        answer.extensions_mut().insert(Told(Kind::of(&self.0).slug));
+        answer
     }
 }
 

@@ -16,6 +16,7 @@ import * as format from "./format.js";
  * @property {number} size
  * @property {number | null} stored  bytes; null while only this browser's memory is known
  * @property {string} since  RFC 3339, or ""
+ * @property {string} [code]  by which it is named to whoever helps
  */
 
 export class Unfinished {
@@ -50,6 +51,7 @@ export class Unfinished {
       size: upload.size,
       stored: upload.bytes_recorded,
       since: upload.created_at,
+      code: upload.support_code,
     })));
   }
 
@@ -93,6 +95,9 @@ export class Unfinished {
       entry.stored === null ? "" : `${format.bytes(entry.stored)} stored`,
       since && `begun ${since}`,
     ].filter(Boolean).join(" · "));
+    const code = find(row, ".support-code", HTMLElement);
+    code.hidden = !entry.code;
+    setText(find(code, "code", HTMLElement), entry.code ?? "");
     const choose = find(row, 'button[data-action="choose"]', HTMLButtonElement);
     choose.setAttribute("aria-label", `Choose ${entry.name} again to go on`);
     choose.addEventListener("click", this.page.choose);

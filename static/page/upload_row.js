@@ -104,6 +104,9 @@ export class UploadRow {
     element.dataset.sentBytes = String(acknowledged);
     element.dataset.route = upload.route;
     if (upload.id) element.dataset.id = upload.id;
+    const code = this.#part(".support-code");
+    code.hidden = upload.supportCode === null;
+    setText(find(code, "code", HTMLElement), upload.supportCode ?? "");
 
     const percent = isComplete ? 100 : format.percent(acknowledged, size);
     this.#part(".bar").setAttribute("aria-valuenow", String(percent));

@@ -95,6 +95,7 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         webhook_url: None,
         appending: None,
         cut: Cut::default(),
+        client_ip: None,
         created_at: at,
         updated_at: at,
         expires_at: at + TimeDelta::hours(1),

@@ -15,7 +15,7 @@ use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{PgConnection, SqliteConnection};
 use muleteer::db::{Database, EventQuery, NewEvent, Settled, UploadQuery};
-use muleteer::domain::{EventId, EventKind, EventState, State, UploadId};
+use muleteer::domain::{EventId, EventKind, EventState, LogEntry, LogKind, State, SupportCode, UploadId};
 
 use super::{asking, kept, noon, open, owner, part, postgres_url, record, sqlite_in, upload_at};
 
@@ -64,13 +64,23 @@ fn statements(mark: &str) -> Vec<String> {
     let mut heard = overheard();
     let of_this = heard.iter_mut().flatten().filter(|(url, _)| url.contains(mark));
     let said = of_this.flat_map(|(_, said)| std::mem::take(said));
-    said.filter(|sql| sql.starts_with("SELECT") || sql.starts_with("UPDATE"))
-        .filter(|sql| {
-            ["uploads", "parts", "webhook_events", "rechecks"]
-                .iter()
-                .any(|table| sql.contains(table))
-        })
-        .collect()
+    said.filter(|sql| {
+        [
+            "SELECT",
+            "UPDATE",
+            "INSERT INTO `upload_events`",
+            "INSERT INTO \"upload_events\"",
+        ]
+        .iter()
+        .any(|verb| sql.starts_with(verb))
+    })
+    .filter(|sql| {
+        sql.contains("upload")
+            || sql.contains("parts")
+            || sql.contains("webhook_events")
+            || sql.contains("rechecks")
+    })
+    .collect()
 }
 
 /// Runs every look-up and every change; `mark` tells this database's connections. Each comes back with the index
@@ -122,6 +132,16 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     db.recorded_parts(id).await.unwrap();
     done("USING PRIMARY KEY");
     event_statements(db, id, &mut done).await;
+    let entry = LogEntry::new(noon(), LogKind::Signed);
+    db.log(vec![(id.clone(), entry)]).await.unwrap();
+    assert_eq!(db.log_of(id).await.unwrap().len(), 4);
+    done("upload_events_upload (");
+    db.events_of(id).await.unwrap();
+    done("webhook_events_upload (");
+    db.open_bytes(10).await.unwrap();
+    done("uploads_open_bytes");
+    db.protocols().await.unwrap();
+    done("uploads_protocol (");
     for (index, query) in searches() {
         for before in [None, Some(UploadId::generate(noon()))] {
             db.list_uploads(UploadQuery {
@@ -190,6 +210,19 @@ fn searches() -> Vec<(&'static str, UploadQuery)> {
         ("uploads_state (", asking(|q| q.state = open)),
         ("uploads_owner_state (", asking(both)),
         ("uploads_owner_state (", asking(door)),
+        ("uploads_protocol (", asking(|q| q.protocol = Some("tus".into()))),
+        (
+            "uploads_protocol_state (",
+            asking(|q| (q.protocol, q.state) = (Some("tus".into()), open)),
+        ),
+        (
+            "sqlite_autoindex_uploads_1",
+            asking(|q| (q.since, q.until) = (Some(noon()), Some(noon()))),
+        ),
+        (
+            "sqlite_autoindex_uploads_1",
+            asking(|q| q.id = Some(UploadId::generate(noon()))),
+        ),
     ];
     let text = || Some("IMG".to_owned());
     let by_name = [
@@ -197,11 +230,21 @@ fn searches() -> Vec<(&'static str, UploadQuery)> {
         ("uploads_filename (", asking(|q| q.filename_prefix = text())),
         ("uploads_object_key (", asking(|q| q.key = text())),
         ("uploads_multipart_id (", asking(|q| q.multipart_id = text())),
+        ("uploads_size (", asking(|q| q.size = Some(7))),
+        (
+            "uploads_client_ip (",
+            asking(|q| q.client_ip = "192.0.2.7".parse().ok()),
+        ),
+        (
+            "uploads_support (",
+            asking(|q| q.support_code = SupportCode::parse("7K3M-0Q9X")),
+        ),
     ];
     for (index, query) in by_name {
         // Owner and state beside a name must not lure the database away from the name's index.
         let mut combined = query.clone();
         both(&mut combined);
+        combined.protocol = Some("tus".into());
         searches.extend([(index, query), (index, combined)]);
     }
     searches
@@ -232,13 +275,22 @@ async fn sqlite_answers_every_look_up_from_the_index_that_was_made_for_it() {
                 .unwrap();
             for SqliteStep { detail } in steps {
                 // Without any condition the newest are read off the end of the ids' index.
-                let walk = "SCAN uploads USING COVERING INDEX sqlite_autoindex_uploads_1";
-                assert!(!detail.contains("SCAN") || detail == walk, "{detail}\n{sql}");
-                // A prefix holds many names, whose ids are sorted; nothing else is.
+                let walks = [
+                    "SCAN uploads USING INDEX sqlite_autoindex_uploads_1",
+                    // What lies open is added up from an index of it alone.
+                    "SCAN uploads USING COVERING INDEX uploads_open_bytes",
+                    "SCAN uploads USING INDEX uploads_expiry",
+                    "SCAN sweeps",
+                ];
+                assert!(
+                    !detail.contains("SCAN") || walks.contains(&detail.as_str()),
+                    "{detail}\n{sql}"
+                );
+                // Owners are put in the order of what they have open; nothing else is sorted.
                 let sorts = detail.contains("TEMP B-TREE");
                 assert!(
-                    !sorts || sql.contains("\"filename\" <") || sql.contains("`filename` <"),
-                    "{sql}"
+                    !sorts || sql.contains("ORDER BY CAST(SUM(size) AS BIGINT)"),
+                    "{detail}\n{sql}"
                 );
                 plans.push_str(&detail);
                 plans.push('\n');
@@ -325,7 +377,10 @@ fn fill(conn: &mut PgConnection) {
              created_at, created_at, NULL
          FROM uploads;
          INSERT INTO rechecks SELECT id, created_at + interval '100 years' FROM uploads;
-         ANALYZE uploads; ANALYZE parts; ANALYZE webhook_events; ANALYZE rechecks;"
+         UPDATE uploads SET client_ip = '10.0.' || size % 250 || '.' || length(id) WHERE state = 'open';
+         INSERT INTO upload_events (upload_id, at, kind, detail)
+             SELECT id, created_at, 'created', '{{}}' FROM uploads, generate_series(1, 3);
+         ANALYZE upload_events; ANALYZE uploads; ANALYZE parts; ANALYZE webhook_events; ANALYZE rechecks;"
     ))
     .unwrap();
 }

@@ -127,7 +127,7 @@ async fn a_list_says_how_much_of_each_upload_is_recorded() {
         .await
         .unwrap();
 
-        let listed = db.list_uploads(asking(|_| {})).await.unwrap();
+        let listed = db.list_uploads(asking(|_| {})).await.unwrap().uploads;
 
         let totals: Vec<_> = listed
             .iter()
@@ -164,6 +164,6 @@ async fn a_search_for_text_that_no_column_can_hold_finds_nothing() {
 }
 
 async fn search(db: &Database, query: UploadQuery) -> Vec<UploadId> {
-    let found = db.list_uploads(query).await.unwrap();
+    let found = db.list_uploads(query).await.unwrap().uploads;
     found.into_iter().map(|one| one.upload.id).collect()
 }

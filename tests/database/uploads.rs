@@ -58,7 +58,7 @@ async fn what_no_column_holds_is_refused_and_nothing_is_kept() {
         let refused = db.insert_upload(too_late).await.unwrap_err();
         assert!(refused.to_string().starts_with("last_modified: "));
 
-        assert!(db.list_uploads(asking(|_| {})).await.unwrap().is_empty());
+        assert!(db.list_uploads(asking(|_| {})).await.unwrap().uploads.is_empty());
     })
     .await;
 }

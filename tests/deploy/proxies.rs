@@ -65,6 +65,23 @@ async fn pages_name_nothing_outside_of_the_path_and_all_that_they_name_is_there(
 }
 
 #[tokio::test]
+async fn the_type_of_a_problem_is_an_address_that_can_be_read() {
+    behind_each(async |front| {
+        let refused = Front::client().get(format!("{}/api/v1/uploads/nothing", front.base));
+        let refused = refused
+            .header("X-API-Key", API_KEY)
+            .send()
+            .await
+            .expect("an answer");
+        assert_eq!(refused.status(), 404);
+        let problem: Value = serde_json::from_str(&refused.text().await.expect("text")).expect("JSON");
+        assert_eq!(problem["type"], "/uploads/problems/not-found");
+        text(&format!("{}/uploads/problems/not-found", front.origin)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn parts_of_many_mebibytes_pass_and_make_the_file() {
     behind_each(async |front| {
         let client = Front::client();
@@ -273,7 +290,10 @@ async fn no_credential_gets_into_the_proxys_log() {
             "/health/live?last",
         ] {
             let request = Front::client().get(format!("{}{address}", front.base));
-            let request = request.header("X-API-Key", "hush").bearer_auth("hush");
+            let request = request
+                .header("X-API-Key", "hush")
+                .bearer_auth("hush")
+                .header("Sec-WebSocket-Protocol", "galileo.v2, auth.hush");
             request.send().await.expect("an answer");
         }
 

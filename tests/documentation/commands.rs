@@ -139,3 +139,34 @@ fn every_subcommand_that_is_named_exists() {
     assert!(second.contains_key("keys"), "{second:?}");
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
+
+/// The text of all Rust files below a folder.
+fn sources(folder: &std::path::Path) -> String {
+    let mut text = String::new();
+    for entry in std::fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            text += &sources(&path);
+        } else {
+            text += &std::fs::read_to_string(&path).unwrap_or_default();
+        }
+    }
+    text
+}
+
+#[test]
+fn every_line_of_the_log_that_is_explained_is_written_somewhere() {
+    let page = all().into_iter().find(|page| page.name == "docs/operating.md");
+    let text = page.expect("the guide").text;
+    let table = text.split("| in the log | means |").nth(1).expect("the table");
+    let rows = table.lines().skip(2).take_while(|line| line.starts_with('|'));
+    let lines: Vec<&str> = rows.filter_map(|row| row.split('`').nth(1)).collect();
+    assert!(lines.len() >= 5, "{lines:?}");
+    let source = sources(&std::path::Path::new(PROJECT).join("src"));
+    for line in lines {
+        assert!(
+            source.contains(&format!("\"{line}\"")),
+            "nothing writes \"{line}\""
+        );
+    }
+}

@@ -47,7 +47,7 @@ impl Place {
         });
         let all = all.await.expect("the database");
         db.close().await.expect("closed");
-        all.len()
+        all.uploads.len()
     }
 }
 

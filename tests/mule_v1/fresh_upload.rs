@@ -132,7 +132,7 @@ async fn chunks_count_from_one_in_signatures_and_in_the_record() {
             limit: 10,
             ..Default::default()
         };
-        let id = db.list_uploads(query).await.unwrap().remove(0).upload.id;
+        let id = db.list_uploads(query).await.unwrap().uploads.remove(0).upload.id;
         let recorded = db.recorded_parts(&id).await.unwrap();
         assert_eq!(
             recorded

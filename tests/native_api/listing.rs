@@ -116,6 +116,23 @@ async fn every_filter_narrows() {
                 vec![&open],
             ),
             ("?filename=done.bin&state=open".to_owned(), vec![]),
+            ("?filename_prefix=a".to_owned(), vec![&aborted, &open]),
+            ("?filename_prefix=a&state=open".to_owned(), vec![&open]),
+            ("?protocol=native&state=complete".to_owned(), vec![&done]),
+            ("?protocol=tus".to_owned(), vec![]),
+            ("?size=20".to_owned(), vec![&aborted, &done, &open]),
+            ("?size=21".to_owned(), vec![]),
+            ("?client_ip=127.0.0.1".to_owned(), vec![&aborted, &done, &open]),
+            ("?client_ip=::1".to_owned(), vec![]),
+            (
+                format!("?support_code={}", done["support_code"].as_str().unwrap()),
+                vec![&done],
+            ),
+            (
+                "?since=2020-01-01T00:00:00Z".to_owned(),
+                vec![&aborted, &done, &open],
+            ),
+            ("?until=2020-01-01T00:00:00Z".to_owned(), vec![]),
             ("?owner=default".to_owned(), vec![&aborted, &done, &open]),
             ("?owner=nobody".to_owned(), vec![]),
             (
@@ -172,9 +189,13 @@ async fn everybody_sees_their_own_and_an_admin_everything() {
         ben.get(&format!("/uploads?owner={owner}"))
             .await
             .problem(403, "forbidden");
+        // From where others came is for admins.
+        anna.get("/uploads?client_ip=127.0.0.1")
+            .await
+            .problem(403, "forbidden");
         // Nobody reaches around the owner with a key or an id that they guess.
         let theirs = anna.get(&format!("/uploads/{}", first[0])).await.expect(200);
-        for field in ["key", "upload_id", "filename"] {
+        for field in ["key", "upload_id", "filename", "support_code"] {
             let query = format!("?{field}={}", theirs[field].as_str().unwrap());
             assert!(!ids(&ben, &query).await.contains(&first[0]), "{query}");
         }

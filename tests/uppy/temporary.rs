@@ -15,7 +15,7 @@ use tokio::net::TcpStream;
 
 use super::client::{Client, Remembered};
 use super::{bytes, key_for, on_one_with, page_of, store_of};
-use crate::s3_client::{S3Client, Signer};
+use crate::s3_client::{Ask, S3Client, Signer};
 use crate::server::{Kind, TestServer};
 
 const REGION: &str = "us-east-1";
@@ -79,6 +79,63 @@ fn with_credentials(store: &S3Client, given: &Value) -> S3Client {
     S3Client::new(&store.endpoint, &text(&given["bucket"]), signer)
 }
 
+/// What anna's keys begin with, one of them, and one of ben's.
+const PREFIX: &str = "sts/anna/";
+const OWN: &str = "sts/anna/clip é.mp4";
+const OTHERS: &str = "sts/ben/secret.txt";
+
+fn put(client: &S3Client, key: &str) -> Ask {
+    client.ask("PUT", key).body(b"x")
+}
+
+/// What her credentials must not do; `bens` is an upload that ben has begun.
+fn beyond(lent: &S3Client, elsewhere: &S3Client, bens: &str) -> Vec<(&'static str, Ask)> {
+    vec![
+        ("another's put", put(lent, "sts/ben/new")),
+        ("a longer name", put(lent, "sts/anna2/x")),
+        ("above", put(lent, "sts/anna")),
+        ("our keys", put(lent, "uploads/x")),
+        ("another's get", lent.ask("GET", OTHERS)),
+        ("own get", lent.ask("GET", OWN)),
+        ("own head", lent.ask("HEAD", OWN)),
+        ("list", lent.ask("GET", "").query("list-type", "2")),
+        (
+            "list below",
+            lent.ask("GET", "")
+                .query("list-type", "2")
+                .query("prefix", PREFIX),
+        ),
+        ("list uploads", lent.ask("GET", "").query("uploads", "")),
+        (
+            "another's begin",
+            lent.ask("POST", "sts/ben/other").query("uploads", ""),
+        ),
+        (
+            "another's part",
+            lent.part_request("sts/ben/large", bens, 1).body(b"x"),
+        ),
+        (
+            "another's parts",
+            lent.ask("GET", "sts/ben/large").query("uploadId", bens),
+        ),
+        (
+            "copy of another's",
+            lent.ask("PUT", &format!("{PREFIX}copy"))
+                .signed("x-amz-copy-source", &format!("/{}/{OTHERS}", lent.bucket)),
+        ),
+        ("own acl", lent.ask("GET", OWN).query("acl", "")),
+        ("the bucket's acl", lent.ask("GET", "").query("acl", "")),
+        ("another bucket's put", put(elsewhere, OWN)),
+        ("another bucket's list", elsewhere.ask("GET", "")),
+        (
+            "another's abort",
+            lent.ask("DELETE", "sts/ben/large").query("uploadId", bens),
+        ),
+        ("own delete", lent.ask("DELETE", OWN)),
+        ("another's delete", lent.ask("DELETE", OTHERS)),
+    ]
+}
+
 #[tokio::test]
 async fn credentials_put_below_their_owners_prefix_and_do_nothing_else() {
     let Some(Outside { server, store }) = outside().await else {
@@ -90,7 +147,7 @@ async fn credentials_put_below_their_owners_prefix_and_do_nothing_else() {
         .await
         .good();
     let prefix = text(&given["prefix"]);
-    assert_eq!(prefix, "sts/anna/");
+    assert_eq!(prefix, PREFIX);
     assert_eq!(
         text(&given["s3Endpoint"]),
         format!("{}/{}", store.endpoint, store.bucket)
@@ -101,9 +158,8 @@ async fn credentials_put_below_their_owners_prefix_and_do_nothing_else() {
     let lent = with_credentials(&store, &given);
 
     // What an uploader does.
-    let own = format!("{prefix}clip é.mp4");
-    let put = lent.put(&own, b"whole").await;
-    assert_eq!(put.status, 200, "{put:?}");
+    let whole = lent.put(OWN, b"whole").await;
+    assert_eq!(whole.status, 200, "{whole:?}");
     let large = format!("{prefix}large.mp4");
     let id = lent.begin(&large).await;
     let one = lent.part(&large, &id, 1, &bytes(5 << 20)).await;
@@ -112,71 +168,26 @@ async fn credentials_put_below_their_owners_prefix_and_do_nothing_else() {
     assert_eq!(listed.status, 200, "{listed:?}");
     let done = lent.complete(&large, &id, &[(1, &one), (2, &two)]).await;
     assert_eq!(done.status, 200, "{done:?}");
-    let dropped = lent.begin(&own).await;
-    let aborted = lent.ask("DELETE", &own).query("uploadId", &dropped).send().await;
+    let dropped = lent.begin(OWN).await;
+    let aborted = lent.ask("DELETE", OWN).query("uploadId", &dropped).send().await;
     assert_eq!(aborted.status, 204, "{aborted:?}");
 
     // All else, each as the store's own key could do it.
-    let others = "sts/ben/secret.txt";
-    assert_eq!(store.put(others, b"ben's").await.status, 200);
+    assert_eq!(store.put(OTHERS, b"ben's").await.status, 200);
     let bens = store.begin("sts/ben/large").await;
     let other_bucket = fresh_bucket(&store.endpoint, &store.signer).await;
     let elsewhere = S3Client::new(&store.endpoint, &other_bucket, lent.signer.clone());
-    let put = |client: &S3Client, key: &str| client.ask("PUT", key).body(b"x");
-    let refused = [
-        ("another's put", put(&lent, "sts/ben/new")),
-        ("a longer name", put(&lent, "sts/anna2/x")),
-        ("above", put(&lent, "sts/anna")),
-        ("our keys", put(&lent, "uploads/x")),
-        ("another's get", lent.ask("GET", others)),
-        ("own get", lent.ask("GET", &own)),
-        ("own head", lent.ask("HEAD", &own)),
-        ("list", lent.ask("GET", "").query("list-type", "2")),
-        (
-            "list below",
-            lent.ask("GET", "")
-                .query("list-type", "2")
-                .query("prefix", &prefix),
-        ),
-        ("list uploads", lent.ask("GET", "").query("uploads", "")),
-        (
-            "another's begin",
-            lent.ask("POST", "sts/ben/other").query("uploads", ""),
-        ),
-        (
-            "another's part",
-            lent.part_request("sts/ben/large", &bens, 1).body(b"x"),
-        ),
-        (
-            "another's parts",
-            lent.ask("GET", "sts/ben/large").query("uploadId", &bens),
-        ),
-        (
-            "copy of another's",
-            lent.ask("PUT", &format!("{prefix}copy"))
-                .signed("x-amz-copy-source", &format!("/{}/{others}", store.bucket)),
-        ),
-        ("own acl", lent.ask("GET", &own).query("acl", "")),
-        ("the bucket's acl", lent.ask("GET", "").query("acl", "")),
-        ("another bucket's put", put(&elsewhere, &own)),
-        ("another bucket's list", elsewhere.ask("GET", "")),
-        (
-            "another's abort",
-            lent.ask("DELETE", "sts/ben/large").query("uploadId", &bens),
-        ),
-        ("own delete", lent.ask("DELETE", &own)),
-        ("another's delete", lent.ask("DELETE", others)),
-    ];
+    let refused = beyond(&lent, &elsewhere, &bens);
     for (what, ask) in refused.clone() {
         let answer = ask.send().await;
         assert_eq!(answer.status, 403, "{what}: {answer:?}");
     }
     for token in [None, Some("Zm9yZ2Vk".to_owned())] {
-        let answer = put(&lent, &own).by(|signer| signer.token = token).send().await;
+        let answer = put(&lent, OWN).by(|signer| signer.token = token).send().await;
         assert!((400..500).contains(&answer.status), "{answer:?}");
     }
-    assert_eq!(store.get(others).await.body, b"ben's");
-    assert_eq!(store.get(&own).await.body, b"whole");
+    assert_eq!(store.get(OTHERS).await.body, b"ben's");
+    assert_eq!(store.get(OWN).await.body, b"whole");
     // Each is refused for who asks, and not for what it is.
     for (what, ask) in refused {
         let answer = ask.by(|signer| *signer = store.signer.clone()).send().await;

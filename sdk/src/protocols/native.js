@@ -85,6 +85,7 @@ async function create(api, canRelay, source, run) {
   /** @type {NativeSession} */
   const session = {
     id: found.id,
+    supportCode: found.support_code,
     slices,
     result: null,
     private: {

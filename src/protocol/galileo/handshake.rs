@@ -87,6 +87,7 @@ impl Admitted {
             let stranger = Stranger::admit(address, strangers_per_address);
             admitted.stranger = Some(stranger.ok_or(Error::Busy("too many connections of strangers"))?);
         }
+        admitted.caller = admitted.caller.map(|caller| auth::located(request, caller));
         Ok(admitted)
     }
 

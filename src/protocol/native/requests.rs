@@ -8,7 +8,9 @@ use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
-use crate::domain::{FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, Transfer, UploadId, Wishes};
+use crate::domain::{
+    FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, SupportCode, Transfer, UploadId, Wishes,
+};
 use crate::error::{Error, FieldError};
 use crate::uploads::{ArrivedPart, ListingQuery};
 
@@ -255,12 +257,29 @@ impl RecordParts {
 pub struct ListUploads {
     /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
     state: Option<String>,
+    /// The protocol that began them, such as `native` or `tus`.
+    protocol: Option<String>,
     /// Exactly this file name.
     filename: Option<String>,
+    /// A file name that begins so; of very many, the first ten thousand in the order of their names.
+    filename_prefix: Option<String>,
     /// Exactly this object key.
     key: Option<String>,
     /// Exactly this multipart upload id of the store.
     upload_id: Option<String>,
+    /// Exactly so many bytes.
+    #[param(value_type = Option<u64>)]
+    size: Option<String>,
+    /// Begun from this IP address; needs the scope `admin`.
+    client_ip: Option<String>,
+    /// The code that the uploader's page shows.
+    support_code: Option<String>,
+    /// Begun at this time or later: RFC 3339.
+    #[param(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    since: Option<String>,
+    /// Begun before this time: RFC 3339.
+    #[param(value_type = Option<chrono::DateTime<chrono::Utc>>)]
+    until: Option<String>,
     /// Whose uploads; somebody else's need the scope `admin`.
     owner: Option<String>,
     /// `next_cursor` of the page before.
@@ -274,44 +293,71 @@ impl ListUploads {
     /// The query in the verbs' words.
     ///
     /// # Errors
-    /// [`Error::Invalid`] naming every bad one of `state`, `cursor` and `limit` at once.
+    /// [`Error::Invalid`] naming every bad parameter at once.
     pub fn parse(self) -> Result<ListingQuery, Error> {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let mut bad = Vec::new();
-        let state = given(self.state).and_then(|text| {
-            let known = State::parse(&text);
-            if known.is_none() {
-                let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-                bad.push(FieldError::new(
-                    "state",
-                    format!("is one of {}", states.join(", ")),
-                ));
-            }
-            known
-        });
-        let cursor = given(self.cursor).and_then(|text| {
-            let wrong = |_| bad.push(FieldError::new("cursor", "is the next_cursor of an earlier page"));
-            UploadId::parse(&text).map_err(wrong).ok()
-        });
-        let limit = given(self.limit).and_then(|text| {
-            let limit = text.parse().ok().filter(|limit| (1..=200).contains(limit));
-            if limit.is_none() {
-                bad.push(FieldError::new("limit", "is 1 to 200"));
-            }
-            limit
-        });
-        if !bad.is_empty() {
-            return Err(Error::Invalid(bad));
-        }
-        Ok(ListingQuery {
+        let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(DateTime::<Utc>::from);
+        let limited = |text: &str| text.parse().ok().filter(|limit| (1..=200).contains(limit));
+        let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
+        let states = format!("is one of {}", states.join(", "));
+        let query = ListingQuery {
+            state: read(&mut bad, "state", &states, self.state, State::parse),
+            size: read(&mut bad, "size", "is a number of bytes", self.size, |text| {
+                text.parse().ok()
+            }),
+            client_ip: read(
+                &mut bad,
+                "client_ip",
+                "is an IP address",
+                self.client_ip,
+                |text| text.parse().ok(),
+            ),
+            support_code: read(
+                &mut bad,
+                "support_code",
+                "has eight letters and digits, such as 7K3M-0Q9X",
+                self.support_code,
+                SupportCode::parse,
+            ),
+            since: read(&mut bad, "since", "is a time in RFC 3339", self.since, time),
+            until: read(&mut bad, "until", "is a time in RFC 3339", self.until, time),
+            cursor: read(
+                &mut bad,
+                "cursor",
+                "is the next_cursor of an earlier page",
+                self.cursor,
+                |text| UploadId::parse(text).ok(),
+            ),
+            limit: read(&mut bad, "limit", "is 1 to 200", self.limit, limited),
             owner: given(self.owner),
-            state,
-            protocol: None,
+            protocol: given(self.protocol),
             filename: given(self.filename),
+            filename_prefix: given(self.filename_prefix),
             key: given(self.key),
             multipart_id: given(self.upload_id),
-            cursor,
-            limit,
-        })
+            id: None,
+        };
+        if bad.is_empty() {
+            Ok(query)
+        } else {
+            Err(Error::Invalid(bad))
+        }
     }
+}
+
+/// A parameter that was given, as `parse` reads it; where that fails, `rule` is said of `field`.
+fn read<T>(
+    bad: &mut Vec<FieldError>,
+    field: &str,
+    rule: &str,
+    text: Option<String>,
+    parse: impl FnOnce(&str) -> Option<T>,
+) -> Option<T> {
+    let text = text.filter(|text| !text.is_empty())?;
+    let value = parse(&text);
+    if value.is_none() {
+        bad.push(FieldError::new(field, rule));
+    }
+    value
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::requests::SignatureFormat;
-use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart};
+use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart, SupportCode};
 use crate::identity::Scopes;
 use crate::uploads::{Listing, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads};
 
@@ -62,6 +62,8 @@ impl ReceivedView {
 pub struct UploadView {
     /// Our id.
     id: String,
+    /// By which its sender names it to whoever helps them: read out, not secret.
+    support_code: String,
     /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
     state: &'static str,
     /// `direct`: the bytes go straight to the store. `relay`: they pass through the server.
@@ -107,6 +109,7 @@ impl UploadView {
         let complete = upload.state == State::Complete;
         Self {
             id: upload.id.to_string(),
+            support_code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
             transfer: upload.transfer.as_str(),
             bucket: upload.bucket.clone(),
@@ -229,6 +232,7 @@ impl SignaturesView {
 #[derive(Debug, Serialize, ToSchema)]
 pub struct UploadLine {
     id: String,
+    support_code: String,
     state: &'static str,
     transfer: &'static str,
     protocol: String,
@@ -266,6 +270,7 @@ impl UploadPage {
             let upload = &summary.upload;
             UploadLine {
                 id: upload.id.to_string(),
+                support_code: SupportCode::of(&upload.id).to_string(),
                 state: upload.state.as_str(),
                 transfer: upload.transfer.as_str(),
                 protocol: upload.protocol.clone(),

@@ -21,7 +21,10 @@ use crate::web::{auth, body};
 /// Whoever the token in the address is of, else whoever the request says.
 pub async fn caller(request: &HttpRequest, identity: &Identity) -> Result<Principal, Error> {
     match token(request) {
-        Some(token) => identity.by_pass(token).await,
+        Some(token) => {
+            let caller = identity.by_pass(token).await?;
+            Ok(auth::located(request, caller))
+        }
         None => auth::caller_or_anybody(request).await,
     }
 }

@@ -357,7 +357,7 @@ fn lost(error: reqwest::Error) -> Error {
 }
 
 /// Whether a host, with or without a port, is this machine itself.
-fn is_loopback(host: &str) -> bool {
+pub fn is_loopback(host: &str) -> bool {
     let name = host.rsplit_once(':').map_or(host, |(name, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) {
             name

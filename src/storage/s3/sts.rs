@@ -252,7 +252,7 @@ fn read_keys(body: &str, now: DateTime<Utc>) -> Result<Credentials, Error> {
 fn refusal_code(body: &str) -> String {
     let refused: Option<Refused> = quick_xml::de::from_str(body).ok();
     refused
-        .and_then(|refused| refused.code.or(refused.error?.code))
+        .and_then(|refused| refused.code.or_else(|| refused.error?.code))
         .unwrap_or_default()
 }
 

@@ -9,14 +9,15 @@ const program = process.env.CHROMIUM?.includes("/") ? process.env.CHROMIUM : `/u
 export class Browser {
   /**
    * @param {string} profile folder; the same folder is the same person's browser
-   * @param {{ clockOffset?: number, args?: string[] }} [options] ms by which the browser's clock is wrong; further words
-   *   of its command line
+   * @param {{ clockOffset?: number, args?: string[], scripts?: boolean }} [options] ms by which the browser's clock is
+   *   wrong; further words of its command line; whether pages may run scripts
    */
-  static async open(profile, { clockOffset = 0, args = [] } = {}) {
+  static async open(profile, { clockOffset = 0, args = [], scripts = true } = {}) {
     const browser = new Browser();
     browser.context = await chromium.launchPersistentContext(profile, {
       executablePath: program,
       headless: true,
+      javaScriptEnabled: scripts,
       // Chromium refuses its sandbox to root, and /dev/shm may be tiny in a container.
       args: ["--no-sandbox", "--disable-dev-shm-usage", "--disable-gpu", "--no-proxy-server", ...args],
       viewport: { width: 1100, height: 800 },

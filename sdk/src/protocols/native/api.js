@@ -27,6 +27,7 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  *
  * @typedef {object} UploadDocument  an upload as the API describes it
  * @property {string} id
+ * @property {string} [support_code]
  * @property {"open" | "completing" | "complete" | "aborted" | "expired" | "failed"} state
  * @property {string} filename
  * @property {number} size
@@ -40,6 +41,7 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  *
  * @typedef {object} UploadSummary  an upload in a list
  * @property {string} id
+ * @property {string} [support_code]
  * @property {string} state
  * @property {string} filename
  * @property {number} size

@@ -1,0 +1,171 @@
+//! The store at hand for looking at it: what `doctor` and `cors` ask, without a server.
+//!
+//! Separate from starting, because here whatever stands in the way is a finding and no end.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+
+use super::store::{Embedded, credentials, locate};
+use super::{explain, open_database};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::db::Database;
+use crate::doctor::{self, Ask, Bucket, Finding, Id, Report};
+
+/// The bucket that the settings mean, and the embedded S3 where that had to be started for it.
+pub struct StoreAtHand {
+    /// The bucket.
+    pub bucket: Bucket,
+    started: Option<(Embedded, Database)>,
+}
+
+impl StoreAtHand {
+    /// Finds key and address; starts the embedded S3 if that is meant and nobody runs it.
+    ///
+    /// # Errors
+    /// What stands in the way, as a finding.
+    pub async fn open(config: &Config, clock: &Clock) -> Result<Self, Finding> {
+        let misplaced = |error: anyhow::Error| {
+            let words = format!("{error:#}");
+            Finding::new(
+                Id::StoreAddress,
+                words,
+                "mend the setting that is named, below [default.s3]",
+            )
+        };
+        if config.uses_embedded_store() {
+            return Self::embedded(config).await;
+        }
+        let (location, public_location) = locate(config, &config.s3.bucket, &config.s3.endpoint)
+            .map_err(|error| misplaced(error.into()))?;
+        let source = credentials(config, clock).await.map_err(no_credentials)?;
+        let current = source.current(clock.now()).await;
+        Ok(Self {
+            bucket: Bucket {
+                location,
+                public_location,
+                credentials: current.map_err(explain).map_err(no_credentials)?,
+            },
+            started: None,
+        })
+    }
+
+    async fn embedded(config: &Config) -> Result<Self, Finding> {
+        let unusable = |error: anyhow::Error| {
+            Finding::new(
+                Id::DatabaseUnusable,
+                format!("{error:#}"),
+                "mend database.url, or the permissions of data_dir",
+            )
+        };
+        let failing = |error: anyhow::Error| {
+            Finding::new(Id::StoreFails, format!("{error:#}"), "mend [default.dev_s3]")
+        };
+        let db = open_database(config).await.map_err(unusable)?;
+        let key = Embedded::key(config, &db).await.map_err(unusable)?;
+        let started = Embedded::start(config, &db).await;
+        let (endpoint, started) = match started {
+            Ok(Some(embedded)) => (embedded.endpoint.clone(), Some(embedded)),
+            Err(error) if is_in_use(&error) => {
+                // A running server has it: the same store, at the address that is configured.
+                let settings = &config.dev_s3;
+                (format!("http://{}:{}", settings.address, settings.port), None)
+            }
+            Ok(None) => return Err(failing(anyhow::anyhow!("the embedded S3 is not in use"))),
+            Err(error) => return Err(failing(error)),
+        };
+        let places = locate(config, &config.dev_s3.bucket, &endpoint);
+        let (location, public_location) = places.map_err(|error| failing(error.into()))?;
+        let started = match started {
+            Some(embedded) => Some((embedded, db)),
+            None => {
+                let _ = db.close().await;
+                None
+            }
+        };
+        Ok(Self {
+            bucket: Bucket {
+                location,
+                public_location,
+                credentials: Arc::new(key),
+            },
+            started,
+        })
+    }
+
+    /// The bucket, to be asked single requests.
+    ///
+    /// # Errors
+    /// Where this machine cannot make connections.
+    pub fn ask(&self, clock: Clock) -> anyhow::Result<Ask> {
+        let Bucket {
+            location,
+            credentials,
+            ..
+        } = self.bucket.clone();
+        Ask::new(location, credentials, clock).context("no connections can be made")
+    }
+
+    /// Stops what was started.
+    ///
+    /// # Errors
+    /// What the database says.
+    pub async fn close(self) -> anyhow::Result<()> {
+        if let Some((embedded, db)) = self.started {
+            embedded.stop().await;
+            db.close().await.map_err(explain)?;
+        }
+        Ok(())
+    }
+}
+
+#[cfg(feature = "embedded-s3")]
+fn is_in_use(error: &anyhow::Error) -> bool {
+    use crate::dev_s3::DevS3Error;
+    matches!(
+        error.downcast_ref::<DevS3Error>(),
+        Some(DevS3Error::InUse(_) | DevS3Error::Listen { .. })
+    )
+}
+
+#[cfg(not(feature = "embedded-s3"))]
+fn is_in_use(_: &anyhow::Error) -> bool {
+    false
+}
+
+fn no_credentials(error: anyhow::Error) -> Finding {
+    Finding::new(
+        Id::CredentialsMissing,
+        format!("{error:#}"),
+        "set s3.access_key_id and s3.secret_access_key (AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY), or s3.profile, or give this \
+         machine a role",
+    )
+}
+
+/// Looks at the settings, the database and the bucket.
+///
+/// # Errors
+/// Where nothing can be looked at at all.
+pub async fn examine(config: &Config, clock: Clock) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    doctor::examine_settings(config, &mut report);
+    match open_database(config).await {
+        Ok(db) => db.close().await.map_err(explain)?,
+        Err(error) => report.add(Finding::new(
+            Id::DatabaseUnusable,
+            format!("{error:#}"),
+            "mend database.url, or the permissions of data_dir",
+        )),
+    }
+    match StoreAtHand::open(config, &clock).await {
+        Ok(at_hand) => {
+            let examined = doctor::examine_bucket(config, &at_hand.bucket, clock, &mut report).await;
+            at_hand.close().await?;
+            examined?;
+        }
+        Err(finding) if report.has(finding.id) => {}
+        Err(finding) => report.add(finding),
+    }
+    Ok(report)
+}

@@ -1,0 +1,155 @@
+//! `muleteer doctor`: says what is wrong, and mends what it can when told.
+
+use clap::Args;
+use serde_json::json;
+
+use super::client::key_of_environment;
+use super::exit::Exit;
+use crate::app::{StoreAtHand, examine};
+use crate::clock::Clock;
+use crate::config::Config;
+use crate::doctor::{Finding, Id, Remedy, Report, ThroughProxy, apply_cors, apply_lifecycle};
+
+/// What to look at, and what to do about it.
+#[derive(Debug, Args)]
+pub struct DoctorArgs {
+    /// Print a JSON document: findings, facts, fixed
+    #[arg(long)]
+    json: bool,
+    /// Mend what can be mended from here: the bucket's CORS rules and its lifecycle rule
+    #[arg(long)]
+    fix: bool,
+    /// Look at a running server instead, through whatever stands in front of it: its address as browsers use it
+    #[arg(long, value_name = "URL", conflicts_with = "fix")]
+    server: Option<String>,
+    /// A key of that server; better in `MULETEER_API_KEY`
+    #[arg(long, value_name = "KEY", requires = "server")]
+    key: Option<String>,
+    /// Findings that are known and meant, by name; may be given again
+    #[arg(long, value_name = "ID")]
+    except: Vec<String>,
+    /// Print all findings that there are, as a table
+    #[arg(long, exclusive = true)]
+    list: bool,
+}
+
+/// Examines, mends, tells. Ends with [`Exit::Failed`] if anything is left.
+///
+/// # Errors
+/// Where nothing can be looked at, or mending is refused.
+pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
+    if args.list {
+        print!("{}", table());
+        return Ok(Exit::Done);
+    }
+    if let Some(unknown) = args
+        .except
+        .iter()
+        .find(|name| !Id::ALL.iter().any(|id| id.name() == *name))
+    {
+        eprintln!(
+            "muleteer: --except {unknown}: there is no such finding; `muleteer doctor --list` shows them"
+        );
+        return Ok(Exit::Usage);
+    }
+    let mut fixed = Vec::new();
+    let mut report = match &args.server {
+        Some(server) => through(server, args.key.clone(), config).await?,
+        None => examine(config, Clock::system()).await?,
+    };
+    if args.fix {
+        fixed = mend(config, &report.findings).await?;
+        if !fixed.is_empty() {
+            report = examine(config, Clock::system()).await?;
+        }
+    }
+    report
+        .findings
+        .retain(|finding| !args.except.iter().any(|name| name == finding.id.name()));
+    tell(&report, &fixed, args.json);
+    Ok(if report.findings.is_empty() {
+        Exit::Done
+    } else {
+        Exit::Failed
+    })
+}
+
+async fn through(server: &str, key: Option<String>, config: &Config) -> anyhow::Result<Report> {
+    let mut report = Report::default();
+    ThroughProxy::new(server, key.or_else(key_of_environment))?
+        .check(config, &mut report)
+        .await;
+    Ok(report)
+}
+
+/// Does what can be done about the findings; their names.
+async fn mend(config: &Config, findings: &[Finding]) -> anyhow::Result<Vec<Id>> {
+    let remedies: Vec<(Id, Remedy)> = findings
+        .iter()
+        .filter_map(|finding| Some((finding.id, finding.remedy?)))
+        .collect();
+    if remedies.is_empty() {
+        return Ok(Vec::new());
+    }
+    let clock = Clock::system();
+    let at_hand = StoreAtHand::open(config, &clock)
+        .await
+        .map_err(|finding| anyhow::anyhow!(finding.seen))?;
+    let ask = at_hand.ask(clock)?;
+    let mut outcome = Ok(());
+    if remedies.iter().any(|(_, remedy)| *remedy == Remedy::Cors) {
+        outcome = apply_cors(config, &ask).await;
+    }
+    if outcome.is_ok() && remedies.iter().any(|(_, remedy)| *remedy == Remedy::Lifecycle) {
+        outcome = apply_lifecycle(config, &ask).await;
+    }
+    at_hand.close().await?;
+    outcome?;
+    Ok(remedies.into_iter().map(|(id, _)| id).collect())
+}
+
+fn tell(report: &Report, fixed: &[Id], as_json: bool) {
+    if as_json {
+        println!(
+            "{:#}",
+            json!({ "findings": report.findings, "facts": report.facts, "fixed": fixed })
+        );
+        return;
+    }
+    for id in fixed {
+        println!("fixed    {}", id.name());
+    }
+    for finding in &report.findings {
+        println!(
+            "{:<8} {}\n         seen: {}\n         fix:  {}",
+            finding.severity.as_str(),
+            finding.id.name(),
+            finding.seen,
+            finding.fix
+        );
+    }
+    for fact in &report.facts {
+        println!("fact     {}: {}", fact.name, fact.value);
+    }
+    match report.findings.len() {
+        0 => println!("nothing is wrong"),
+        1 => println!("1 finding; docs/doctor.md explains it"),
+        many => println!("{many} findings; docs/doctor.md explains them"),
+    }
+}
+
+/// All findings as a table in Markdown, as `docs/doctor.md` has it.
+pub fn table() -> String {
+    let mut text =
+        String::from("| finding | severity | what it means | what mends it |\n|---|---|---|---|\n");
+    for id in Id::ALL {
+        text.push_str(&format!(
+            "| `{}` | {} | {} | {} |\n",
+            id.name(),
+            id.severity().as_str(),
+            id.means(),
+            id.mend()
+        ));
+    }
+    text
+}

@@ -1,0 +1,186 @@
+//! The list of uploads of every protocol, and the search.
+
+use actix_web::web::{Data, Query};
+use actix_web::{HttpRequest, HttpResponse};
+use askama::Template;
+use chrono::{DateTime, Utc};
+
+use super::form::{AGES, KINDS, Search};
+use super::session::{Fields, with_admin};
+use super::words::{Moment, bytes, percent};
+use super::{Frame, MOUNT, VERSION, html};
+use crate::domain::{Principal, State, SupportCode, UploadId};
+use crate::error::Error;
+use crate::uploads::{ListingQuery, UploadSummary, Uploads};
+use crate::web::peer::outer_prefix;
+
+/// Uploads on one page.
+const PAGE: u32 = 50;
+
+/// One choice of a list.
+struct Choice {
+    value: String,
+    words: String,
+    is_chosen: bool,
+}
+
+/// One upload in the list.
+struct Line {
+    address: String,
+    name: String,
+    code: String,
+    state: &'static str,
+    size: String,
+    percent: Option<u64>,
+    protocol: String,
+    transfer: &'static str,
+    owner: String,
+    from: String,
+    began: Moment,
+}
+
+#[derive(Template)]
+#[template(path = "admin/uploads.html")]
+struct UploadsPage {
+    base: String,
+    version: &'static str,
+    frame: Frame,
+    search: Search,
+    complaint: Option<String>,
+    kinds: Vec<Choice>,
+    states: Vec<Choice>,
+    protocols: Vec<Choice>,
+    ages: Vec<Choice>,
+    lines: Vec<Line>,
+    is_cut: bool,
+    /// The query of the next page.
+    next: Option<String>,
+}
+
+/// What a search found.
+#[derive(Default)]
+struct Found {
+    uploads: Vec<UploadSummary>,
+    next: Option<UploadId>,
+    is_cut: bool,
+}
+
+/// `GET /admin`
+pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Data<Uploads>) -> HttpResponse {
+    with_admin(&request, async |admin| {
+        let search = Search::new(query.into_inner());
+        let now = uploads.now();
+        let (found, complaint) = match search.queries(now) {
+            Ok(queries) => (find(&uploads, &admin.caller, queries).await?, None),
+            Err(Error::Invalid(bad)) => {
+                let words: Vec<String> = bad
+                    .into_iter()
+                    .map(|field| format!("{}: {}", field.field, field.detail))
+                    .collect();
+                (Found::default(), Some(words.join("; ")))
+            }
+            Err(error) => return Err(error),
+        };
+        let states = State::ALL
+            .iter()
+            .map(|state| (state.as_str().to_owned(), state.as_str().to_owned()));
+        let protocols = uploads.protocols(&admin.caller).await?.into_iter();
+        let page = UploadsPage {
+            base: outer_prefix(&request),
+            version: VERSION,
+            frame: Frame::new(&request, admin, "uploads"),
+            complaint,
+            kinds: choices(
+                KINDS.map(|(value, words)| (value.to_owned(), words.to_owned())),
+                &search.kind,
+            ),
+            states: choices(any("Any state").chain(states), &search.state),
+            protocols: choices(
+                any("Any protocol").chain(protocols.map(|name| (name.clone(), name))),
+                &search.protocol,
+            ),
+            ages: choices(
+                AGES.map(|(value, words, ..)| (value.to_owned(), words.to_owned())),
+                &search.age,
+            ),
+            lines: found
+                .uploads
+                .iter()
+                .map(|summary| Line::new(summary, now))
+                .collect(),
+            is_cut: found.is_cut,
+            next: found.next.map(|next| search.address(next.as_str())),
+            search,
+        };
+        html(&page)
+    })
+    .await
+}
+
+/// Runs every look-up and puts the results together, newest first, each upload once.
+async fn find(uploads: &Uploads, caller: &Principal, queries: Vec<ListingQuery>) -> Result<Found, Error> {
+    let mut all = Found::default();
+    // Down to here every look-up has told all that it has.
+    let mut told: Option<UploadId> = None;
+    for query in queries {
+        let query = ListingQuery {
+            limit: Some(PAGE),
+            ..query
+        };
+        let listing = uploads.list(caller, query).await?;
+        told = told.max(listing.next);
+        all.is_cut |= listing.is_cut;
+        all.uploads.extend(listing.uploads);
+    }
+    let found = &mut all.uploads;
+    found.sort_by(|one, other| other.upload.id.cmp(&one.upload.id));
+    found.dedup_by(|one, other| one.upload.id == other.upload.id);
+    found.retain(|summary| told.as_ref().is_none_or(|told| summary.upload.id >= *told));
+    all.next = told;
+    if found.len() > PAGE as usize {
+        found.truncate(PAGE as usize);
+        all.next = found.last().map(|summary| summary.upload.id.clone());
+    }
+    Ok(all)
+}
+
+fn any(words: &str) -> impl Iterator<Item = (String, String)> {
+    std::iter::once((String::new(), words.to_owned()))
+}
+
+fn choices(all: impl IntoIterator<Item = (String, String)>, chosen: &str) -> Vec<Choice> {
+    all.into_iter()
+        .map(|(value, words)| Choice {
+            is_chosen: value == chosen,
+            value,
+            words,
+        })
+        .collect()
+}
+
+impl Line {
+    fn new(summary: &UploadSummary, now: DateTime<Utc>) -> Self {
+        let upload = &summary.upload;
+        let size = upload.known_size();
+        let arrived = size.map(|size| match upload.state {
+            State::Complete => 100,
+            _ => percent(summary.bytes_recorded, size),
+        });
+        Self {
+            address: format!("{MOUNT}/uploads/{}", upload.id),
+            name: upload.filename.as_str().to_owned(),
+            code: SupportCode::of(&upload.id).to_string(),
+            state: upload.state.as_str(),
+            size: size.map_or_else(|| "unknown".to_owned(), bytes),
+            percent: arrived,
+            protocol: upload.protocol.clone(),
+            transfer: upload.transfer.as_str(),
+            owner: upload.owner.to_string(),
+            from: upload
+                .client_ip
+                .map(|address| address.to_string())
+                .unwrap_or_default(),
+            began: Moment::new(upload.created_at, now),
+        }
+    }
+}

@@ -1,0 +1,51 @@
+//! What requests for an upload were refused with, noted in that upload's log: whoever is called about a stuck upload sees
+//! what its client was told.
+//!
+//! Separate from the error table, because not every error is about an upload. The upload is known by the address; clients
+//! that name theirs in a query or a body are noted by the verbs alone.
+
+use actix_web::body::MessageBody;
+use actix_web::dev::{ServiceRequest, ServiceResponse};
+use actix_web::middleware::Next;
+use actix_web::web::Data;
+
+use super::peer::client_ip;
+use crate::domain::UploadId;
+use crate::uploads::{Note, Uploads};
+
+/// The kind of problem that an answer tells of; goes with the answer to whoever wants to know.
+#[derive(Debug, Clone, Copy)]
+pub struct Told(pub &'static str);
+
+/// Longest part of an address that is noted as the door.
+const LONGEST_DOOR: usize = 100;
+
+/// Middleware: notes what was refused.
+pub async fn note(
+    request: ServiceRequest,
+    next: Next<impl MessageBody>,
+) -> Result<ServiceResponse<impl MessageBody>, actix_web::Error> {
+    let response = next.call(request).await?;
+    let told = response.response().extensions().get::<Told>().copied();
+    if let Some(Told(problem)) = told {
+        let request = response.request();
+        // What an admin tries is in the log by itself.
+        let is_of_client = !request.path().starts_with("/admin");
+        if let Some((id, uploads)) = UploadId::find_in(request.path())
+            .filter(|_| is_of_client)
+            .zip(request.app_data::<Data<Uploads>>())
+        {
+            let door = format!("{} {}", request.method(), pattern(request.path(), &id));
+            uploads.note(&id, Note::refused(problem, &door, client_ip(request)));
+        }
+    }
+    Ok(response)
+}
+
+/// The address without the id, and without anything a client could make it long with.
+fn pattern(path: &str, id: &UploadId) -> String {
+    let path = path
+        .replace(id.as_str(), "{id}")
+        .replace(&id.as_uuid_v4(), "{id}");
+    path.chars().take(LONGEST_DOOR).collect()
+}

@@ -1,0 +1,176 @@
+//! The search: each field finds its upload and no other.
+
+use chrono::TimeDelta;
+
+use super::browser::{Browser, id};
+use super::on_both_with;
+
+#[tokio::test]
+async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
+    let adjust =
+        |config: &mut muleteer::config::Config| config.server.trusted_proxies = vec!["127.0.0.1".into()];
+    on_both_with(adjust, async |server| {
+        let mut browser = Browser::logged_in(&server).await;
+        browser.fields = vec![("x-forwarded-for", "203.0.113.9".into())];
+        let wanted = browser.begin("Über uns & mehr.mp4", 3, &[], &[]).await;
+        browser.fields = vec![("x-forwarded-for", "2001:db8::9".into())];
+        let other = browser.begin("other.bin", 2, &[], &[]).await;
+        let text = |field: &str| wanted[field].as_str().unwrap().to_owned();
+        let code = text("support_code");
+        assert_eq!(code.len(), 9, "{code}");
+
+        for (kind, q) in [
+            ("name", "Über".to_owned()),
+            ("exact", "Über uns & mehr.mp4".into()),
+            ("code", code.clone()),
+            ("code", code.to_lowercase().replace('-', "")),
+            ("address", "203.0.113.9".into()),
+            ("size", "48".into()),
+            ("key", text("key")),
+            ("upload", text("upload_id")),
+            ("", text("id")),
+            ("", code),
+            ("", "Über uns".into()),
+            ("", "203.0.113.9".into()),
+            ("", "48".into()),
+            ("", text("key")),
+            ("", text("upload_id")),
+        ] {
+            let found = browser.get(&address(&[("in", kind), ("q", &q)])).await;
+            assert_eq!(found.ids(), [id(&wanted)], "{kind}: {q}");
+        }
+        let by_owner = browser.get(&address(&[("in", "owner"), ("q", "default")])).await;
+        assert_eq!(by_owner.ids(), [id(&other), id(&wanted)]);
+        browser
+            .get(&address(&[("in", "owner"), ("q", "nobody")]))
+            .await
+            .says("No upload is like that");
+        for (kind, q) in [("address", "300.1"), ("size", "big"), ("code", "ABC")] {
+            let page = browser.get(&address(&[("in", kind), ("q", q)])).await;
+            page.says("role=\"alert\"");
+            assert!(page.ids().is_empty());
+        }
+        for q in ["\0", "%", "' OR 1=1", "99999999999999999999"] {
+            let page = browser.get(&address(&[("q", q)])).await;
+            assert_eq!((page.status.as_u16(), page.ids().len()), (200, 0), "{q:?}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn filters_narrow_by_state_protocol_and_age_alone_and_together() {
+    on_both_with(
+        |_| {},
+        async |server| {
+            let browser = Browser::logged_in(&server).await;
+            let old = browser.begin("a.bin", 0, &[], &[]).await;
+            browser
+                .api(
+                    "DELETE",
+                    &format!("/uploads/{}", id(&old)),
+                    serde_json::Value::Null,
+                )
+                .await;
+            server.advance(TimeDelta::hours(30));
+            let browser = Browser::logged_in(&server).await;
+            let new = browser.begin("a2.bin", 0, &[], &[]).await;
+            let (old, new) = (id(&old), id(&new));
+
+            for (filters, expected) in [
+                (vec![("state", "open")], vec![&new]),
+                (vec![("state", "aborted")], vec![&old]),
+                (vec![("state", "failed")], vec![]),
+                (vec![("protocol", "native")], vec![&new, &old]),
+                (vec![("protocol", "tus")], vec![]),
+                (vec![("age", "1d")], vec![&new]),
+                (vec![("age", "older-1d")], vec![&old]),
+                (
+                    vec![
+                        ("protocol", "native"),
+                        ("state", "open"),
+                        ("age", "1d"),
+                        ("q", "a"),
+                    ],
+                    vec![&new],
+                ),
+                (
+                    vec![
+                        ("state", "open"),
+                        ("q", "default"),
+                        ("in", "owner"),
+                        ("protocol", "native"),
+                    ],
+                    vec![&new],
+                ),
+                (
+                    vec![
+                        ("state", "open"),
+                        ("q", "default"),
+                        ("in", "owner"),
+                        ("protocol", "tus"),
+                    ],
+                    vec![],
+                ),
+            ] {
+                let page = browser.get(&address(&filters)).await;
+                let expected: Vec<String> = expected.into_iter().cloned().collect();
+                assert_eq!(page.ids(), expected, "{filters:?}");
+            }
+            browser
+                .get("/admin")
+                .await
+                .says("<option value=\"native\"")
+                .says_not("<option value=\"tus\"");
+            assert!(browser.get("/admin?state=new").await.ids().is_empty());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn pages_follow_each_other_and_miss_none_whatever_is_searched() {
+    on_both_with(
+        |_| {},
+        async |server| {
+            let browser = Browser::logged_in(&server).await;
+            let mut made = Vec::new();
+            for n in 0..120 {
+                // The name finds some, the owner all: pages of "anything" are of several look-ups.
+                let name = if n % 3 == 0 { "default.bin" } else { "x.bin" };
+                let upload = browser
+                    .api(
+                        "POST",
+                        "/uploads",
+                        serde_json::json!({ "filename": name, "size": 1 + n, "resume": false }),
+                    )
+                    .await;
+                made.insert(0, id(&upload));
+            }
+            for first in ["/admin", "/admin?q=default"] {
+                let (mut seen, mut next) = (Vec::new(), Some(first.to_owned()));
+                while let Some(path) = next {
+                    let page = browser.get(&path).await;
+                    assert!(page.ids().len() <= 50);
+                    seen.extend(page.ids());
+                    let at = page.html.find("rel=\"next\" href=\"");
+                    next = at.map(|at| {
+                        let rest = &page.html[at + 17..];
+                        rest[..rest.find('"').unwrap()]
+                            .replace("&#38;", "&")
+                            .replace("&amp;", "&")
+                    });
+                }
+                assert_eq!(seen, made, "{first}");
+            }
+        },
+    )
+    .await;
+}
+
+fn address(fields: &[(&str, &str)]) -> String {
+    let query = url::form_urlencoded::Serializer::new(String::new())
+        .extend_pairs(fields)
+        .finish();
+    format!("/admin?{query}")
+}
