@@ -54,7 +54,7 @@ impl Direct {
             .slice(session.start_of(number), session.length_of(number));
         let request = job.remote.without_key(Method::PUT, &url);
         let answer = put_slice(request, &slice, "the store", |bytes| {
-            job.meter.moved(number, bytes)
+            job.meter.moved(number, bytes);
         })
         .await?;
         let status = answer.status().as_u16();

@@ -16,6 +16,13 @@ pub struct Found {
     pub problem: Option<Trouble>,
 }
 
+impl Found {
+    /// Its bytes as they are now; 0 where there is no such file.
+    pub fn size(&self) -> u64 {
+        std::fs::metadata(&self.path).map_or(0, |about| if about.is_file() { about.len() } else { 0 })
+    }
+}
+
 /// The files of `given`, each once, in their order; those of a folder by name.
 pub fn find(given: &[PathBuf], recursive: bool) -> Vec<Found> {
     let mut found = Vec::new();
@@ -78,12 +85,11 @@ fn problem(path: &Path, trouble: Trouble) -> Found {
 /// The last piece of the path, also of `.` and `folder/..`.
 fn name_of(path: &Path) -> String {
     let full;
-    let name = match path.file_name() {
-        Some(name) => Some(name),
-        None => {
-            full = path.canonicalize().unwrap_or_default();
-            full.file_name()
-        }
+    let name = if let Some(name) = path.file_name() {
+        Some(name)
+    } else {
+        full = path.canonicalize().unwrap_or_default();
+        full.file_name()
     };
     name.unwrap_or_default().to_string_lossy().into_owned()
 }

@@ -24,7 +24,7 @@ impl Memory {
     /// The address that was kept.
     pub fn recall(&self) -> Option<String> {
         let text = std::fs::read_to_string(self.file.as_ref()?).ok()?;
-        Some(text.trim().to_owned()).filter(|address| !address.is_empty())
+        Some(text.trim().to_owned()).filter(|address| url::Url::parse(address).is_ok())
     }
 
     /// Keeps an address.

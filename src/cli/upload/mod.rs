@@ -17,7 +17,7 @@ mod tus;
 use std::collections::HashMap;
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -162,44 +162,21 @@ struct Ended {
 
 async fn send_all(args: UploadArgs, settings: Settings) -> anyhow::Result<Exit> {
     let remote = Remote::new(settings.key, Duration::from_secs(args.patience))?;
-    let found = files::find(&args.files, args.recursive);
-    let (found, sources): (Vec<_>, Vec<_>) = tokio::task::spawn_blocking(move || {
-        let open = |file: files::Found| {
-            let source = file
-                .problem
-                .map_or_else(|| Source::open(&file.path, file.name), Err);
-            (file.path, source)
-        };
-        found.into_iter().map(open).unzip()
-    })
-    .await?;
-    let bytes = sources.iter().flatten().map(|source| source.size).sum();
-    let progress = Progress::new(args.json, args.quiet, sources.len(), bytes);
-    // Two copies of one file have one fingerprint, so the server would take both for one upload while both are under way.
-    let mut turns: HashMap<String, Arc<Mutex<()>>> = HashMap::new();
+    let found = tokio::task::spawn_blocking(move || files::find(&args.files, args.recursive)).await?;
+    let bytes = found.iter().map(files::Found::size).sum();
+    let progress = Progress::new(args.json, args.quiet, found.len(), bytes);
     let run = Run {
         via: args.via,
         workers: args.concurrency.get(),
         api: settings.api,
         slots: Semaphore::new(args.concurrency.get()),
+        turns: std::sync::Mutex::default(),
         remote,
         progress: Arc::clone(&progress),
     };
-    let jobs: Vec<_> = found
-        .into_iter()
-        .zip(sources)
-        .map(|(path, source)| {
-            let fingerprint = source.as_ref().map_or("", |source| &source.fingerprint);
-            let turn = Arc::clone(turns.entry(fingerprint.to_owned()).or_default());
-            (path, source, turn)
-        })
-        .collect();
     let run = &run;
-    let ended: Vec<Ended> = futures_util::stream::iter(jobs)
-        .map(|(path, source, turn)| async move {
-            let _turn = turn.lock().await;
-            run.one(&path.display().to_string(), source).await
-        })
+    let ended: Vec<Ended> = futures_util::stream::iter(found)
+        .map(|file| run.one(file))
         .buffer_unordered(FILES_AT_ONCE)
         .collect()
         .await;
@@ -229,23 +206,31 @@ struct Run {
     workers: usize,
     api: String,
     slots: Semaphore,
+    /// Two copies of one file have one fingerprint, so the server would take both for one upload while both are under way.
+    turns: std::sync::Mutex<HashMap<String, Arc<Mutex<()>>>>,
     remote: Remote,
     progress: Arc<Progress>,
 }
 
 impl Run {
-    async fn one(&self, file: &str, source: Result<Source, Trouble>) -> Ended {
-        let source = match source {
-            Ok(source) => source,
-            Err(trouble) => {
-                self.progress.failed(file, &trouble);
-                return Ended {
-                    bytes: 0,
-                    sent: 0,
-                    trouble: Some(trouble),
-                };
-            }
+    async fn one(&self, found: files::Found) -> Ended {
+        let path = found.path.display().to_string();
+        let opened = tokio::task::spawn_blocking(move || match found.problem {
+            Some(problem) => Err(problem),
+            None => Source::open(&found.path, found.name),
+        });
+        // Only now: a file may change while others are sent, as long as it is at rest while it is its turn.
+        let source = match opened.await {
+            Ok(Ok(source)) => source,
+            Ok(Err(trouble)) => return self.unsent(&path, trouble),
+            Err(panicked) => return self.unsent(&path, Trouble::file("unreadable", panicked.to_string())),
         };
+        let file = path.as_str();
+        let turn = {
+            let mut turns = self.turns.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(turns.entry(source.fingerprint.clone()).or_default())
+        };
+        let _turn = turn.lock().await;
         let meter = self.progress.meter(file, &source.name, source.size);
         let job = Job {
             source: &source,
@@ -274,6 +259,15 @@ impl Run {
             bytes: if trouble.is_none() { source.size } else { 0 },
             sent: meter.sent(),
             trouble,
+        }
+    }
+
+    fn unsent(&self, file: &str, trouble: Trouble) -> Ended {
+        self.progress.failed(file, &trouble);
+        Ended {
+            bytes: 0,
+            sent: 0,
+            trouble: Some(trouble),
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Requests to the server and to the store: one connection pool, one way to try again, one reading of answers.
 
+use std::fmt::Write as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -16,11 +17,11 @@ const LONGEST_PAUSE: Duration = Duration::from_secs(15);
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
 /// How long the server may take to answer a call.
-const ANSWER_WITHIN: Duration = Duration::from_secs(60);
+const ANSWER_WITHIN: Duration = Duration::from_mins(1);
 /// Joining ten thousand parts may take the store minutes.
 const JOIN_WITHIN: Duration = Duration::from_mins(5);
 /// A body that does not move for so long is sent again.
-const STALL_AFTER: Duration = Duration::from_secs(60);
+const STALL_AFTER: Duration = Duration::from_mins(1);
 
 /// The server and the store, as one file's upload sees them.
 #[derive(Debug)]
@@ -286,7 +287,12 @@ fn refusal(status: StatusCode, target: Option<&str>, problem: &Value) -> Trouble
     let fields = problem["errors"].as_array().into_iter().flatten();
     for field in fields {
         let (name, detail) = (field["field"].as_str(), field["detail"].as_str());
-        message += &format!(" ({}: {})", name.unwrap_or_default(), detail.unwrap_or_default());
+        let _ = write!(
+            message,
+            " ({}: {})",
+            name.unwrap_or_default(),
+            detail.unwrap_or_default()
+        );
     }
     if code.is_none() && status == StatusCode::NOT_FOUND {
         message += "; is this address Muleteer's?";

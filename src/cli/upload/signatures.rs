@@ -13,7 +13,7 @@ use super::trouble::{Kind, Trouble};
 /// How many parts are signed in one call.
 pub const WINDOW: usize = 256;
 /// An address is not used in its last seconds: its request may take a while to get there.
-const LONGEST_MARGIN: Duration = Duration::from_secs(60);
+const LONGEST_MARGIN: Duration = Duration::from_mins(1);
 /// A store whose clock disagrees would otherwise have us ask for ever.
 const WORTH_A_TRY: Duration = Duration::from_secs(1);
 

@@ -83,7 +83,7 @@ impl Source {
         let modified_ms = about.modified().map_or(0, milliseconds);
         let mut hash = Sha256::new();
         hash.update(format!("{name}\n{size}\n{modified_ms}\n"));
-        for from in [0, size.saturating_sub(SAMPLE)] {
+        for from in [0, SAMPLE.max(size.saturating_sub(SAMPLE))] {
             file.seek(SeekFrom::Start(from)).map_err(unreadable)?;
             let mut sample = Vec::new();
             (&file)
@@ -185,13 +185,12 @@ impl Slice {
         let length = usize::try_from(self.length - at).map_or(PIECE, |left| left.min(PIECE));
         let mut bytes = vec![0; length];
         let read = || {
-            let mut file = match file {
-                Some(file) => file,
-                None => {
-                    let mut file = File::open(&self.path)?;
-                    file.seek(SeekFrom::Start(self.start + at))?;
-                    file
-                }
+            let mut file = if let Some(file) = file {
+                file
+            } else {
+                let mut file = File::open(&self.path)?;
+                file.seek(SeekFrom::Start(self.start + at))?;
+                file
             };
             file.read_exact(&mut bytes)?;
             Ok(file)
@@ -229,5 +228,34 @@ mod tests {
             milliseconds(UNIX_EPOCH + std::time::Duration::from_micros(1500)),
             1
         );
+    }
+
+    /// What `sdk/src/fingerprint.js` makes of the same files.
+    #[test]
+    fn the_fingerprint_is_the_browser_kits() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("film.mp4");
+        for (length, expected) in [
+            (
+                10,
+                "9206dfd7e040c716876982690727c9cdd5b3e55f4324deb9d7089cbbeef0a477",
+            ),
+            (
+                100_000,
+                "cca83312378bd06a9ea4af17e06d15d5fc05124b9e288b6f046b2549f1055af7",
+            ),
+            (
+                200_000,
+                "cb8de55c6e91e9c2ac282d0e0d523bc1e2b5f737d643e001836ac14320e07de5",
+            ),
+        ] {
+            let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+            std::fs::write(&path, bytes).expect("written");
+            let file = File::options().append(true).open(&path).expect("opened");
+            let time = UNIX_EPOCH + std::time::Duration::from_micros(1_757_939_412_123_999);
+            file.set_modified(time).expect("dated");
+            let source = Source::open(&path, "film.mp4".to_owned()).expect("readable");
+            assert_eq!(source.fingerprint, expected, "{length} bytes");
+        }
     }
 }
