@@ -85,7 +85,7 @@ impl Place {
         let to_store = Gate::to(endpoint);
         let server = TestServer::start(Kind::Sqlite, |config| {
             config.s3.bucket = BUCKET.into();
-            config.s3.endpoint = endpoint.to_owned();
+            endpoint.clone_into(&mut config.s3.endpoint);
             config.s3.public_endpoint.clone_from(&to_store.address);
             config.s3.access_key_id = key.into();
             config.s3.secret_access_key = Secret::new(secret);

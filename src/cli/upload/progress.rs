@@ -232,6 +232,11 @@ impl Meter {
         });
     }
 
+    /// Something about this file that a person wants to know.
+    pub fn note(&self, text: &str) {
+        self.progress.note(&format!("{}: {text}", self.file));
+    }
+
     /// Bytes that this run has sent and that arrived.
     pub fn sent(&self) -> u64 {
         self.counts.lock().unwrap_or_else(PoisonError::into_inner).sent

@@ -2,7 +2,6 @@
 //! <https://tus.io/protocols/resumable-upload>
 
 use std::cell::Cell;
-use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -13,7 +12,6 @@ use url::Url;
 use super::memory::Memory;
 use super::native::Job;
 use super::progress::Outcome;
-use super::remote::Told as _;
 use super::trouble::{Kind, Trouble};
 
 /// The one part of a file that is not cut.
@@ -102,10 +100,9 @@ async fn create(job: &Job<'_>, memory: &Memory) -> Result<String, Trouble> {
         return Err(Trouble::new(Kind::Final, "elsewhere", message));
     }
     if let Err(error) = memory.keep(url.as_str()) {
-        let message =
-            format!("its address cannot be kept, so it will not go on after an interruption: {error}");
-        job.meter
-            .waiting(&Trouble::new(Kind::Passing, "not-kept", message), Duration::ZERO);
+        job.meter.note(&format!(
+            "its address cannot be kept, so it will not go on after an interruption: {error}"
+        ));
     }
     Ok(url.into())
 }
