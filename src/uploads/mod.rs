@@ -19,6 +19,7 @@ mod hold;
 mod holder;
 mod join;
 mod lend;
+mod log_budget;
 mod receive;
 mod recheck;
 mod record;

@@ -32,6 +32,29 @@ async fn parts_arrive_although_the_client_writes_the_bucket_behind_the_host() {
     .await;
 }
 
+#[tokio::test]
+async fn types_are_judged_by_the_files_name_where_the_string_signs_none() {
+    on_both_with(
+        |config| config.limits.types = vec!["video/*".into()],
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let named = |key: &str, name: &str| anna.begin(key).with("x-amz-meta-qqfilename", name);
+            let (film, page) = (anna.key("u-1/a"), anna.key("u-2/a"));
+
+            let taken = anna.sign(&named(&film, "film.mp4")).await;
+            let refused = anna.sign(&named(&page, "page.html")).await;
+
+            assert_eq!(taken.status, 200, "{taken:?}");
+            assert_refused(&refused, "a page among films");
+            assert!(refused.text.contains("text/html"), "{refused:?}");
+            let recorded = anna.recorded().await;
+            assert_eq!(recorded.as_array().map(Vec::len), Some(1));
+            assert_eq!(recorded[0]["content_type"], "video/mp4", "{recorded}");
+        },
+    )
+    .await;
+}
+
 /// The string of SigV2 for a request on `resource`.
 fn v2_string(method: &str, kind: &str, headers: &str, resource: &str) -> String {
     format!("{method}\n\n{kind}\n\n{headers}\n{resource}")
