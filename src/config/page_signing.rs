@@ -167,14 +167,16 @@ impl PageSigning<'_> {
     }
 }
 
-/// Whether keys of both templates may lie in one folder: one's fixed beginning is the other's, as far as both have one.
+/// Whether keys of both templates may lie in one folder: what the one begins with, before its first placeholder, is what
+/// the other begins with. A template without such a beginning has no folder.
 fn share_folder(one: &str, other: &str) -> bool {
     let fixed = |template: &str| {
         let end = template.find('{').unwrap_or(template.len());
         template[..end].to_owned()
     };
     let (one, other) = (fixed(one), fixed(other));
-    one.starts_with(&other) || other.starts_with(&one)
+    let have_both = !one.is_empty() && !other.is_empty();
+    have_both && (one.starts_with(&other) || other.starts_with(&one))
 }
 
 #[cfg(test)]
@@ -186,8 +188,7 @@ mod tests {
         for (prefix, template, is_refused) in [
             ("uploads/{owner}/", "uploads/{yyyy}/{id}/{filename}", true),
             ("uploads/of/{owner}/", "uploads/{owner}/{id}", true),
-            ("pages/{owner}/", "{owner}/{id}/{filename}", true),
-            ("{owner}/", "uploads/{id}", true),
+            ("pages/{owner}/", "{owner}/{id}/{filename}", false),
             ("pages/{owner}/", "uploads/{id}", false),
             ("up/{owner}/", "uploads/{id}", false),
         ] {

@@ -126,7 +126,8 @@ test("what is refused ends the upload in the page, and nothing comes to the stor
   const order = { server: scene.server.url, key: scene.key };
 
   const unseen = await page.evaluate(send, { ...order, config: { sendCanonicalRequestToSignerUrl: false } });
-  const foreign = await page.evaluate(send, { ...order, adds: { name: "pages/bert/no.bin" } });
+  // Another page, since this one keeps its settings.
+  const foreign = await (await scene.open(file)).evaluate(send, { ...order, adds: { name: "pages/bert/no.bin" } });
 
   assert.match(unseen.error, /Permission denied/);
   assert.match(foreign.error, /Permission denied/);

@@ -49,7 +49,11 @@ async fn types_are_judged_by_the_files_name_where_the_string_signs_none() {
             assert!(refused.text.contains("text/html"), "{refused:?}");
             let recorded = anna.recorded().await;
             assert_eq!(recorded.as_array().map(Vec::len), Some(1));
-            assert_eq!(recorded[0]["content_type"], "video/mp4", "{recorded}");
+            let id = recorded[0]["id"].as_str().expect("an id");
+            let url = format!("{}/api/v1/uploads/{id}", server.base);
+            let detail = reply(http().get(url).header("x-api-key", &anna.api_key)).await;
+            let detail: serde_json::Value = serde_json::from_str(&detail.text).expect("JSON");
+            assert_eq!(detail["content_type"], "video/mp4", "{detail}");
         },
     )
     .await;
