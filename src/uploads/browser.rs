@@ -202,7 +202,7 @@ impl Uploads {
             self.refuse_if_whole(upload).await?;
         }
         if let Err(error) = check_one_cut(&parts) {
-            self.drop_if_mixed(upload, &error).await?;
+            Box::pin(self.drop_if_mixed(upload, &error)).await?;
             return Err(error);
         }
         check_joinable(&parts, self.0.policy.parts.min)?;

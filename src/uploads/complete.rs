@@ -148,8 +148,9 @@ impl Uploads {
                 stored => stored?,
             };
             if !upload.cut.is_ours() {
-                if let Err(error) = self.measure(&mut upload, &stored, &asked.named).await {
-                    self.drop_if_mixed(&upload, &error).await?;
+                // Boxed, so that completions of our own cut need no room for it.
+                if let Err(error) = Box::pin(self.measure(&mut upload, &stored, &asked.named)).await {
+                    Box::pin(self.drop_if_mixed(&upload, &error)).await?;
                     return Err(error);
                 }
                 stored

@@ -41,12 +41,13 @@ impl Uploads {
         let (this, owner, transfer) = (self.clone(), caller.owner.clone(), new.transfer);
         let begun = Self::see_through(async move {
             if let Naming::Key(key) = &new.wishes.naming {
-                return this.begin_with_key(owner, &new, key, plan).await;
+                return Box::pin(this.begin_with_key(owner, &new, key, plan)).await;
             }
             // Of several requests for one file at once, the first begins what the others find.
-            let _turn = match resume {
-                true => Some(this.turn_to_begin(&owner, &new).await?),
-                false => None,
+            let _turn = if resume {
+                Some(this.turn_to_begin(&owner, &new).await?)
+            } else {
+                None
             };
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
                 return Ok(Begun {
