@@ -140,7 +140,7 @@ async fn a_completion_that_was_interrupted_is_not_seen_through_with_parts_that_n
     .await;
 }
 
-/// A file of 20 bytes whose first part was sent in one size, and whose rest is sent in another by a page that trusts the
+/// A file of 40 bytes whose first part was sent in one size, and whose rest is sent in another by a page that trusts the
 /// numbers of the list.
 #[tokio::test]
 async fn a_page_that_goes_on_with_another_chunk_size_makes_no_object_and_begins_anew_behind_the_same_id() {
