@@ -103,6 +103,12 @@ pub enum Error {
         /// How many parts the upload has.
         part_count: u32,
     },
+    /// The stored parts are not those of the file as its client cuts it now, so an object of them would be of no file.
+    #[error("{why}: the parts are of different chunk sizes or files; send the file again from the start")]
+    MixedParts {
+        /// What does not fit, of which part.
+        why: String,
+    },
     /// The object key belongs to another upload, or to an object that is there already.
     #[error("the object key {key} is taken; nothing is overwritten")]
     KeyTaken {
@@ -153,6 +159,12 @@ pub enum Error {
     /// The request's body did not arrive whole; nothing of it counts that was not acknowledged.
     #[error("the request's body did not arrive whole; send it again")]
     Interrupted,
+    /// A request whose body is read whole brings no more of it.
+    #[error("no byte of the request's body came for {seconds} seconds; send it again")]
+    BodyStalled {
+        /// How long it was waited for.
+        seconds: u64,
+    },
     /// A newer request sends to the same place, and this one has made way.
     #[error("a newer request sends to the same place; this one has made way for it")]
     Superseded,

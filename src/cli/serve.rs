@@ -60,7 +60,7 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     })
     .block_on(async move {
         let config_for_words = config.clone();
-        let running = app::start(config, Clock::system()).await?;
+        let running = Box::pin(app::start(config, Clock::system())).await?;
         announce(&running, &config_for_words).await?;
         running.serve().await
     })

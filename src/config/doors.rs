@@ -34,8 +34,9 @@ impl Config {
         self.check_relays(complaints);
         self.check_galileo(complaints);
         self.check_mule(complaints);
-        self.protocols.evaporate.signing().check(complaints);
-        self.protocols.fine_uploader.signing().check(complaints);
+        let template = &self.uploads.key_template;
+        self.protocols.evaporate.signing().check(template, complaints);
+        self.protocols.fine_uploader.signing().check(template, complaints);
         self.check_uppy(complaints);
         self.check_sts(complaints);
     }
@@ -65,6 +66,8 @@ impl Config {
             ("protocols.fine_uploader.path", fine.path.as_str(), fine.enabled),
             ("metrics.path", self.metrics.path.as_str(), self.metrics.enabled),
         ];
+        let is_open = uppy.enabled;
+        doors.push(("protocols.uppy.token_path", uppy.token_path.as_str(), is_open));
         doors.extend(
             mule.paths
                 .iter()
@@ -242,6 +245,20 @@ pub(super) fn is_path(text: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_token_in_the_address_is_not_looked_for_where_another_door_is() {
+        let mut config = Config::default();
+        config.protocols.uppy.token_path = config.protocols.uppy.path.clone();
+
+        let complaints = config.validate();
+
+        assert_eq!(complaints.len(), 1, "{complaints:?}");
+        assert!(
+            complaints[0].starts_with("protocols.uppy.token_path: "),
+            "{complaints:?}"
+        );
+    }
 
     #[test]
     fn the_api_may_not_lie_where_uploads_do() {

@@ -313,7 +313,9 @@ fn describe(error: &figment::Error) -> String {
     } else {
         format!("{key}: ")
     };
-    format!("{key}{}{place}", error.kind)
+    // serde has marked some of the names before figment does.
+    let kind = error.kind.to_string().replace("``", "`");
+    format!("{key}{kind}{place}")
 }
 
 #[cfg(test)]

@@ -134,8 +134,8 @@ pub struct PageSigning<'a> {
 }
 
 impl PageSigning<'_> {
-    /// Which values are impossible.
-    pub(super) fn check(&self, complaints: &mut Complaints) {
+    /// Which values are impossible, where our own keys are made by `key_template`.
+    pub(super) fn check(&self, key_template: &str, complaints: &mut Complaints) {
         let section = self.section;
         let key = |name: &str| format!("protocols.{section}.{name}");
         complaints.unless(is_path(self.path), &key("path"), PATH);
@@ -147,6 +147,11 @@ impl PageSigning<'_> {
         if let Err(reason) = KeyPrefix::new(self.key_prefix) {
             complaints.unless(false, &key("key_prefix"), &reason);
         }
+        complaints.unless(
+            !share_folder(self.key_prefix, key_template),
+            &key("key_prefix"),
+            "must be in another folder than uploads.key_template, whose objects pages could claim",
+        );
         complaints.unless(
             ACLS.contains(&self.acl),
             &key("acl"),
@@ -162,9 +167,45 @@ impl PageSigning<'_> {
     }
 }
 
+/// Whether keys of both templates may lie in one folder: what the one begins with, before its first placeholder, is what
+/// the other begins with. A template without such a beginning has no folder.
+fn share_folder(one: &str, other: &str) -> bool {
+    let fixed = |template: &str| {
+        let end = template.find('{').unwrap_or(template.len());
+        template[..end].to_owned()
+    };
+    let (one, other) = (fixed(one), fixed(other));
+    let have_both = !one.is_empty() && !other.is_empty();
+    have_both && (one.starts_with(&other) || other.starts_with(&one))
+}
+
 #[cfg(test)]
 mod tests {
     use crate::config::Config;
+
+    #[test]
+    fn what_pages_name_lies_in_a_folder_apart_from_what_is_named_here() {
+        for (prefix, template, is_refused) in [
+            ("uploads/{owner}/", "uploads/{yyyy}/{id}/{filename}", true),
+            ("uploads/of/{owner}/", "uploads/{owner}/{id}", true),
+            ("pages/{owner}/", "{owner}/{id}/{filename}", false),
+            ("pages/{owner}/", "uploads/{id}", false),
+            ("up/{owner}/", "uploads/{id}", false),
+        ] {
+            let mut config = Config::default();
+            config.protocols.fine_uploader.key_prefix = prefix.into();
+            config.uploads.key_template = template.into();
+
+            let complaints = config.validate();
+
+            let named = |text: &String| text.starts_with("protocols.fine_uploader.key_prefix: ");
+            assert_eq!(
+                complaints.iter().any(named),
+                is_refused,
+                "{prefix} {template}: {complaints:?}"
+            );
+        }
+    }
 
     #[test]
     fn headers_that_change_what_a_request_does_cannot_be_allowed() {

@@ -103,8 +103,8 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Has an upload that its client cuts, and whose multipart upload the store lost, go on in another one in place of
-    /// `known`: one that is unfinished, or had run out. False where it has ended otherwise, or was begun again by
+    /// Has an upload that its client cuts, and whose multipart upload is of no use any more, go on in another one in place
+    /// of `known`: one that is unfinished, had run out, or was given up. False where it has ended otherwise, or was begun again by
     /// somebody else meanwhile.
     pub async fn begin_again(
         &self,
@@ -116,7 +116,7 @@ impl Database {
     ) -> Result<bool, Error> {
         let known = known.unwrap_or_default().to_owned();
         let multipart_id = multipart_id.to_owned();
-        let from = [State::Open, State::Completing, State::Expired].map(State::as_str);
+        let from = [State::Open, State::Completing, State::Expired, State::Aborted].map(State::as_str);
         self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let own = uploads::table

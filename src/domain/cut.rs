@@ -79,33 +79,61 @@ pub fn bare_etag(etag: &str) -> &str {
 /// cut, in which every part has the same size and the last may be shorter; else none. Clients trust the numbers alone, so
 /// parts of two cuts would make a file of neither.
 pub fn resumable_parts(stored: Vec<StoredPart>) -> Vec<StoredPart> {
-    let Some((last, others)) = stored.split_last() else {
-        return stored;
-    };
-    let size = others.first().map_or(last.size, |first| first.size);
-    let is_one_cut = others.iter().all(|part| part.size == size) && last.size <= size;
-    if is_one_cut { stored } else { Vec::new() }
+    if check_one_cut(&stored).is_ok() {
+        stored
+    } else {
+        Vec::new()
+    }
 }
 
-/// The stored parts (ascending) of which the object is to be made: those that the client names, or all where it names
-/// none; a part that is stored and not named is of an earlier cut.
+/// Whether stored parts (ascending) can be of one cut.
+///
+/// # Errors
+/// [`Error::MixedParts`] naming the first part that is of another.
+pub fn check_one_cut(stored: &[StoredPart]) -> Result<(), Error> {
+    let Some((last, others)) = stored.split_last() else {
+        return Ok(());
+    };
+    let size = others.first().map_or(last.size, |first| first.size);
+    let strays = others.iter().find(|part| part.size != size);
+    let Some(stray) = strays.or(Some(last).filter(|last| last.size > size)) else {
+        return Ok(());
+    };
+    let (number, actual) = (stray.number, stray.size);
+    Err(Error::MixedParts {
+        why: format!("part {number} has {actual} bytes, and the others before it have {size}"),
+    })
+}
+
+/// Whether parts (ascending) can be joined at all.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the first one, but the last, that is smaller than `least` bytes, which the store refuses.
+pub fn check_joinable(parts: &[StoredPart], least: u64) -> Result<(), Error> {
+    let others = parts.split_last().map_or(&[][..], |(_, others)| others);
+    let Some(small) = others.iter().find(|part| part.size < least) else {
+        return Ok(());
+    };
+    let (number, size) = (small.number, small.size);
+    Err(Error::invalid(
+        "parts",
+        format!("part {number} has {size} bytes; all but the last need at least {least}"),
+    ))
+}
+
+/// Whether the object can be made of the stored parts (ascending): they are the ones that the client names, and of one
+/// cut. A part that is stored and not named is of another cut, so a named one may be too, unseen; and not every store joins
+/// some of its parts alone. Where none is named, all that are stored are meant.
 ///
 /// # Errors
 /// [`Error::Incomplete`] where one is missing, or the numbers do not run from 1 without a gap; [`Error::PartConflict`]
-/// where a named tag is not the stored one.
-pub fn chosen_parts(stored: Vec<StoredPart>, named: &[NamedPart]) -> Result<Vec<StoredPart>, Error> {
-    let mut stored = stored;
-    if !named.is_empty() {
-        stored.retain(|part| named.iter().any(|name| name.number == part.number));
-    }
-    let last = named
-        .iter()
-        .map(|name| name.number.get())
-        .chain(stored.iter().map(|part| part.number.get()))
-        .max()
-        // Nothing at all is a first part that is missing.
-        .unwrap_or(1);
-    check_gapless(&stored, last)?;
+/// where a named tag is not the stored one; [`Error::MixedParts`].
+pub fn check_chosen(stored: &[StoredPart], named: &[NamedPart]) -> Result<(), Error> {
+    let named_last = named.iter().map(|name| name.number.get()).max();
+    let stored_last = stored.last().map(|part| part.number.get());
+    // Nothing at all is a first part that is missing.
+    let last = named_last.or(stored_last).unwrap_or(1);
+    check_gapless(stored, last)?;
     for name in named {
         let Some(etag) = &name.etag else { continue };
         let is_other = |part: &&StoredPart| {
@@ -115,7 +143,14 @@ pub fn chosen_parts(stored: Vec<StoredPart>, named: &[NamedPart]) -> Result<Vec<
             return Err(Error::PartConflict { number: part.number });
         }
     }
-    Ok(stored)
+    let is_named =
+        |part: &StoredPart| named.is_empty() || named.iter().any(|name| name.number == part.number);
+    if let Some(surplus) = stored.iter().find(|part| !is_named(part)) {
+        return Err(Error::MixedParts {
+            why: format!("part {} is stored and was not named", surplus.number),
+        });
+    }
+    check_one_cut(stored)
 }
 
 fn check_gapless(stored: &[StoredPart], last: u16) -> Result<(), Error> {
@@ -168,27 +203,55 @@ mod tests {
     }
 
     #[test]
-    fn an_object_is_made_of_the_named_parts_alone_whatever_the_quotes_round_their_tags() {
-        let stored = || vec![part(1, 5), part(2, 5), part(8, 3)];
-        let all = [named(1, "tag-1"), named(2, "&quot;tag-2&quot;")];
+    fn an_object_is_made_of_the_named_parts_whatever_the_quotes_round_their_tags() {
+        let stored = [part(1, 5), part(2, 5)];
 
-        assert_eq!(numbers(&chosen_parts(stored(), &all).unwrap()), [1, 2]);
-        let quoted = [named(2, "\"tag-2\""), named(1, "tag-1")];
-        assert_eq!(numbers(&chosen_parts(stored(), &quoted).unwrap()), [1, 2]);
+        assert!(check_chosen(&stored, &[named(1, "tag-1"), named(2, "&quot;tag-2&quot;")]).is_ok());
+        assert!(check_chosen(&stored, &[named(2, "\"tag-2\""), named(1, "tag-1")]).is_ok());
+        assert!(check_chosen(&stored, &[]).is_ok());
     }
 
     #[test]
     fn a_gap_a_missing_part_and_another_tag_are_refused() {
-        let refused = |stored: Vec<StoredPart>, names: &[NamedPart]| {
-            chosen_parts(stored, names).unwrap_err().to_string()
-        };
+        let refused =
+            |stored: &[StoredPart], names: &[NamedPart]| check_chosen(stored, names).unwrap_err().to_string();
 
         assert_eq!(
-            refused(vec![part(1, 5), part(3, 5)], &[]),
+            refused(&[part(1, 5), part(3, 5)], &[]),
             "the upload is not whole: part 2 is missing"
         );
-        assert_eq!(refused(vec![], &[]), "the upload is not whole: part 1 is missing");
-        assert!(refused(vec![part(1, 5)], &[named(1, "tag-1"), named(2, "x")]).contains("part 2 is missing"));
-        assert!(refused(vec![part(1, 5)], &[named(1, "other")]).contains("other bytes"));
+        assert_eq!(refused(&[], &[]), "the upload is not whole: part 1 is missing");
+        assert!(refused(&[part(1, 5)], &[named(1, "tag-1"), named(2, "x")]).contains("part 2 is missing"));
+        assert!(refused(&[part(1, 5)], &[named(1, "other")]).contains("other bytes"));
+    }
+
+    #[test]
+    fn parts_of_two_cuts_and_parts_that_nobody_named_are_no_object() {
+        let refused = |stored: &[StoredPart], last: u16| {
+            let names: Vec<NamedPart> = (1..=last).map(|n| named(n, &format!("tag-{n}"))).collect();
+            check_chosen(stored, &names).unwrap_err().to_string()
+        };
+
+        let mixed = refused(&[part(1, 10), part(2, 5), part(3, 5)], 3);
+        assert!(mixed.starts_with("part 2 has 5 bytes"), "{mixed}");
+        let larger = refused(&[part(1, 5), part(2, 10)], 2);
+        assert!(larger.starts_with("part 2 has 10 bytes"), "{larger}");
+        let surplus = refused(&[part(1, 5), part(2, 5), part(3, 5)], 2);
+        assert!(surplus.starts_with("part 3 is stored"), "{surplus}");
+    }
+
+    #[test]
+    fn only_the_last_part_may_be_smaller_than_the_store_takes() {
+        assert!(check_joinable(&[part(1, 5), part(2, 1)], 5).is_ok());
+        assert!(check_joinable(&[part(1, 1)], 5).is_ok());
+
+        let refused = check_joinable(&[part(1, 4), part(2, 4)], 5)
+            .unwrap_err()
+            .to_string();
+
+        assert_eq!(
+            refused,
+            "parts: part 1 has 4 bytes; all but the last need at least 5"
+        );
     }
 }

@@ -13,6 +13,9 @@ use crate::error::FieldError;
 /// What the names of the store's header fields begin with.
 const PREFIX: &str = "x-amz-meta-";
 
+/// Most fields: a server reads only so many header lines of one request.
+const MAX_FIELDS: usize = 32;
+
 /// Most bytes of all names and values together that the store takes.
 const MAX_METADATA: usize = 2048;
 
@@ -40,8 +43,8 @@ pub fn object_metadata(metadata: &BTreeMap<String, String>) -> Vec<(String, Stri
 /// Refuses what the store would refuse later.
 ///
 /// # Errors
-/// [`FieldError`] on `metadata` for control characters, and for more than 2,048 bytes of names and values together, as
-/// they are stored.
+/// [`FieldError`] on `metadata` for control characters, for more than 32 fields, and for more than 2,048 bytes of names
+/// and values together, as they are stored.
 pub fn check_object_metadata(metadata: &BTreeMap<String, String>) -> Result<(), FieldError> {
     let mut texts = metadata.iter().flat_map(|(name, value)| [name, value]);
     if texts.any(|text| text.chars().any(char::is_control)) {
@@ -49,6 +52,10 @@ pub fn check_object_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
             "metadata",
             "names and values hold no control characters",
         ));
+    }
+    if metadata.len() > MAX_FIELDS {
+        let detail = format!("has at most {MAX_FIELDS} fields, this one has {}", metadata.len());
+        return Err(FieldError::new("metadata", detail));
     }
     let fields = object_metadata(metadata);
     let bytes: usize = fields
@@ -60,6 +67,23 @@ pub fn check_object_metadata(metadata: &BTreeMap<String, String>) -> Result<(), 
         return Err(FieldError::new("metadata", detail));
     }
     Ok(())
+}
+
+/// The size of the file in bytes, where a page tells it: text without a number in it, as pages write it for a size that
+/// they do not know, is none.
+///
+/// # Errors
+/// [`FieldError`] on `metadata.size` for anything else than a whole number of bytes.
+pub fn told_size(metadata: &BTreeMap<String, String>) -> Result<Option<u64>, FieldError> {
+    let text = metadata.get("size").map_or("", |text| text.trim());
+    if ["", "null", "undefined"].contains(&text) {
+        return Ok(None);
+    }
+    let is_whole = text.bytes().all(|byte| byte.is_ascii_digit());
+    let size = is_whole.then(|| text.parse().ok()).flatten();
+    let detail = "is the file's size, a whole number of bytes such as 1048576, or is left out";
+    size.map(Some)
+        .ok_or_else(|| FieldError::new("metadata.size", detail))
 }
 
 fn header_value(text: &str) -> String {
@@ -118,6 +142,20 @@ mod tests {
         let words: Vec<&str> = fields[0].1.split(' ').collect();
         assert_eq!(words.len(), 3);
         assert!(words.iter().all(|word| word.len() <= 75));
+    }
+
+    #[test]
+    fn a_size_is_a_whole_number_of_bytes_or_not_told() {
+        let told = |text: &str| told_size(&of(&[("size", text)]));
+
+        assert_eq!(told_size(&of(&[])), Ok(None));
+        for none in ["", "null", "undefined"] {
+            assert_eq!(told(none), Ok(None));
+        }
+        assert_eq!(told(" 12 "), Ok(Some(12)));
+        for wrong in ["1e20", "-1", "+1", "abc", "1.5", "99999999999999999999999"] {
+            assert_eq!(told(wrong).unwrap_err().field, "metadata.size", "{wrong}");
+        }
     }
 
     #[test]

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::claims::Manner;
+use super::log_budget::{LogBudget, Spent};
 use super::{ListingQuery, Uploads};
 use crate::config::PageSigning;
 use crate::domain::{
@@ -118,6 +119,16 @@ impl Uploads {
         door: &SigningDoor,
         signable: Signable<'_>,
     ) -> Result<String, Error> {
+        let signed = self.sign_if_admitted(caller, door, signable).await;
+        signed.inspect_err(|error| self.note_refusal(caller, door, error))
+    }
+
+    async fn sign_if_admitted(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        signable: Signable<'_>,
+    ) -> Result<String, Error> {
         caller.may_begin()?;
         if signable.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
@@ -135,6 +146,16 @@ impl Uploads {
     /// # Errors
     /// As [`Uploads::sign_asked`].
     pub async fn sign_asked_policy(
+        &self,
+        caller: &Principal,
+        door: &SigningDoor,
+        document: &Value,
+    ) -> Result<SignedPolicy, Error> {
+        let signed = self.sign_policy_if_admitted(caller, door, document).await;
+        signed.inspect_err(|error| self.note_refusal(caller, door, error))
+    }
+
+    async fn sign_policy_if_admitted(
         &self,
         caller: &Principal,
         door: &SigningDoor,
@@ -278,7 +299,7 @@ impl Uploads {
         }
     }
 
-    /// Removes a finished file of the caller's, and its object.
+    /// Removes a finished file of the caller's, and its object. One that is removed already is fine.
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's as for none; [`Error::WrongState`] for one that is not finished.
@@ -294,6 +315,10 @@ impl Uploads {
         Self::see_through(async move {
             let _turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
             let upload = this.as_recorded(&upload.id).await?;
+            if upload.state == State::Aborted {
+                // Removed, or given up: nothing of it is there.
+                return Ok(());
+            }
             if upload.state != State::Complete {
                 return Err(Error::WrongState {
                     state: upload.state,
@@ -307,6 +332,20 @@ impl Uploads {
             Ok(())
         })
         .await
+    }
+
+    /// Says in the log why nothing was signed: these clients show nobody the words of a refusal.
+    fn note_refusal(&self, caller: &Principal, door: &SigningDoor, error: &Error) {
+        static BUDGET: LogBudget = LogBudget::new();
+        let (protocol, owner) = (door.protocol, &caller.owner);
+        match BUDGET.spend(self.now()) {
+            Spent::Line => tracing::info!(protocol, %owner, %error, "a page's request is not signed"),
+            Spent::LastLine => tracing::info!(
+                protocol, %owner, %error,
+                "a page's request is not signed; further ones of this minute are not told"
+            ),
+            Spent::Nothing => {}
+        }
     }
 
     fn rules<'a>(&'a self, door: &'a SigningDoor, credentials: &'a Credentials) -> AskRules<'a> {
@@ -337,11 +376,15 @@ fn new_upload(
     let filename = filename
         .map_or_else(|| FileName::new(last), Ok)
         .map_err(refused)?;
-    let content_type = content_type.map(MediaType::new).transpose().map_err(refused)?;
+    // SigV4 of Fine Uploader signs no type, and the store is told it by the page alone.
+    let content_type = match content_type {
+        Some(text) => MediaType::new(text).map_err(refused)?,
+        None => MediaType::of_name(&filename),
+    };
     Ok(NewUpload {
         filename,
         size: 0,
-        content_type: content_type.unwrap_or_default(),
+        content_type,
         last_modified: None,
         fingerprint: Some(key.to_string()),
         metadata: metadata.clone(),

@@ -4,15 +4,27 @@
 //! a record is made for a key before anything is signed for it, the store's id is believed once the store confirms it,
 //! and an upload is complete when its object is there. What is signed is good for the recorded key alone.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
 use super::claims::Manner;
-use crate::domain::{Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId};
+use crate::domain::{
+    Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId, check_joinable,
+    check_one_cut,
+};
 use crate::error::Error;
 use crate::metrics::Signed;
 use crate::signing::policy::SignedForm;
 use crate::signing::{Operation, SignedRequest};
+
+/// How long an upload is left alone by another beginning of the same key, from its latest part on, or from its own
+/// beginning where no part has come yet.
+const UNDER_WAY: TimeDelta = TimeDelta::minutes(2);
+
+const IS_UNDER_WAY: Error = Error::Forbidden(
+    "key: an upload of this very key is under way; name each file differently, or wait until two minutes after its last \
+     part",
+);
 
 /// Longest id of a multipart upload; the stores' own have up to some two hundred characters.
 const MAX_MULTIPART_ID: usize = 1024;
@@ -73,11 +85,13 @@ impl Uploads {
     }
 
     /// Binds an upload that its client has begun to the id that the store gave it, once the store confirms that it knows
-    /// that id for this key. An earlier id makes way: the client has started over.
+    /// that id for this key. An earlier id makes way, since the client has started over, unless parts of it are still coming:
+    /// then it is another page that sends a file of the same name.
     ///
     /// # Errors
     /// [`Error::NotFound`] for an id that the store does not know for this key; [`Error::WrongState`] once the upload has
-    /// ended; [`Error::Invalid`] for text that is no id; [`Error::Forbidden`], [`Error::Unavailable`].
+    /// ended; [`Error::Invalid`] for text that is no id; [`Error::Forbidden`], also while another is under way;
+    /// [`Error::Unavailable`].
     pub async fn adopt(
         &self,
         caller: &Principal,
@@ -109,6 +123,7 @@ impl Uploads {
         if may_be_whole {
             self.refuse_if_whole(&upload).await?;
         }
+        self.refuse_if_under_way(&upload).await?;
         match store.last_part_at(&upload.key, &multipart_id, self.now()).await {
             // Some stores call an id that is none of theirs a bad request.
             Err(Error::Vanished | Error::StoreRefused { .. }) => return Err(Error::NotFound("upload")),
@@ -130,6 +145,23 @@ impl Uploads {
         }
         upload.multipart_id = Some(multipart_id);
         Ok(upload)
+    }
+
+    /// Refuses to begin an upload again whose parts are coming just now.
+    async fn refuse_if_under_way(&self, upload: &Upload) -> Result<(), Error> {
+        let Some(bound) = upload.multipart_id.as_deref() else {
+            return Ok(());
+        };
+        let now = self.now();
+        let last = match self.0.store.last_part_at(&upload.key, bound, now).await {
+            // It is over, whoever ended it.
+            Err(Error::Vanished | Error::StoreRefused { .. }) => return Ok(()),
+            last => last?.unwrap_or(upload.created_at),
+        };
+        if now - last < UNDER_WAY {
+            return Err(IS_UNDER_WAY);
+        }
+        Ok(())
     }
 
     /// Refuses to go on with an upload whose object is there, though nobody told us: another that was begun under its key
@@ -169,6 +201,11 @@ impl Uploads {
         if upload.state == State::Completing {
             self.refuse_if_whole(upload).await?;
         }
+        if let Err(error) = check_one_cut(&parts) {
+            Box::pin(self.drop_if_mixed(upload, &error)).await?;
+            return Err(error);
+        }
+        check_joinable(&parts, self.0.policy.parts.min)?;
         self.0
             .policy
             .check_size(parts.iter().map(|part| part.size).sum())?;
@@ -220,7 +257,8 @@ impl Uploads {
     /// The owner's own unfinished upload with this key, if the new one may go on with it; `None` where the key is free.
     ///
     /// # Errors
-    /// [`Error::KeyTaken`] for a key that anybody else ever had, or under which there is an object.
+    /// [`Error::KeyTaken`] for a key that anybody else ever had, or under which there is an object; [`Error::Forbidden`]
+    /// while parts of it are coming.
     pub(super) async fn go_on_with_key(
         &self,
         owner: &Owner,
@@ -237,6 +275,9 @@ impl Uploads {
             Some(known) if known.state == State::Complete || known.cut.is_ours() => return Err(taken(key)),
             Some(known) if known.state.is_unfinished() => {
                 let (_alone, known) = self.alone(&known, Manner::TAKE_OVER, Manner::TURN).await?;
+                if known.cut == Cut::Browser && known.state.is_unfinished() {
+                    self.refuse_if_under_way(&known).await?;
+                }
                 if let Some(same) = self.go_on_or_give_up(known, new).await? {
                     return Ok(Some(same));
                 }

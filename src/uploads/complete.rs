@@ -11,8 +11,8 @@ use super::Uploads;
 use super::claims::{Claim, Manner};
 use crate::db::RecordedPart;
 use crate::domain::{
-    Checksum, Hasher, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart, Upload, UploadId,
-    check_whole, chosen_parts,
+    Checksum, Cut, Hasher, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart, Upload, UploadId,
+    check_chosen, check_joinable, check_whole, told_size,
 };
 use crate::error::{Digested, Error};
 use crate::storage::StoredObject;
@@ -135,7 +135,7 @@ impl Uploads {
         let claimed = asked.claimed.as_ref();
         if upload.cut.is_ended_by_client() && upload.multipart_id.is_none() {
             let whole = self.find_whole_as(&upload, claimed).await?;
-            return whole.map_or_else(|| chosen_parts(Vec::new(), &[]).map(|_| upload), Ok);
+            return whole.map_or_else(|| check_chosen(&[], &[]).map(|()| upload), Ok);
         }
         let storage = self.storage(&upload)?;
         let stored = if upload.appending.is_some() {
@@ -148,7 +148,12 @@ impl Uploads {
                 stored => stored?,
             };
             if !upload.cut.is_ours() {
-                self.measure(&mut upload, stored, &asked.named).await?
+                // Boxed, so that completions of our own cut need no room for it.
+                if let Err(error) = Box::pin(self.measure(&mut upload, &stored, &asked.named)).await {
+                    Box::pin(self.drop_if_mixed(&upload, &error)).await?;
+                    return Err(error);
+                }
+                stored
             } else if let Err(error) = check_whole(&upload.plan(), &stored) {
                 self.forget_lost(&upload, &error, began - SETTLED).await?;
                 return Err(error);
@@ -184,32 +189,39 @@ impl Uploads {
         }
     }
 
-    /// The parts that an upload of a client's own cut is made of, once they are known to be whole and not too large. They
+    /// Holds the parts of an upload of a client's own cut against what the client says of them, and learns its size. They
     /// are written down, since the store forgets them when it joins them, and a client may ask again.
     async fn measure(
         &self,
         upload: &mut Upload,
-        stored: Vec<StoredPart>,
+        stored: &[StoredPart],
         named: &[NamedPart],
-    ) -> Result<Vec<StoredPart>, Error> {
-        let chosen = chosen_parts(stored, named)?;
-        let size = chosen.iter().map(|part| part.size).sum();
+    ) -> Result<(), Error> {
+        check_chosen(stored, named)?;
+        let size = stored.iter().map(|part| part.size).sum();
+        let told = match upload.cut {
+            // What is no size was refused when it began.
+            Cut::Client => told_size(&upload.metadata).unwrap_or_default(),
+            _ => None,
+        };
+        if let Some(told) = told.filter(|told| *told != size) {
+            return Err(Error::MixedParts {
+                why: format!("the parts have {size} bytes together, and the file was said to have {told}"),
+            });
+        }
         self.0.policy.check_size(size)?;
+        check_joinable(stored, self.0.policy.parts.min)?;
         upload.size = size;
-        upload.part_size = chosen.first().map_or(size, |first| first.size);
+        upload.part_size = stored.first().map_or(size, |first| first.size);
         let record = |part: &StoredPart| RecordedPart {
             number: part.number,
             size: part.size,
             etag: Some(part.etag.clone()).filter(|etag| !etag.is_empty()),
             sha256: None,
         };
-        let (records, now) = (chosen.iter().map(record).collect(), self.now());
+        let (records, now) = (stored.iter().map(record).collect(), self.now());
         let expires_at = self.life_until(upload, now);
-        self.0
-            .db
-            .record_parts(&upload.id, records, now, expires_at)
-            .await?;
-        Ok(chosen)
+        self.0.db.record_parts(&upload.id, records, now, expires_at).await
     }
 
     async fn mark_complete(

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, Utc};
 
+use super::claims::{Claim, Manner};
 use super::{Note, Status, Uploads};
 use crate::domain::{
     Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
@@ -42,16 +43,19 @@ impl Uploads {
         let (this, owner, address) = (self.clone(), caller.owner.clone(), caller.address);
         let transfer = new.transfer;
         let begun = Self::see_through(async move {
-            if let Naming::Key(key) = &new.wishes.naming
-                && let Some(upload) = this.go_on_with_key(&owner, &new, key).await?
-            {
-                this.note(&upload.id, Note::resumed(address));
-                let parts = Vec::new();
-                return Ok(Begun {
-                    status: Status { upload, parts },
-                    resumed: true,
-                });
+            if let Naming::Key(key) = &new.wishes.naming {
+                let begun = Box::pin(this.begin_with_key(owner, address, &new, key, plan)).await?;
+                if begun.resumed {
+                    this.note(&begun.status.upload.id, Note::resumed(address));
+                }
+                return Ok(begun);
             }
+            // Of several requests for one file at once, the first begins what the others find.
+            let _turn = if resume {
+                Some(this.turn_to_begin(&owner, &new).await?)
+            } else {
+                None
+            };
             if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
                 this.note(&status.upload.id, Note::resumed(address));
                 return Ok(Begun {
@@ -71,6 +75,39 @@ impl Uploads {
         .await?;
         self.0.metrics.upload_begun(transfer, begun.resumed);
         Ok(begun)
+    }
+
+    /// Begins an upload with a key of its client's choice, or goes on with the owner's own. Of several that begin it at
+    /// once one makes the record, and the others find it when they look again.
+    async fn begin_with_key(
+        &self,
+        owner: Owner,
+        client_ip: Option<IpAddr>,
+        new: &NewUpload,
+        key: &ObjectKey,
+        plan: PartPlan,
+    ) -> Result<Begun, Error> {
+        let begun = |upload, resumed| {
+            let parts = Vec::new();
+            let status = Status { upload, parts };
+            Begun { status, resumed }
+        };
+        if let Some(upload) = self.go_on_with_key(&owner, new, key).await? {
+            return Ok(begun(upload, true));
+        }
+        match self.make(owner.clone(), client_ip, new.clone(), plan).await {
+            Err(error @ Error::KeyTaken { .. }) => match self.go_on_with_key(&owner, new, key).await? {
+                Some(upload) => Ok(begun(upload, true)),
+                None => Err(error),
+            },
+            made => made.map(|upload| begun(upload, false)),
+        }
+    }
+
+    /// Nobody else begins this owner's upload of this file while it is held, in no process.
+    async fn turn_to_begin(&self, owner: &Owner, new: &NewUpload) -> Result<Claim, Error> {
+        let name = format!("begin:{owner}:{}", new.fingerprint().as_str());
+        self.0.claims.take(name, Manner::TURN).await
     }
 
     /// The newest upload that can go on with this file, with its parts.

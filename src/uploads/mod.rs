@@ -20,6 +20,7 @@ mod hold;
 mod holder;
 mod join;
 mod lend;
+mod log_budget;
 mod notes;
 mod receive;
 mod recheck;

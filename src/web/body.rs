@@ -3,11 +3,14 @@
 //!
 //! Separate from the handlers and instead of actix's own extractors, whose errors name a line and a column or nothing.
 
+use std::pin::pin;
+use std::time::Duration;
+
 use actix_web::HttpRequest;
 use actix_web::http::header::{CONTENT_LENGTH, CONTENT_TYPE};
 use actix_web::web::{Bytes, Payload, Query};
-use futures_util::StreamExt as _;
 use futures_util::stream::BoxStream;
+use futures_util::{Stream, StreamExt as _};
 use serde::de::DeserializeOwned;
 
 use crate::domain::Sha256Sum;
@@ -16,6 +19,9 @@ use crate::uploads::BodyError;
 
 /// Most bytes of a body: ten thousand part records with room to spare.
 const MAX_BODY: u32 = 4 << 20;
+
+/// How long a body that is read whole may bring no byte. Whoever sends one has it at hand.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Pieces of a body that may wait between the connection and the storage; each has some 64 KiB at most.
 const PIECES_UNDER_WAY: usize = 4;
@@ -115,7 +121,7 @@ fn text_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Optio
 /// # Errors
 /// [`Error::Invalid`] naming the field that is missing, unknown, or of the wrong type; naming `Content-Type` where
 /// it is not JSON (a form of another site can send no JSON without asking first), and `body` where it is no JSON
-/// object. [`Error::BodyTooLarge`].
+/// object. [`Error::BodyTooLarge`], [`Error::BodyStalled`], [`Error::Interrupted`].
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Error> {
     let kind = request
         .headers()
@@ -126,7 +132,7 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) 
     if !essence.eq_ignore_ascii_case("application/json") {
         return Err(Error::invalid("Content-Type", "must be application/json"));
     }
-    untyped_json(payload).await
+    untyped_json(request, payload).await
 }
 
 /// Reads the body as `T`, whatever the request says of its type: for clients that say nothing, at addresses that no form
@@ -134,16 +140,41 @@ pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) 
 ///
 /// # Errors
 /// As [`json`], but for the type.
-pub async fn untyped_json<T: DeserializeOwned>(payload: Payload) -> Result<T, Error> {
-    let too_large = |_| Error::BodyTooLarge {
-        limit: u64::from(MAX_BODY),
-    };
-    let bytes = payload
-        .to_bytes_limited(MAX_BODY as usize)
-        .await
-        .map_err(too_large)?
-        .map_err(|error| Error::invalid("body", format!("cannot be read: {error}")))?;
-    parse(&bytes)
+pub async fn untyped_json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Error> {
+    parse(&whole(request, payload, MAX_BODY).await?)
+}
+
+/// Reads a body that has at most `most` bytes.
+///
+/// # Errors
+/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyStalled`] where half a
+/// minute brings no byte; [`Error::Interrupted`].
+pub async fn whole(request: &HttpRequest, payload: Payload, most: u32) -> Result<Vec<u8>, Error> {
+    if announced_length(request).is_some_and(|length| length > most.into()) {
+        return Err(Error::BodyTooLarge { limit: most.into() });
+    }
+    gather(payload, most, PATIENCE).await
+}
+
+async fn gather<E>(
+    pieces: impl Stream<Item = Result<Bytes, E>>,
+    most: u32,
+    patience: Duration,
+) -> Result<Vec<u8>, Error> {
+    let (mut pieces, mut bytes) = (pin!(pieces), Vec::new());
+    loop {
+        let stalled = |_| Error::BodyStalled {
+            seconds: patience.as_secs(),
+        };
+        let piece = tokio::time::timeout(patience, pieces.next())
+            .await
+            .map_err(stalled)?;
+        let Some(piece) = piece else { return Ok(bytes) };
+        bytes.extend_from_slice(&piece.map_err(|_| Error::Interrupted)?);
+        if bytes.len() > most as usize {
+            return Err(Error::BodyTooLarge { limit: most.into() });
+        }
+    }
 }
 
 fn parse<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, Error> {
@@ -218,6 +249,28 @@ mod tests {
 
     fn refused(text: &str) -> String {
         parse::<Sample>(text.as_bytes()).unwrap_err().to_string()
+    }
+
+    #[tokio::test]
+    async fn a_body_that_stalls_ends_and_so_does_one_that_is_longer_than_it_may_be() {
+        let piece = || Ok::<_, ()>(Bytes::from_static(b"{\"a\":"));
+        let short = Duration::from_millis(20);
+        let stalls = futures_util::stream::iter([piece()]).chain(futures_util::stream::pending());
+        assert!(matches!(
+            gather(stalls, 100, short).await,
+            Err(Error::BodyStalled { .. })
+        ));
+
+        let endless = futures_util::stream::repeat_with(piece);
+        assert!(matches!(
+            gather(endless, 100, PATIENCE).await,
+            Err(Error::BodyTooLarge { limit: 100 })
+        ));
+        let cut = futures_util::stream::iter([piece(), Err(())]);
+        assert!(matches!(
+            gather(cut, 100, PATIENCE).await,
+            Err(Error::Interrupted)
+        ));
     }
 
     #[test]

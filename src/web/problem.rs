@@ -100,6 +100,13 @@ pub const KINDS: &[Kind] = &[
         advice: "\"defects\" names the parts that are missing or of another size. Send them again, then complete.",
     },
     Kind {
+        slug: "mixed-parts",
+        status: 409,
+        title: "The stored parts are not of one file and one chunk size",
+        advice: "Somebody went on with another chunk size, or with another file. What was stored is dropped, and the \
+                 same upload takes the file again from its first part.",
+    },
+    Kind {
         slug: "key-taken",
         status: 409,
         title: "The object key is taken",
@@ -169,6 +176,12 @@ pub const KINDS: &[Kind] = &[
         status: 400,
         title: "The request's body did not arrive whole",
         advice: "Send it again. Nothing that was acknowledged is lost.",
+    },
+    Kind {
+        slug: "body-stalled",
+        status: 408,
+        title: "The request's body stopped coming",
+        advice: "Send the request again, its body at once. Nothing of it was done.",
     },
     Kind {
         slug: "superseded",
@@ -241,6 +254,7 @@ impl Kind {
             Error::Forbidden(_) => "forbidden",
             Error::WrongState { .. } => "wrong-state",
             Error::Incomplete { .. } => "incomplete",
+            Error::MixedParts { .. } => "mixed-parts",
             Error::KeyTaken { .. } => "key-taken",
             Error::Vanished => "vanished",
             Error::WrongSize { .. } => "wrong-size",
@@ -249,6 +263,7 @@ impl Kind {
             Error::OffsetMismatch { .. } => "mismatching-upload-offset",
             Error::Interrupted => "interrupted",
             Error::LengthConflict { .. } => "inconsistent-upload-length",
+            Error::BodyStalled { .. } => "body-stalled",
             Error::Superseded => "superseded",
             Error::Stopping => "stopping",
             Error::NoSpace { .. } => "no-space",

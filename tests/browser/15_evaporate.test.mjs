@@ -14,6 +14,20 @@ const PREFIX = "pages/anna/";
 /** The smallest parts that S3 takes; the client's default is 6 MiB. */
 const PART = 5 * MIB;
 
+/** The key of the owner's only upload: the guide's page puts the time into it. */
+async function keyOf(scene) {
+  const { body } = await scene.api("/uploads", { key: scene.key });
+  assert.equal(body.uploads.length, 1);
+  return body.uploads[0].key;
+}
+
+/** Asserts that the only upload is of this file, under a key of its own, and stored as it is. */
+async function assertArrived(scene, file) {
+  const key = await keyOf(scene);
+  assert.ok(key.startsWith(PREFIX) && key.endsWith(`/${file.name}`), key);
+  await scene.assertStored(key, file);
+}
+
 async function startEvaporate(t, options) {
   const scripts = await Promise.all([
     packaged("evaporate", "evaporate.js"),
@@ -49,10 +63,9 @@ for (const store of STORES) {
       });
 
       assert.equal(sent.error, undefined);
-      await scene.assertStored(PREFIX + file.name, file);
+      await assertArrived(scene, file);
       assert.deepEqual(scene.proxy.parts.map((part) => part.number).sort(), [1, 2, 3]);
       const { body } = await scene.api("/uploads", { key: scene.key });
-      assert.deepEqual(body.uploads.map(({ key }) => key), [PREFIX + file.name]);
       const { body: known } = await scene.api(`/uploads/${body.uploads[0].id}`, { key: scene.key });
       assert.deepEqual([known.state, known.size, known.filename], ["complete", file.size, file.name]);
     });
@@ -71,7 +84,7 @@ for (const store of STORES) {
     const sent = await again.evaluate(send, order);
 
     assert.equal(sent.error, undefined);
-    await scene.assertStored(PREFIX + file.name, file);
+    await assertArrived(scene, file);
     assert.ok(acknowledged.length >= 2, "there was something to keep");
     assert.deepEqual(scene.proxy.sentAgain, [], "nothing acknowledged was sent again");
     assert.equal(new Set(scene.proxy.parts.map((part) => part.uploadId)).size, 1, "one upload");
@@ -87,12 +100,12 @@ test("an upload that vanished from the store starts over and completes", { timeo
   await until("a part", () => scene.proxy.acknowledged.length >= 1);
   await page.goto("about:blank");
   const [lost] = await scene.s3.unfinished(scene.bucket);
-  await scene.s3.text("DELETE", `/${scene.bucket}/${PREFIX}${file.name}`, { query: { uploadId: lost } });
+  await scene.s3.text("DELETE", `/${scene.bucket}/${await keyOf(scene)}`, { query: { uploadId: lost } });
 
   const sent = await (await scene.open(file)).evaluate(send, order);
 
   assert.equal(sent.error, undefined);
-  await scene.assertStored(PREFIX + file.name, file);
+  await assertArrived(scene, file);
 });
 
 test("a browser whose clock is two hours wrong uploads, thanks to timeUrl", { timeout: 45_000 }, async (t) => {
@@ -103,7 +116,7 @@ test("a browser whose clock is two hours wrong uploads, thanks to timeUrl", { ti
   const sent = await page.evaluate(send, { server: scene.server.url, key: scene.key });
 
   assert.equal(sent.error, undefined);
-  await scene.assertStored(PREFIX + file.name, file);
+  await assertArrived(scene, file);
 });
 
 test("what is refused ends the upload in the page, and nothing comes to the store", { timeout: 45_000 }, async (t) => {
@@ -113,11 +126,13 @@ test("what is refused ends the upload in the page, and nothing comes to the stor
   const order = { server: scene.server.url, key: scene.key };
 
   const unseen = await page.evaluate(send, { ...order, config: { sendCanonicalRequestToSignerUrl: false } });
-  const foreign = await page.evaluate(send, { ...order, adds: { name: "pages/bert/no.bin" } });
+  // Another page, since this one keeps its settings.
+  const foreign = await (await scene.open(file)).evaluate(send, { ...order, adds: { name: "pages/bert/no.bin" } });
 
   assert.match(unseen.error, /Permission denied/);
   assert.match(foreign.error, /Permission denied/);
   assert.match(scene.server.log, /sendCanonicalRequestToSignerUrl/);
+  assert.match(scene.server.log, /must begin with its owner's prefix/);
   assert.deepEqual(await scene.s3.unfinished(scene.bucket), []);
   assert.deepEqual(await scene.s3.keys(scene.bucket, ""), []);
 });
@@ -135,5 +150,5 @@ test("credentials in a parameter and in cookies reach the signer", { timeout: 45
 
   assert.equal(prefix, PREFIX);
   assert.equal(sent.error, undefined);
-  await scene.assertStored(PREFIX + file.name, file);
+  await assertArrived(scene, file);
 });

@@ -93,7 +93,7 @@ async fn what_ran_out_begins_again_behind_its_id_and_what_was_given_up_does_not(
         for (state, begins) in [
             (State::Expired, true),
             (State::Open, true),
-            (State::Aborted, false),
+            (State::Aborted, true),
         ] {
             let own = Upload {
                 cut: Cut::Client,

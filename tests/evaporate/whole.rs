@@ -229,6 +229,97 @@ async fn a_second_beginning_does_not_overwrite_what_the_first_has_finished_unnot
 }
 
 #[tokio::test]
+async fn parts_of_two_chunk_sizes_are_not_completed_and_the_same_key_begins_anew() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let key = "pages/anna/a";
+        let id = anna.begun(key).await;
+        let mut tags = Vec::new();
+        for (number, size) in [(1, 2 * PART), (2, PART), (3, PART)] {
+            tags.push(anna.sent(key, &id, number, &vec![b'x'; size]).await);
+        }
+
+        let refused = anna.sign(&anna.complete(key, &id, &tags).0).await;
+
+        assert_eq!(refused.status, 403, "{refused:?}");
+        assert!(refused.text.contains("part 2 has 16 bytes"), "{refused:?}");
+        refused.assert_signs_nothing("a file of two cuts");
+        let list = anna.write("GET", key, &format!("uploadId={id}"), EMPTY);
+        assert_eq!(
+            anna.send(&list, b"").await.status,
+            404,
+            "the client then starts over"
+        );
+        let again = anna.begun(key).await;
+        anna.sent(key, &again, 1, b"x").await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_second_page_with_a_file_of_the_same_name_leaves_the_one_that_is_sent_alone() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let key = "pages/anna/a";
+        let id = anna.begun(key).await;
+        // It began as the first one did, and does not know yet that it is late.
+        let late = anna.begun(key).await;
+        let one = anna.sent(key, &id, 1, &[b'a'; PART]).await;
+
+        for written in [
+            anna.part(key, &late, 1),
+            anna.begin(key),
+            anna.begin(key).with("x-amz-meta-of", "another file"),
+        ] {
+            let refused = anna.sign(&written).await;
+            assert_eq!(refused.status, 403, "{refused:?}");
+            refused.assert_signs_nothing("another of the same name");
+        }
+        let refused = anna.sign(&anna.begin(key)).await;
+        assert!(refused.text.contains("under way"), "{refused:?}");
+
+        let two = anna.sent(key, &id, 2, b"b").await;
+        let (complete, xml) = anna.complete(key, &id, &[one, two]);
+        assert_eq!(anna.send(&complete, xml.as_bytes()).await.status, 200);
+        assert_eq!(store_of(&server).get(key).await.body.len(), PART + 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn two_minutes_after_its_last_part_an_upload_makes_way_for_another_of_the_same_name() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let key = "pages/anna/a";
+        let id = anna.begun(key).await;
+        anna.sent(key, &id, 1, &[b'a'; PART]).await;
+
+        server.advance(TimeDelta::minutes(3));
+        let again = anna.begun(key).await;
+        anna.sent(key, &again, 1, &[b'b'; PART]).await;
+
+        assert_eq!(anna.in_the_store().await, [again]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn several_beginnings_of_one_key_at_once_are_one_upload() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let begin = anna.begin("pages/anna/a");
+
+        let signed = futures_util::future::join_all((0..8).map(|_| anna.sign(&begin))).await;
+
+        for answer in &signed {
+            assert_eq!(answer.status, 200, "{answer:?}");
+        }
+        assert_eq!(anna.recorded().await.as_array().map(Vec::len), Some(1));
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn what_the_store_has_lost_it_says_itself_and_the_same_key_begins_anew() {
     on_both(async |server| {
         let anna = Page::of(&server, &key_for(&server, "anna").await);

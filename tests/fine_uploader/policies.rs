@@ -62,6 +62,10 @@ async fn policies_that_leave_something_open_are_refused_and_nothing_is_recorded(
                 instead(4, json!(["starts-with", "$key", "pages/anna/"])),
             ),
             ("foreign prefix", instead(4, json!({ "key": "pages/bert/a" }))),
+            (
+                "what the store replaces",
+                instead(4, json!({ "key": "pages/anna/${filename}" })),
+            ),
             ("no key", instead(4, json!({ "x-amz-meta-a": "b" }))),
             ("two keys", with(json!({ "key": "pages/anna/b" }))),
             ("foreign bucket", instead(1, json!({ "bucket": "other" }))),

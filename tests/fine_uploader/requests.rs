@@ -32,6 +32,33 @@ async fn parts_arrive_although_the_client_writes_the_bucket_behind_the_host() {
     .await;
 }
 
+#[tokio::test]
+async fn types_are_judged_by_the_files_name_where_the_string_signs_none() {
+    on_both_with(
+        |config| config.limits.types = vec!["video/*".into()],
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let named = |key: &str, name: &str| anna.begin(key).with("x-amz-meta-qqfilename", name);
+            let (film, page) = (anna.key("u-1/a"), anna.key("u-2/a"));
+
+            let taken = anna.sign(&named(&film, "film.mp4")).await;
+            let refused = anna.sign(&named(&page, "page.html")).await;
+
+            assert_eq!(taken.status, 200, "{taken:?}");
+            assert_refused(&refused, "a page among films");
+            assert!(refused.text.contains("text/html"), "{refused:?}");
+            let recorded = anna.recorded().await;
+            assert_eq!(recorded.as_array().map(Vec::len), Some(1));
+            let id = recorded[0]["id"].as_str().expect("an id");
+            let url = format!("{}/api/v1/uploads/{id}", server.base);
+            let detail = reply(http().get(url).header("x-api-key", &anna.api_key)).await;
+            let detail: serde_json::Value = serde_json::from_str(&detail.text).expect("JSON");
+            assert_eq!(detail["content_type"], "video/mp4", "{detail}");
+        },
+    )
+    .await;
+}
+
 /// The string of SigV2 for a request on `resource`.
 fn v2_string(method: &str, kind: &str, headers: &str, resource: &str) -> String {
     format!("{method}\n\n{kind}\n\n{headers}\n{resource}")

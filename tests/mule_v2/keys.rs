@@ -44,6 +44,19 @@ fn is_json(text: &str) -> bool {
 }
 
 #[tokio::test]
+async fn a_file_that_is_asked_for_many_times_at_once_is_begun_once() {
+    on_both(async |server| {
+        let asking = (0..12).map(|_| get(&server, "signing_key", QUERY));
+
+        for answer in futures_util::future::join_all(asking).await {
+            assert_eq!(answer.status(), 200);
+        }
+        assert_eq!(unfinished(&server).await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn the_key_of_the_worked_example_comes_out_byte_for_byte() {
     let example = example();
     let own = Credentials::long_term(

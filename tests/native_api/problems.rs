@@ -4,9 +4,10 @@ use super::api::{Api, id};
 use super::on_both;
 
 /// Every type that the API answers with.
-const TYPES: [&str; 15] = [
+const TYPES: [&str; 16] = [
     "invalid-request",
     "too-large",
+    "body-stalled",
     "body-too-large",
     "type-refused",
     "not-found",

@@ -37,6 +37,7 @@ pub fn upload(size: u64, part_size: u64, key: &str) -> Upload {
         webhook_url: None,
         appending: None,
         cut: Cut::default(),
+        client_ip: None,
         created_at: now,
         updated_at: now,
         expires_at: now,

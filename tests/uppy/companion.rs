@@ -1,8 +1,9 @@
 //! Multipart uploads as every generation sends them, from the first request to the object.
 
 use serde_json::json;
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
-use super::{bytes, on_both, page, record, store_of};
+use super::{API_KEY, bytes, on_both, on_one_with, page, record, store_of};
 
 #[tokio::test]
 async fn three_parts_of_the_clients_own_cut_become_the_object_byte_for_byte() {
@@ -116,7 +117,10 @@ async fn parts_that_were_not_sent_or_are_not_what_the_client_sent_are_no_object(
         let one = page.send(&upload, 1, &bytes(10)).await;
         page.send(&upload, 3, &bytes(10)).await;
 
-        page.complete(&upload, &[]).await.refusal(409, "incomplete");
+        let three = "\"of part three\"";
+        page.complete(&upload, &[(1, &one), (3, three)])
+            .await
+            .refusal(409, "incomplete");
         page.complete(&upload, &[(1, &one), (2, "x")])
             .await
             .refusal(409, "incomplete");
@@ -125,8 +129,104 @@ async fn parts_that_were_not_sent_or_are_not_what_the_client_sent_are_no_object(
             .refusal(409, "part-conflict");
         assert_eq!(store_of(&server).get(&upload.key).await.status, 404);
 
-        page.complete(&upload, &[(1, &one)]).await.good();
-        assert_eq!(store_of(&server).get(&upload.key).await.body, bytes(10));
+        // Whoever names nothing has not sent the list of what it has.
+        for nothing in [json!({}), json!({ "parts": [] })] {
+            let refused = page.about(&upload, "POST", "{}/complete", Some(&nothing)).await;
+            let message = refused.refusal(400, "invalid-request");
+            assert!(message.starts_with("parts: "), "{message}");
+        }
+        let two = page.send(&upload, 2, &bytes(10)).await;
+        let three = page.list(&upload).await.good()[2]["ETag"].clone();
+        let three = three.as_str().expect("a tag").to_owned();
+        page.complete(&upload, &[(1, &one), (2, &two), (3, &three)])
+            .await
+            .good();
+        assert_eq!(store_of(&server).get(&upload.key).await.body.len(), 30);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn parts_that_are_smaller_than_the_store_takes_are_the_clients_mistake_and_named() {
+    on_both(async |server| {
+        let page = page(&server);
+        let upload = page.begin("clip.mp4").await;
+        let one = page.send(&upload, 1, &bytes(7)).await;
+        let two = page.send(&upload, 2, &bytes(7)).await;
+
+        let refused = page.complete(&upload, &[(1, &one), (2, &two)]).await;
+
+        let message = refused.refusal(400, "invalid-request");
+        assert_eq!(
+            message,
+            "parts: part 1 has 7 bytes; all but the last need at least 8"
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_size_that_is_none_and_more_fields_than_a_request_can_have_are_refused_by_name() {
+    on_both(async |server| {
+        let page = page(&server);
+        for size in [json!("1e20"), json!(1e20), json!(-1), json!("abc"), json!(1.5)] {
+            let file = json!({ "filename": "a", "metadata": { "size": size } });
+            let refused = page.ask("POST", "/s3/multipart", Some(&file)).await;
+            let message = refused.refusal(400, "invalid-request");
+            assert!(message.starts_with("metadata.size: "), "{message}");
+        }
+        let fields = |count: usize| {
+            let fields = (0..count).map(|n| (format!("f{n}"), json!("x")));
+            json!({ "filename": "a", "metadata": fields.collect::<serde_json::Map<_, _>>() })
+        };
+        let refused = page.ask("POST", "/s3/multipart", Some(&fields(33))).await;
+        let message = refused.refusal(400, "invalid-request");
+        assert_eq!(message, "metadata: has at most 32 fields, this one has 33");
+        let upload = page.create(fields(32)).await;
+        page.send(&upload, 1, &bytes(10)).await;
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_body_that_is_announced_too_long_is_refused_before_any_of_it_is_sent() {
+    on_one_with(
+        |_| {},
+        async |server| {
+            let address = server.base.trim_start_matches("http://").to_owned();
+            let mut stream = tokio::net::TcpStream::connect(&address)
+                .await
+                .expect("a connection");
+            let head = format!(
+                "POST /s3/multipart HTTP/1.1\r\nHost: {address}\r\nX-API-Key: {API_KEY}\r\n\
+                 Content-Type: application/json\r\nContent-Length: 99999999999\r\n\r\n"
+            );
+            stream.write_all(head.as_bytes()).await.expect("the head is sent");
+
+            let mut answer = vec![0; 1024];
+            let read = stream.read(&mut answer).await.expect("an answer");
+            let answer = String::from_utf8_lossy(&answer[..read]).into_owned();
+
+            assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_part_number_in_an_address_is_as_the_clients_write_it() {
+    on_both(async |server| {
+        let page = page(&server);
+        let upload = page.begin("clip.mp4").await;
+        for wrong in ["-1", "1e3", "abc", "+1", "01", "0", "10001", "1.0"] {
+            let refused = page.about(&upload, "GET", &format!("{{}}/{wrong}"), None).await;
+            let message = refused.refusal(400, "invalid-request");
+            assert_eq!(
+                message, "partNumber: must be a whole number from 1 to 10000",
+                "{wrong}"
+            );
+        }
+        page.about(&upload, "GET", "{}/10000", None).await.good();
     })
     .await;
 }

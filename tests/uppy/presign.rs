@@ -134,10 +134,36 @@ async fn a_browser_that_starts_over_is_followed_and_its_first_attempt_is_dropped
 
         let (same, second) = begin(&page, &key).await;
         assert_eq!((same.as_str(), first == second), (key.as_str(), false));
+        // For all that is known it is another page, as long as parts of the first are coming.
+        let wanted = json!({ "method": "PUT", "key": key, "uploadId": second, "partNumber": 1 });
+        page.presign(wanted).await.refusal(403, "forbidden");
+        server.advance(TimeDelta::minutes(3));
         send(&page, &key, &second, 1, &bytes(10)).await;
 
         let open = store_of(&server).ask("GET", "").query("uploads", "").send().await;
         assert_eq!(open.tags("UploadId"), [second]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_completion_is_not_signed_over_parts_of_two_chunk_sizes_and_the_store_forgets_them() {
+    on_both(async |server| {
+        let page = page(&server);
+        let (key, id) = begin(&page, PROPOSED).await;
+        for (number, size) in [(1, 20), (2, 10), (3, 10)] {
+            send(&page, &key, &id, number, &bytes(size)).await;
+        }
+
+        let complete = json!({ "method": "POST", "key": key, "uploadId": id });
+        let message = page.presign(complete).await.refusal(409, "mixed-parts");
+
+        assert!(message.starts_with("part 2 has 10 bytes"), "{message}");
+        let open = store_of(&server).ask("GET", "").query("uploads", "").send().await;
+        assert!(open.tags("UploadId").is_empty(), "{}", open.text());
+        let (again, second) = begin(&page, &key).await;
+        assert_eq!(again, key);
+        send(&page, &key, &second, 1, &bytes(10)).await;
     })
     .await;
 }

@@ -113,7 +113,7 @@ async fn success(
 ) -> Answer {
     auth::refuse_unlisted_sites(&request)?;
     let caller = auth::caller(&request).await?;
-    let told = Told::from_form(payload).await?;
+    let told = Told::from_form(&request, payload).await?;
     let upload = uploads
         .confirm_asked(&caller, &door, &told.bucket, &told.key)
         .await?;
@@ -152,7 +152,7 @@ async fn remove_by_form(
     door: Data<SigningDoor>,
     uploads: Data<Uploads>,
 ) -> Answer {
-    let told = Told::from_form(payload).await?;
+    let told = Told::from_form(&request, payload).await?;
     if told.method.as_deref() != Some("DELETE") {
         return Err(Error::Forbidden("_method: must be DELETE").into());
     }

@@ -2,12 +2,18 @@
 //!
 //! Separate from the handlers, because everything else in a form is the page's own and passes unread.
 
+use actix_web::HttpRequest;
+use actix_web::http::header::CONTENT_TYPE;
 use actix_web::web::Payload;
 
 use crate::error::Error;
+use crate::web::body;
 
 /// Most bytes of a form: the client's own fields and the page's parameters.
-const MAX_FORM: usize = 64 << 10;
+const MAX_FORM: u32 = 64 << 10;
+
+/// The type of a form. One that says nothing of its type is taken for it.
+const FORM: &str = "application/x-www-form-urlencoded";
 
 /// Which object is meant.
 pub struct Told {
@@ -23,13 +29,16 @@ impl Told {
     /// From a form in a body.
     ///
     /// # Errors
-    /// [`Error::BodyTooLarge`], [`Error::Interrupted`], and [`Error::Invalid`] naming what is missing.
-    pub async fn from_form(payload: Payload) -> Result<Self, Error> {
-        let too_large = |_| Error::BodyTooLarge {
-            limit: MAX_FORM as u64,
-        };
-        let bytes = payload.to_bytes_limited(MAX_FORM).await.map_err(too_large)?;
-        Self::read(&bytes.map_err(|_| Error::Interrupted)?)
+    /// [`Error::BodyTooLarge`], [`Error::BodyStalled`], [`Error::Interrupted`], and [`Error::Invalid`] naming what is
+    /// missing, or `Content-Type` for a body of another type.
+    pub async fn from_form(request: &HttpRequest, payload: Payload) -> Result<Self, Error> {
+        let kind = request.headers().get(CONTENT_TYPE);
+        let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or(FORM);
+        let essence = kind.split(';').next().unwrap_or("").trim();
+        if !essence.eq_ignore_ascii_case(FORM) {
+            return Err(Error::invalid("Content-Type", format!("must be {FORM}")));
+        }
+        Self::read(&body::whole(request, payload, MAX_FORM).await?)
     }
 
     /// From a query.

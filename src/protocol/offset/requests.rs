@@ -76,8 +76,8 @@ impl Begin {
     ///
     /// # Errors
     /// [`Error::Invalid`] naming what is wrong.
-    pub async fn read(_request: &HttpRequest, payload: Payload) -> Result<Self, Error> {
-        body::untyped_json(payload).await
+    pub async fn read(request: &HttpRequest, payload: Payload) -> Result<Self, Error> {
+        body::untyped_json(request, payload).await
     }
 
     /// The same in domain words.

@@ -13,7 +13,7 @@ use url::form_urlencoded;
 use super::PROTOCOL;
 use crate::domain::{
     Cut, FileName, MAX_PARTS, MediaType, NamedPart, NewUpload, ObjectKey, PartNumber, PartSet, Transfer,
-    Wishes, check_etag, check_object_metadata,
+    Wishes, check_etag, check_object_metadata, told_size,
 };
 use crate::error::Error;
 
@@ -57,7 +57,7 @@ impl NewFile {
         let metadata = texts(self.metadata.unwrap_or_default());
         let refused = |error| Error::Invalid(vec![error]);
         check_object_metadata(&metadata).map_err(refused)?;
-        let size = metadata.get("size").and_then(|size| size.parse().ok());
+        let size = told_size(&metadata).map_err(refused)?;
         Ok(NewUpload {
             filename: FileName::new(shortened(&filename)).map_err(refused)?,
             // Most pages tell none; a file that is too large by their own word need not be begun.
@@ -156,15 +156,22 @@ impl Query {
 /// # Errors
 /// [`Error::Invalid`] for anything but 1 to 10,000.
 pub fn part_set(number: &str) -> Result<PartSet, Error> {
-    let number = number.parse().unwrap_or(0);
-    let number = PartNumber::new(number, "partNumber")?;
+    let wrong = || {
+        Error::invalid(
+            "partNumber",
+            format!("must be a whole number from 1 to {MAX_PARTS}"),
+        )
+    };
+    // As the clients write it: no sign, no leading zero.
+    let is_plain = number.bytes().all(|byte| byte.is_ascii_digit()) && !number.starts_with('0');
+    let number = number.parse().ok().filter(|_| is_plain).ok_or_else(wrong)?;
+    let number = PartNumber::new(number, "partNumber").map_err(|_| wrong())?;
     PartSet::from_numbers([u64::from(number.get())], MAX_PARTS)
 }
 
 /// The body of a completion.
 #[derive(Debug, Deserialize)]
 pub struct Completion {
-    #[serde(default)]
     parts: Vec<SentPart>,
 }
 
@@ -180,8 +187,14 @@ impl Completion {
     /// The parts that the client has sent.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for a number beyond 10,000, a tag that is none, or more parts than there can be.
+    /// [`Error::Invalid`] for no part at all, a number beyond 10,000, a tag that is none, or more parts than there can be.
     pub fn named(self) -> Result<Vec<NamedPart>, Error> {
+        if self.parts.is_empty() {
+            return Err(Error::invalid(
+                "parts",
+                "names all parts that were sent, at least one",
+            ));
+        }
         if self.parts.len() > MAX_PARTS as usize {
             return Err(Error::invalid("parts", format!("has at most {MAX_PARTS} parts")));
         }
@@ -198,8 +211,14 @@ impl Completion {
 /// A key as a client proposes or repeats it.
 ///
 /// # Errors
-/// [`Error::Invalid`] for what no object can be called.
+/// [`Error::Invalid`] for what no object can be called, and for what a form would replace.
 pub fn object_key(text: &str) -> Result<ObjectKey, Error> {
+    if text.contains("${") {
+        return Err(Error::invalid(
+            "key",
+            "must not have ${filename} in it, which the store would replace",
+        ));
+    }
     ObjectKey::path(text).map_err(|error| Error::Invalid(vec![error]))
 }
 

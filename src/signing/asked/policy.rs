@@ -107,6 +107,11 @@ impl AskedPolicy {
             .iter()
             .all(|name| reading.has(name));
         let key = reading.key.filter(|_| complete);
+        if key.as_deref().is_some_and(|key| key.contains("${")) {
+            return Err(Refusal(
+                "key: must not have ${filename} in it, which the store would replace",
+            ));
+        }
         Ok(Self {
             key: key.ok_or(Refusal(
                 "conditions: key, bucket, acl and success_action_status must be given",

@@ -196,12 +196,8 @@ impl Answer {
             });
         }
         let last = parts.iter().map(|part| part.number.get()).max();
-        let next = if list.is_truncated {
-            list.next_part_number_marker.or(last)
-        } else {
-            None
-        };
-        Ok((parts, next))
+        let next = list.next_part_number_marker.or(last);
+        Ok((parts, next.filter(|_| list.is_truncated)))
     }
 
     /// The objects of one page, and whether there is another.
@@ -222,13 +218,17 @@ impl Answer {
         Ok((list.upload, list.is_truncated))
     }
 
-    /// When the youngest part of a page was written.
+    /// When the youngest part of a page was written, and the marker of the next page if there is one.
     ///
     /// # Errors
     /// As [`Answer::success`].
-    pub fn last_part_at(self) -> Result<Option<DateTime<Utc>>, Error> {
+    pub fn last_part_at(self) -> Result<(Option<DateTime<Utc>>, Option<u16>), Error> {
         let list: PartList = self.success()?.read()?;
-        Ok(list.part.iter().filter_map(|part| part.last_modified).max())
+        let youngest = list.part.iter().filter_map(|part| part.last_modified).max();
+        let last = list.part.iter().map(|part| part.part_number).max();
+        let last = last.and_then(|number| u16::try_from(number).ok());
+        let next = list.next_part_number_marker.or(last);
+        Ok((youngest, next.filter(|_| list.is_truncated)))
     }
 
     /// The tag of a completed object; `None` where the store leaves it out.

@@ -80,7 +80,7 @@ impl S3Store {
         Ok(all)
     }
 
-    /// When the youngest part on the first page of a multipart upload was written; `None` where it has none.
+    /// When the youngest part of a multipart upload was written; `None` where it has none.
     ///
     /// # Errors
     /// [`Error::Vanished`] for an upload that the store does not know.
@@ -90,14 +90,22 @@ impl S3Store {
         upload_id: &str,
         now: DateTime<Utc>,
     ) -> Result<Option<DateTime<Utc>>, Error> {
-        let list = Operation::ListParts {
-            upload_id,
-            marker: None,
-            max_parts: None,
-        };
-        self.send(list, key.as_str(), now, Bytes::new())
-            .await?
-            .last_part_at()
+        let (mut youngest, mut marker) = (None, None);
+        loop {
+            let list = Operation::ListParts {
+                upload_id,
+                marker,
+                max_parts: None,
+            };
+            let answer = self.send(list, key.as_str(), now, Bytes::new()).await?;
+            let (on_page, next) = answer.last_part_at()?;
+            youngest = youngest.max(on_page);
+            // A store that says the same place again would be asked for ever.
+            if next <= marker {
+                return Ok(youngest);
+            }
+            marker = next;
+        }
     }
 
     /// Removes an object; one that is not there is fine:
