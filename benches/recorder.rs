@@ -298,6 +298,7 @@ fn sample_upload() -> Upload {
         webhook_url: None,
         appending: None,
         cut: Cut::default(),
+        client_ip: None,
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),

@@ -25,7 +25,8 @@ pub const NARROW: (&str, &str) = ("parts-only", "the secret of the narrow key");
 /// A store with a bucket.
 pub struct Ground {
     /// Settings that are right.
-    pub config: Config,
+    /// In a box, since it is large and lies in every test's future.
+    pub config: Box<Config>,
     /// Somebody who may do everything with the bucket.
     pub client: S3Client,
     running: Option<DevS3>,
@@ -86,13 +87,13 @@ impl Ground {
         let client = S3Client::new(endpoint, bucket, signer);
         let made = client.ask("PUT", "").send().await;
         assert!(matches!(made.status, 200 | 409), "{made:?}");
-        let mut config = Config {
+        let mut config = Box::new(Config {
             data_dir: folder.path().join("data").to_str().expect("UTF-8").to_owned(),
             ..Config::default()
-        };
+        });
         config.s3.endpoint = endpoint.to_owned();
         config.s3.bucket = bucket.to_owned();
-        config.s3.region = REGION.to_owned();
+        REGION.clone_into(&mut config.s3.region);
         config.s3.access_key_id = key.to_owned();
         config.s3.secret_access_key = Secret::new(secret);
         let ground = Self {

@@ -44,6 +44,7 @@ async fn record(server: &TestServer, example: &Value) {
         webhook_url: None,
         appending: None,
         cut: Cut::default(),
+        client_ip: None,
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),
