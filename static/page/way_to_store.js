@@ -6,6 +6,7 @@
  */
 
 import { UploadError } from "../sdk/index.js";
+import { answers, ask, inXml, isLoopback, watchPolicy } from "./asking.js";
 
 /**
  * @typedef {import("../sdk/index.js").NativeApi} NativeApi
@@ -27,7 +28,6 @@ const FILENAME = "muleteer-doctor.txt";
 const BYTES = new TextEncoder().encode("Sent by the doctor's page of Muleteer, and given up again.\n");
 /** A person waits: an answer within seconds, or a finding. */
 const QUICK = { firstPause: 300, longestPause: 1000, patience: 4000, stallAfter: 15_000, answerWithin: 8000 };
-const STORE_PATIENCE = 15_000;
 /** As on the server: less than this is no finding. */
 const NOTICED_SKEW = 60_000;
 
@@ -327,42 +327,6 @@ function discardOnTheWayOut(api, upload) {
   fetch(address, { method: "DELETE", headers, keepalive: true }).catch(() => {});
 }
 
-/**
- * @param {string} url
- * @param {RequestInit} how
- */
-function ask(url, how) {
-  const signal = AbortSignal.timeout(STORE_PATIENCE);
-  return fetch(url, { cache: "no-store", credentials: "omit", signal, ...how });
-}
-
-/**
- * @param {string} url
- * @param {RequestInit} how
- */
-async function answers(url, how) {
-  try {
-    await ask(url, how);
-    return true;
-  } catch {
-    return false;
-  }
-}
-
-/**
- * Whether the page's own policy holds requests to an origin back: to `fetch` that looks like any other failure.
- * @param {string} origin
- */
-function watchPolicy(origin) {
-  let isForbidden = false;
-  /** @param {SecurityPolicyViolationEvent} event */
-  const listen = (event) => {
-    isForbidden ||= event.blockedURI.startsWith(origin);
-  };
-  document.addEventListener("securitypolicyviolation", listen);
-  return { seen: () => isForbidden, stop: () => document.removeEventListener("securitypolicyviolation", listen) };
-}
-
 /** What all front ends need. @param {string} origin */
 function corsRule(origin) {
   return { CORSRules: [{
@@ -375,11 +339,6 @@ function corsRule(origin) {
 function corsFix(origin) {
   return `On the server: muleteer cors apply, with ${origin} as server.public_url or in cors.allowed_origins. `
     + "Or put this rule among those of the bucket:";
-}
-
-/** @param {string} hostname */
-function isLoopback(hostname) {
-  return hostname === "[::1]" || /^(127(\.\d+){3}|(.+\.)?localhost)$/.test(hostname);
 }
 
 /**
@@ -411,15 +370,6 @@ function skewWords(ahead, whose) {
   if (seconds <= 1) return `The upload server's clock and ${whose} agree.`;
   const span = seconds < 120 ? `${seconds} s` : `${Math.round(seconds / 60)} min`;
   return `The upload server's clock is ${span} ${ahead > 0 ? "ahead of" : "behind"} ${whose}.`;
-}
-
-/**
- * @param {string} text
- * @param {string} name
- */
-function inXml(text, name) {
-  const document = new DOMParser().parseFromString(text, "application/xml");
-  return document.querySelector(name)?.textContent?.trim() ?? "";
 }
 
 /** @param {unknown} error */
