@@ -201,6 +201,8 @@ async function explainSilence(url, place, isForbidden, holdsPart) {
   const bare = url.origin + url.pathname;
   // Answers to such a request stay hidden, but that there was one does not.
   const isThere = await answers(bare, { method: "HEAD", mode: "no-cors" });
+  // The word of the policy comes as an event of its own, after the failure.
+  if (!isThere) await new Promise((resolve) => setTimeout(resolve, 100));
   if (isForbidden()) {
     return [{
       title: REACHED, state: "bad",
