@@ -73,7 +73,8 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     report
         .findings
         .retain(|finding| !args.except.iter().any(|name| name == finding.id.name()));
-    tell(&report, &fixed, args.json);
+    let page = page_address(args.server.as_deref(), config);
+    tell(&report, &fixed, page.as_deref(), args.json);
     Ok(if report.findings.is_empty() {
         Exit::Done
     } else {
@@ -115,7 +116,19 @@ async fn mend(config: &Config, findings: &[Finding]) -> anyhow::Result<Vec<Id>> 
     Ok(remedies.into_iter().map(|(id, _)| id).collect())
 }
 
-fn tell(report: &Report, fixed: &[Id], as_json: bool) {
+/// Where a browser tries its own way to the store; `None` while the native API, which that page speaks, is switched off.
+fn page_address(server: Option<&str>, config: &Config) -> Option<String> {
+    let base = match server {
+        Some("") => server_of_environment(),
+        Some(server) => server.to_owned(),
+        None if !config.protocols.native.enabled => return None,
+        None if config.server.public_url.is_empty() => format!("http://localhost:{}", config.server.port),
+        None => config.server.public_url.clone(),
+    };
+    Some(format!("{}/doctor", base.trim_end_matches('/')))
+}
+
+fn tell(report: &Report, fixed: &[Id], page: Option<&str>, as_json: bool) {
     if as_json {
         println!(
             "{:#}",
@@ -137,6 +150,9 @@ fn tell(report: &Report, fixed: &[Id], as_json: bool) {
     }
     for fact in &report.facts {
         println!("fact     {}: {}", fact.name, fact.value);
+    }
+    if let Some(page) = page {
+        println!("the way from a browser, while the server runs: {page}");
     }
     match report.findings.len() {
         0 => println!("nothing is wrong"),

@@ -1,4 +1,4 @@
-//! What a person sees: the uploader page, the demo of the drop-in for mule-uploader, a page for each type of problem, and
+//! What a person sees: the uploader page, the doctor's, the demo of the drop-in for mule-uploader, a page for each type of problem, and
 //! the admin's pages.
 //!
 //! Separate from the protocols, because pages are read and not parsed. Templates only display.
@@ -49,6 +49,15 @@ struct MulePage<'a> {
     version: &'static str,
 }
 
+/// Tries the way to the store from where the reader is, which `muleteer doctor` cannot.
+#[derive(Template)]
+#[template(path = "doctor.html")]
+struct DoctorPage<'a> {
+    base: String,
+    api: &'a str,
+    version: &'static str,
+}
+
 #[derive(Template)]
 #[template(path = "problem.html")]
 struct ProblemPage {
@@ -66,6 +75,7 @@ pub fn routes(config: &mut ServiceConfig) {
     config.service(readable("/", uploader));
     config.service(readable("/problems/{slug}", problem));
     config.service(readable("/mule/demo", mule));
+    config.service(readable("/doctor", doctor));
     admin::routes(config);
 }
 
@@ -87,6 +97,14 @@ async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: D
 
 async fn mule(request: HttpRequest, settings: Data<PageSettings>) -> Page {
     render(&MulePage {
+        base: outer_prefix(&request),
+        api: settings.api.as_deref().ok_or(Error::NotFound("page"))?,
+        version: VERSION,
+    })
+}
+
+async fn doctor(request: HttpRequest, settings: Data<PageSettings>) -> Page {
+    render(&DoctorPage {
         base: outer_prefix(&request),
         api: settings.api.as_deref().ok_or(Error::NotFound("page"))?,
         version: VERSION,

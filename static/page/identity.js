@@ -25,7 +25,7 @@ export function storedKey() {
 let keptInMemory = null;
 
 /** @param {string | null} key */
-function storeKey(key) {
+export function storeKey(key) {
   keptInMemory = key;
   try {
     if (key) sessionStorage.setItem(SHELF, key);

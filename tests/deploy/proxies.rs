@@ -32,7 +32,13 @@ async fn text(url: &str) -> String {
 #[tokio::test]
 async fn pages_name_nothing_outside_of_the_path_and_all_that_they_name_is_there() {
     behind_each(async |front| {
-        for page in ["/", "/mule/demo", "/galileo/demo", "/problems/not-found"] {
+        for page in [
+            "/",
+            "/doctor",
+            "/mule/demo",
+            "/galileo/demo",
+            "/problems/not-found",
+        ] {
             let html = text(&format!("{}{page}", front.base)).await;
             let named = named(&html);
             assert!(named.len() > 4, "{page}: {named:?}");
