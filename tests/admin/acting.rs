@@ -57,7 +57,11 @@ async fn send_part(browser: &Browser, upload: &Value, number: u64) {
     let url = signed["signatures"][0]["url"].as_str().unwrap();
     let put = reqwest::Client::builder().no_proxy().build().unwrap().put(url);
     assert_eq!(
-        put.body(vec![7; PART as usize]).send().await.unwrap().status(),
+        put.body(vec![7; usize::try_from(PART).unwrap()])
+            .send()
+            .await
+            .unwrap()
+            .status(),
         200
     );
 }
@@ -148,7 +152,7 @@ async fn webhooks_are_listed_by_state_and_sent_again() {
             .as_str()
             .unwrap()
             .to_owned();
-        park(&server, &event).await;
+        park(&server, &event);
         browser
             .get("/admin/webhooks?state=parked")
             .await
@@ -166,7 +170,7 @@ async fn webhooks_are_listed_by_state_and_sent_again() {
 }
 
 /// Has the event given up, as after many days.
-async fn park(server: &super::TestServer, event: &str) {
+fn park(server: &super::TestServer, event: &str) {
     use diesel::connection::SimpleConnection as _;
     let sql = format!("UPDATE webhook_events SET state = 'parked' WHERE id = '{event}'");
     let url = server.config.database_url();

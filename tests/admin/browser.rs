@@ -162,10 +162,10 @@ impl Browser {
                 )
                 .await;
             for part in signed["signatures"].as_array().unwrap() {
-                let put = self
-                    .http
-                    .put(part["url"].as_str().unwrap())
-                    .body(vec![7; PART as usize]);
+                let put =
+                    self.http
+                        .put(part["url"].as_str().unwrap())
+                        .body(vec![7; usize::try_from(PART).unwrap()]);
                 assert_eq!(put.send().await.unwrap().status(), 200);
             }
         }

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 
 use super::browser::{Browser, id};
-use super::on_both_with;
+use super::{on_both, on_both_with};
 
 #[tokio::test]
 async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
@@ -60,71 +60,65 @@ async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
 
 #[tokio::test]
 async fn filters_narrow_by_state_protocol_and_age_alone_and_together() {
-    on_both_with(
-        |_| {},
-        async |server| {
-            let browser = Browser::logged_in(&server).await;
-            let old = browser.begin("a.bin", 0, &[], &[]).await;
-            browser
-                .api(
-                    "DELETE",
-                    &format!("/uploads/{}", id(&old)),
-                    serde_json::Value::Null,
-                )
-                .await;
-            server.advance(TimeDelta::hours(30));
-            let browser = Browser::logged_in(&server).await;
-            let new = browser.begin("a2.bin", 0, &[], &[]).await;
-            let (old, new) = (id(&old), id(&new));
+    on_both(async |server| {
+        let browser = Browser::logged_in(&server).await;
+        let old = browser.begin("a.bin", 0, &[], &[]).await;
+        let address_of_old = format!("/uploads/{}", id(&old));
+        browser
+            .api("DELETE", &address_of_old, serde_json::Value::Null)
+            .await;
+        server.advance(TimeDelta::hours(30));
+        let browser = Browser::logged_in(&server).await;
+        let new = browser.begin("a2.bin", 0, &[], &[]).await;
+        let (old, new) = (id(&old), id(&new));
 
-            for (filters, expected) in [
-                (vec![("state", "open")], vec![&new]),
-                (vec![("state", "aborted")], vec![&old]),
-                (vec![("state", "failed")], vec![]),
-                (vec![("protocol", "native")], vec![&new, &old]),
-                (vec![("protocol", "tus")], vec![]),
-                (vec![("age", "1d")], vec![&new]),
-                (vec![("age", "older-1d")], vec![&old]),
-                (
-                    vec![
-                        ("protocol", "native"),
-                        ("state", "open"),
-                        ("age", "1d"),
-                        ("q", "a"),
-                    ],
-                    vec![&new],
-                ),
-                (
-                    vec![
-                        ("state", "open"),
-                        ("q", "default"),
-                        ("in", "owner"),
-                        ("protocol", "native"),
-                    ],
-                    vec![&new],
-                ),
-                (
-                    vec![
-                        ("state", "open"),
-                        ("q", "default"),
-                        ("in", "owner"),
-                        ("protocol", "tus"),
-                    ],
-                    vec![],
-                ),
-            ] {
-                let page = browser.get(&address(&filters)).await;
-                let expected: Vec<String> = expected.into_iter().cloned().collect();
-                assert_eq!(page.ids(), expected, "{filters:?}");
-            }
-            browser
-                .get("/admin")
-                .await
-                .says("<option value=\"native\"")
-                .says_not("<option value=\"tus\"");
-            assert!(browser.get("/admin?state=new").await.ids().is_empty());
-        },
-    )
+        for (filters, expected) in [
+            (vec![("state", "open")], vec![&new]),
+            (vec![("state", "aborted")], vec![&old]),
+            (vec![("state", "failed")], vec![]),
+            (vec![("protocol", "native")], vec![&new, &old]),
+            (vec![("protocol", "tus")], vec![]),
+            (vec![("age", "1d")], vec![&new]),
+            (vec![("age", "older-1d")], vec![&old]),
+            (
+                vec![
+                    ("protocol", "native"),
+                    ("state", "open"),
+                    ("age", "1d"),
+                    ("q", "a"),
+                ],
+                vec![&new],
+            ),
+            (
+                vec![
+                    ("state", "open"),
+                    ("q", "default"),
+                    ("in", "owner"),
+                    ("protocol", "native"),
+                ],
+                vec![&new],
+            ),
+            (
+                vec![
+                    ("state", "open"),
+                    ("q", "default"),
+                    ("in", "owner"),
+                    ("protocol", "tus"),
+                ],
+                vec![],
+            ),
+        ] {
+            let page = browser.get(&address(&filters)).await;
+            let expected: Vec<String> = expected.into_iter().cloned().collect();
+            assert_eq!(page.ids(), expected, "{filters:?}");
+        }
+        browser
+            .get("/admin")
+            .await
+            .says("<option value=\"native\"")
+            .says_not("<option value=\"tus\"");
+        assert!(browser.get("/admin?state=new").await.ids().is_empty());
+    })
     .await;
 }
 

@@ -82,7 +82,10 @@ fn listed(arguments: &[&str]) -> Vec<String> {
         return Vec::new();
     };
     let lines = commands.lines().take_while(|line| !line.is_empty());
+    // What is indented further is the rest of a long description.
     lines
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with(' '))
         .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
         .collect()
 }

@@ -77,7 +77,7 @@ fn dangling(page: &Page, all: &Value) -> Vec<String> {
         let is_name = piece
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b));
-        begins && is_name && piece.contains('.')
+        begins && is_name && piece.contains('.') && piece.rsplit('.').next() != Some("rs")
     });
     let unknown = pieces.filter(|piece| all.pointer(&format!("/{}", piece.replace('.', "/"))).is_none());
     unknown.map(str::to_owned).collect()
