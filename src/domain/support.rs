@@ -75,7 +75,7 @@ mod tests {
 
     #[test]
     fn a_code_is_read_as_people_write_it_and_leads_back_to_the_id() {
-        let id = UploadId::parse("0190000000007000800000ffffffff01").unwrap();
+        let id = UploadId::parse("019000000000700080000000ffffff01").unwrap();
 
         let code = SupportCode::of(&id);
 

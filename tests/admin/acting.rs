@@ -171,17 +171,6 @@ async fn webhooks_are_listed_by_state_and_sent_again() {
 
 /// Has the event given up, as after many days.
 fn park(server: &super::TestServer, event: &str) {
-    use diesel::connection::SimpleConnection as _;
     let sql = format!("UPDATE webhook_events SET state = 'parked' WHERE id = '{event}'");
-    let url = server.config.database_url();
-    if let Some(path) = url.strip_prefix("sqlite://") {
-        let mut conn = <diesel::SqliteConnection as diesel::Connection>::establish(path).unwrap();
-        conn.batch_execute("PRAGMA busy_timeout = 5000").unwrap();
-        conn.batch_execute(&sql).unwrap();
-    } else {
-        <diesel::PgConnection as diesel::Connection>::establish(&url)
-            .unwrap()
-            .batch_execute(&sql)
-            .unwrap();
-    }
+    super::around::by_hand(&server.config, &sql);
 }

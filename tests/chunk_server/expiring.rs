@@ -25,7 +25,7 @@ async fn what_has_run_out_is_gone_at_once_and_its_bytes_with_the_sweep() {
         // The first sweep of the server's own is over.
         place.sweep().await;
 
-        place.run_out(&late).await;
+        place.run_out(&late);
 
         client.status(&late).await.error(404, "not_found");
         client.complete(&late).await.error(404, "not_found");

@@ -62,7 +62,7 @@ async fn small_parts_that_are_given_up_or_run_out_leave_nothing() {
         client.send(&late, 6).await;
 
         client.cancel(&given_up).await.expect(200);
-        place.run_out(&late).await;
+        place.run_out(&late);
         place.sweep().await;
 
         assert_eq!(place.unfinished().await, Vec::<String>::new());

@@ -34,7 +34,7 @@ async fn of_several_instances_one_sweeps() {
         client.send(&late, 0).await;
         // The first sweep of the server's own is over.
         place.sweep().await;
-        place.run_out(&late).await;
+        place.run_out(&late);
         let (db, now) = (place.database().await, place.clock.now());
         let until = now + TimeDelta::minutes(1);
         assert!(
@@ -64,7 +64,7 @@ async fn two_sweeps_at_once_drop_each_upload_once() {
         for _ in 0..5 {
             let late = client.init("a", 5).await;
             client.send(&late, 0).await;
-            place.run_out(&late).await;
+            place.run_out(&late);
         }
 
         let (one, other) = tokio::join!(place.sweep_beside(), place.sweep_beside());

@@ -87,6 +87,7 @@ fn listed(arguments: &[&str]) -> Vec<String> {
         .filter_map(|line| line.strip_prefix("  "))
         .filter(|line| !line.starts_with(' '))
         .filter_map(|line| Some(line.split_whitespace().next()?.to_owned()))
+        .filter(|name| name != "help")
         .collect()
 }
 

@@ -67,6 +67,11 @@ fn a_key_that_does_not_exist_would_be_noticed() {
     }
 }
 
+/// Files of ours, and hosts.
+fn is_other(piece: &str) -> bool {
+    piece.rsplit('.').next() == Some("rs") || piece.split('.').any(|word| word == "example")
+}
+
 /// Pieces of code that look like settings and name none.
 fn dangling(page: &Page, all: &Value) -> Vec<String> {
     let pieces = page.pieces().into_iter().filter(|piece| {
@@ -77,7 +82,7 @@ fn dangling(page: &Page, all: &Value) -> Vec<String> {
         let is_name = piece
             .bytes()
             .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._".contains(&b));
-        begins && is_name && piece.contains('.') && piece.rsplit('.').next() != Some("rs")
+        begins && is_name && piece.contains('.') && !is_other(piece)
     });
     let unknown = pieces.filter(|piece| all.pointer(&format!("/{}", piece.replace('.', "/"))).is_none());
     unknown.map(str::to_owned).collect()

@@ -53,7 +53,7 @@ async fn what_ran_out_is_swept_with_its_bytes() {
         let client = Client::of(&place);
         let session = client.start(10).await;
         client.send(&session, 0, b"abcde").await;
-        place.run_out(&id_of(&session)).await;
+        place.run_out(&id_of(&session));
 
         error(&client.put(&session, 5, b"x").await, 404, "not_found");
         place.sweep().await;

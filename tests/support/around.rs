@@ -2,8 +2,9 @@
 //!
 //! Separate from the server, which knows no S3 client.
 
+use chrono::{DateTime, Utc};
 use muleteer::config::{Config, Secret};
-use muleteer::domain::Owner;
+use muleteer::domain::{Owner, UploadId};
 use muleteer::identity::{Scopes, create_key};
 
 use super::s3_client::{S3Client, Signer};
@@ -48,6 +49,32 @@ pub async fn key_for(server: &TestServer, owner: &str) -> String {
         .expect("a key");
     db.close().await.expect("the database closes");
     key
+}
+
+/// Changes the database behind the program's back.
+pub fn by_hand(config: &Config, sql: &str) {
+    use diesel::connection::SimpleConnection as _;
+    let url = config.database_url();
+    if let Some(path) = url.strip_prefix("sqlite://") {
+        let mut conn = <diesel::SqliteConnection as diesel::Connection>::establish(path).expect("SQLite");
+        conn.batch_execute("PRAGMA busy_timeout = 5000")
+            .expect("a pragma");
+        conn.batch_execute(sql).expect("SQL");
+    } else {
+        let mut conn = <diesel::PgConnection as diesel::Connection>::establish(&url).expect("Postgres");
+        conn.batch_execute(sql).expect("SQL");
+    }
+}
+
+/// Has an upload be as if nobody had worked on it since `last`, and its time had been over at `ended`. No statement of the
+/// program takes from an upload's time.
+pub fn leave_since(config: &Config, id: &UploadId, last: DateTime<Utc>, ended: DateTime<Utc>) {
+    let text = |time: DateTime<Utc>| time.format("%Y-%m-%d %H:%M:%S%.6f");
+    let (last, ended) = (text(last), text(ended));
+    by_hand(
+        config,
+        &format!("UPDATE uploads SET updated_at = '{last}', expires_at = '{ended}' WHERE id = '{id}'"),
+    );
 }
 
 /// Settings of a process beside `first`, on the same database and storage.

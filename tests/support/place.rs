@@ -16,6 +16,7 @@ use muleteer::uploads::Swept;
 #[cfg(feature = "smb")]
 use secrecy::ExposeSecret as _;
 
+use super::around::leave_since;
 pub use super::around::{beside, store_of};
 use super::server::{Kind, TestServer};
 
@@ -232,15 +233,9 @@ impl Place {
     }
 
     /// Has the time of an upload run out, whose storage goes by the machine's clock and would not bear another.
-    pub async fn run_out(&self, id: &UploadId) {
-        let db = self.database().await;
+    pub fn run_out(&self, id: &UploadId) {
         let ended = self.clock.now() - TimeDelta::seconds(1);
-        assert!(
-            db.touch(id, ended - TimeDelta::hours(1), ended)
-                .await
-                .expect("the database")
-        );
-        db.close().await.expect("closed");
+        leave_since(&self.config, id, ended - TimeDelta::hours(1), ended);
     }
 
     /// Waits until nothing unfinished is left, for what is dropped beside the answer.

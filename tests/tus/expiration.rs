@@ -91,7 +91,7 @@ async fn exp_04_what_is_being_sent_does_not_run_out_meanwhile() {
         let upload = client.create(file.len()).await;
         let mut sending = client.begin_patch(&upload, 0, file.len(), &file[..300_000]).await;
         tokio::time::sleep(Duration::from_millis(300)).await;
-        place.run_out(&id_of(&upload)).await;
+        place.run_out(&id_of(&upload));
 
         place.sweep().await;
 

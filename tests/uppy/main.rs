@@ -113,12 +113,9 @@ async fn sweep(server: &TestServer) -> Swept {
 
 /// Has an upload be as it is after so much time without any activity, where the store goes by the machine's clock and
 /// would not bear another.
-async fn leave_alone(server: &TestServer, id: &UploadId, time: TimeDelta) {
-    let db = database(server).await;
+fn leave_alone(server: &TestServer, id: &UploadId, time: TimeDelta) {
     let last = server.clock.now() - time;
-    let touched = db.touch(id, last, last + TimeDelta::days(7)).await;
-    assert!(touched.expect("the database answers"));
-    db.close().await.expect("the database closes");
+    around::leave_since(&server.config, id, last, last + TimeDelta::days(7));
 }
 
 /// Bytes no two parts of which are alike.

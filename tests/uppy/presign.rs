@@ -90,7 +90,7 @@ async fn a_browser_that_is_still_sending_is_not_completed_by_the_sweeper() {
         assert_eq!(sweep(&server).await.completed, 0);
         assert_eq!(record_of_key(&server, &key).await.state, State::Completing);
         let id = record_of_key(&server, &key).await.id;
-        leave_alone(&server, &id, TimeDelta::hours(3)).await;
+        leave_alone(&server, &id, TimeDelta::hours(3));
         sweep(&server).await;
 
         assert_eq!(record_of_key(&server, &key).await.state, State::Open);
@@ -115,7 +115,7 @@ async fn a_browser_aborts_and_one_that_never_comes_back_is_cleaned_up_after() {
         // This one's id is never seen here at all.
         let (lost, _) = begin(&page, PROPOSED).await;
         let id = record_of_key(&server, &lost).await.id;
-        leave_alone(&server, &id, TimeDelta::days(8)).await;
+        leave_alone(&server, &id, TimeDelta::days(8));
         sweep(&server).await;
 
         assert_eq!(record_of_key(&server, &lost).await.state, State::Expired);

@@ -64,7 +64,7 @@ async fn an_upload_that_ran_out_begins_again_behind_the_same_id() {
         let upload = page.begin("clip.mp4").await;
         page.send(&upload, 1, &bytes(10)).await;
         let id = record(&server, &upload.id).await.id;
-        leave_alone(&server, &id, TimeDelta::days(8)).await;
+        leave_alone(&server, &id, TimeDelta::days(8));
         assert_eq!(sweep(&server).await.expired, 1);
         assert_eq!(record(&server, &upload.id).await.state, State::Expired);
 

@@ -98,7 +98,7 @@ async fn what_nobody_sends_is_given_up_and_what_was_sent_in_time_is_not() {
         // Nobody looks until both have run out.
         for form in [&sent, &unsent] {
             let id = record_of_key(&server, &key_of(form)).await.id;
-            leave_alone(&server, &id, TimeDelta::days(8)).await;
+            leave_alone(&server, &id, TimeDelta::days(8));
         }
         sweep(&server).await;
 

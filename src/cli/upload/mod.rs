@@ -49,7 +49,7 @@ pub struct UploadArgs {
     /// The files
     #[arg(required = true, value_name = "FILE")]
     files: Vec<PathBuf>,
-    /// The server's address [default: `MULETEER_URL`, or <http://127.0.0.1:8080>]
+    /// The server's address; without it `MULETEER_URL`, else <http://127.0.0.1:8080>
     #[arg(long, value_name = "URL")]
     server: Option<String>,
     /// An API key; visible to everybody on this machine, so rather use `MULETEER_API_KEY` or --key-file

@@ -173,9 +173,16 @@ async fn find(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> R
     }
 }
 
-/// The same, for what happens hundreds of times to one upload; whoever signs by themselves does not ask for it.
+/// The same, for what happens hundreds of times to one upload.
 async fn find_to_sign(request: &HttpRequest, caller: &Principal, uploads: &Uploads) -> Result<Upload, Error> {
-    known(request, uploads.record_to_sign(caller, &id_of(request)?).await?)
+    let recent = match id_of(request) {
+        Ok(id) => uploads.record_to_sign(caller, &id).await,
+        Err(_) => Err(Error::NotFound("upload")),
+    };
+    match recent {
+        Err(Error::NotFound(_)) => find(request, caller, uploads).await,
+        found => known(request, found?),
+    }
 }
 
 fn id_of(request: &HttpRequest) -> Result<UploadId, Error> {
