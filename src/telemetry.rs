@@ -5,7 +5,7 @@
 //! not take: serving never waits for it. No span holds a query, a key of an object or a credential.
 
 use tracing::field::Empty;
-use tracing::{Span, info_span};
+use tracing::{Instrument as _, Span, info_span};
 use tracing_subscriber::Layer;
 use tracing_subscriber::registry::LookupSpan;
 
@@ -39,6 +39,28 @@ pub fn request_span(method: &str, door: &str, path: &str, id: &str, caller: Trac
     );
     export::continue_trace(&span, caller);
     span
+}
+
+tokio::task_local! {
+    /// The spans of the request that a task serves.
+    static SPANS: [Span; 2];
+}
+
+/// Serves a request within its two spans, of which the log knows one and the traces the other.
+pub async fn within<T>(logged: Span, traced: Span, work: impl Future<Output = T>) -> T {
+    let both = [logged.clone(), traced.clone()];
+    SPANS
+        .scope(both, work)
+        .instrument(traced)
+        .instrument(logged)
+        .await
+}
+
+/// Work that goes on in a task of its own, within the spans of the request that it is for.
+pub fn carry<T>(work: impl Future<Output = T>) -> impl Future<Output = T> {
+    let spans = SPANS.try_with(Clone::clone);
+    let [logged, traced] = spans.unwrap_or_else(|_| [Span::none(), Span::none()]);
+    within(logged, traced, work)
 }
 
 /// The span of one request of ours to the store.

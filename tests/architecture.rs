@@ -90,7 +90,15 @@ const LAYERS: &[Layer] = &[
     Layer {
         modules: &["uploads"],
         may_use: &[
-            "domain", "db", "storage", "signing", "clock", "error", "config", "metrics",
+            "domain",
+            "db",
+            "storage",
+            "signing",
+            "clock",
+            "error",
+            "config",
+            "metrics",
+            "telemetry",
         ],
         never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
     },

@@ -9,7 +9,7 @@ use chrono::{DateTime, NaiveDateTime, Utc};
 use diesel::dsl::{count_star, min, sql};
 use diesel::expression::SqlLiteral;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Bool, Nullable};
+use diesel::sql_types::{Bool, Double, Nullable};
 
 use super::Database;
 use super::column::{from_time, to_time};
@@ -25,6 +25,9 @@ fn parked() -> SqlLiteral<Bool> {
     sql("state = 'parked'")
 }
 
+/// As a number with a point: clients declare the sizes, and many large ones are more than an integer holds.
+const OPEN_BYTES: &str = "CAST(SUM(size * 1.0) AS DOUBLE PRECISION)";
+
 /// Before anything of ours.
 const EPOCH: DateTime<Utc> = DateTime::UNIX_EPOCH;
 
@@ -39,8 +42,8 @@ impl Database {
             uploads::table
                 .filter(unfinished())
                 .filter(uploads::expires_at.gt(from_time(EPOCH)))
-                .select((count_star(), sql::<Nullable<BigInt>>("CAST(SUM(size) AS BIGINT)")))
-                .first::<(i64, Option<i64>)>(conn)
+                .select((count_star(), sql::<Nullable<Double>>(OPEN_BYTES)))
+                .first::<(i64, Option<f64>)>(conn)
         });
         let (open_uploads, open_bytes) = open.await?;
         let waiting = self.run(|conn| {
@@ -59,7 +62,7 @@ impl Database {
         let age = |at: NaiveDateTime| (now - to_time(at)).to_std().unwrap_or(Duration::ZERO);
         Ok(Backlog {
             open_uploads: natural(open_uploads),
-            open_bytes: natural(open_bytes.unwrap_or(0)),
+            open_bytes: open_bytes.unwrap_or(0.0),
             pending: natural(pending),
             oldest: oldest.map_or(Duration::ZERO, age),
             parked: natural(parked),

@@ -119,12 +119,12 @@ pub enum StoreOutcome {
 }
 
 /// What the database holds that is counted when somebody scrapes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Backlog {
     /// Uploads that have not ended.
     pub open_uploads: u64,
     /// Their bytes.
-    pub open_bytes: u64,
+    pub open_bytes: f64,
     /// Webhooks that are yet to be delivered.
     pub pending: u64,
     /// How long the oldest of them has waited.
@@ -350,7 +350,7 @@ impl Metrics {
         scraped.up.set(if now.is_some() { 1.0 } else { 0.0 });
         let Some(now) = now else { return };
         scraped.open_uploads.set(as_float(now.open_uploads));
-        scraped.open_bytes.set(as_float(now.open_bytes));
+        scraped.open_bytes.set(now.open_bytes);
         scraped.pending.set(as_float(now.pending));
         scraped.oldest.set(now.oldest.as_secs_f64());
         scraped.parked.set(as_float(now.parked));

@@ -60,6 +60,13 @@ pub fn doors(settings: &ProtocolsConfig, metrics: &str) -> Doors {
         name: "metrics",
         takes: None,
     }];
+    if settings.uppy.enabled {
+        mounts.push(Mount {
+            path: settings.uppy.token_path.clone(),
+            name: uppy::PROTOCOL.name,
+            takes: None,
+        });
+    }
     for protocol in PROTOCOLS {
         for path in (protocol.mounts)(settings) {
             mounts.push(Mount {

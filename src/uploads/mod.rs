@@ -37,7 +37,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use chrono::{DateTime, TimeDelta, Utc};
-use tracing::Instrument as _;
 
 // What the verbs hand out, so that protocols need to know neither the database nor the signers.
 pub use crate::db::{OpenBytes, PartRecord, RecordedPart, SweepRecord, UploadSummary};
@@ -69,6 +68,7 @@ use crate::domain::{
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::storage::{S3Store, Storage};
+use crate::telemetry;
 use claims::Claims;
 
 /// An upload is touched in the database at most this often by requests that change nothing else.
@@ -260,7 +260,7 @@ impl Uploads {
     async fn see_through<T: Send + 'static>(
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        tokio::spawn(work.in_current_span())
+        tokio::spawn(telemetry::carry(work))
             .await
             .map_err(Error::internal)?
     }

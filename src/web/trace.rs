@@ -11,7 +11,7 @@ use actix_web::http::Method;
 use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::middleware::Next;
 use actix_web::web::Data;
-use tracing::{Instrument as _, Span};
+use tracing::Span;
 use uuid::Uuid;
 
 use super::doors::Doors;
@@ -63,8 +63,7 @@ pub async fn trace(
     let began = Instant::now();
     let seen = Seen::new(&request);
     let logged = tracing::info_span!("request", request_id = %seen.id);
-    // Within the other, so that a task which knows this one alone is still known to the log.
-    let traced = logged.in_scope(|| seen.traced(&request));
+    let traced = seen.traced(&request);
     let metrics = request.app_data::<Data<Metrics>>().cloned();
     let in_flight = metrics.as_ref().map(|metrics| metrics.request_began());
     let current = Current {
@@ -76,8 +75,8 @@ pub async fn trace(
         let error = CURRENT.with(|current| current.error.get());
         (outcome, error)
     };
-    let answered = CURRENT.scope(current, answered).instrument(traced.clone());
-    let (mut outcome, error) = answered.instrument(logged).await;
+    let answered = CURRENT.scope(current, answered);
+    let (mut outcome, error) = telemetry::within(logged, traced.clone(), answered).await;
     drop(in_flight);
     let status = match &outcome {
         Ok(response) => response.status().as_u16(),

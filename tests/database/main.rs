@@ -9,6 +9,7 @@
 mod postgres;
 
 mod access;
+mod backlog;
 mod cut;
 mod opening;
 mod plans;

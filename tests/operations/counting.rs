@@ -202,7 +202,8 @@ async fn errors_are_counted_by_their_kind_whatever_shape_they_are_told_in() {
 async fn what_is_open_and_what_waits_is_looked_up() {
     on_both(async |server| {
         let api = Api::of(&server);
-        let receiver = Receiver::answering(&[Answer::Status(500), Answer::Status(410)]).await;
+        let receiver = Receiver::start().await;
+        receiver.always(Answer::Status(500));
         api.create("one", 100).await;
         let two = api.create("two", 23).await;
         let hook = format!("http://{}/hook", receiver.address);
@@ -213,10 +214,7 @@ async fn what_is_open_and_what_waits_is_looked_up() {
         let open = scrape_fresh(&server).await;
         assert_eq!(open.value("muleteer_open_uploads"), 2.0, "{}", open.text);
         assert_eq!(open.value("muleteer_open_upload_bytes"), 123.0);
-        assert_eq!(
-            open.value("muleteer_webhook_deliveries_total{outcome=\"failed\"}"),
-            1.0
-        );
+        assert!(open.value("muleteer_webhook_deliveries_total{outcome=\"failed\"}") >= 1.0);
         assert_eq!(open.value("muleteer_webhooks_pending"), 1.0);
         assert!(open.value("muleteer_webhooks_oldest_pending_age_seconds") > 1.0);
         assert_eq!(open.value("muleteer_webhooks_parked"), 0.0);
@@ -226,6 +224,7 @@ async fn what_is_open_and_what_waits_is_looked_up() {
         assert!((1.0..=4.0).contains(&open.value(idle)), "{}", open.text);
 
         api.delete(&format!("/uploads/{}", id(&two))).await;
+        receiver.always(Answer::Status(410));
         server.advance(chrono::TimeDelta::hours(2));
         let parked = "muleteer_webhook_deliveries_total{outcome=\"parked\"}";
         for _ in 0..100 {

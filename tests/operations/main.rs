@@ -27,6 +27,7 @@ mod webhook_receiver;
 mod exposition;
 
 mod access;
+#[cfg(feature = "opentelemetry")]
 mod collector;
 mod counting;
 mod deploy;
@@ -34,6 +35,7 @@ mod documents;
 mod health;
 mod ids;
 mod series;
+#[cfg(feature = "opentelemetry")]
 mod traces;
 
 use muleteer::config::{Config, Secret};
