@@ -270,7 +270,7 @@ fn page_settings(config: &Config) -> PageSettings {
 fn policy(config: &Config) -> Policy {
     Policy {
         max_size: config.limits.max_size,
-        types: config.limits.types.clone(),
+        types: Some(config.limits.types.clone()).filter(|types| !types.is_empty()),
         parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size),
     }
 }

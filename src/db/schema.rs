@@ -37,6 +37,7 @@ diesel::table! {
         fields -> Nullable<Text>,
         cut -> Text,
         client_ip -> Nullable<Text>,
+        bounds -> Nullable<Text>,
     }
 }
 

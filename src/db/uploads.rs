@@ -17,7 +17,7 @@ use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
 use super::schema::{leases, parts, uploads};
 use crate::domain::{
-    Backend, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
+    Backend, Bounds, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
     Sha256Sum, State, Transfer, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
@@ -312,6 +312,7 @@ pub(super) struct UploadRow {
     fields: Option<String>,
     cut: String,
     client_ip: Option<String>,
+    bounds: Option<String>,
 }
 
 impl TryFrom<Upload> for UploadRow {
@@ -354,6 +355,10 @@ impl TryFrom<Upload> for UploadRow {
             fields: appending.fields,
             cut: upload.cut.as_str().to_owned(),
             client_ip: upload.client_ip.map(|address| address.to_string()),
+            bounds: (!upload.bounds.is_open())
+                .then(|| serde_json::to_string(&upload.bounds))
+                .transpose()
+                .map_err(Error::internal)?,
         })
     }
 }
@@ -403,6 +408,10 @@ impl TryFrom<UploadRow> for Upload {
             .try_into()?,
             cut: Cut::parse(&row.cut).ok_or_else(|| unknown("cut", &row.cut))?,
             client_ip: row.client_ip.and_then(|text| text.parse().ok()),
+            bounds: row
+                .bounds
+                .map_or_else(|| Ok(Bounds::default()), |text| serde_json::from_str(&text))
+                .map_err(Error::internal)?,
         })
     }
 }

@@ -8,6 +8,7 @@
 mod address;
 mod appending;
 mod backend;
+mod bounds;
 mod checksum;
 mod cut;
 mod event;
@@ -27,6 +28,7 @@ mod webhook;
 pub use address::AllowedHosts;
 pub use appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 pub use backend::Backend;
+pub use bounds::Bounds;
 pub use checksum::{Algorithm, Checksum, Hasher, Sha256Sum};
 pub use cut::{Cut, NamedPart, bare_etag, check_chosen, check_joinable, check_one_cut, resumable_parts};
 pub use event::{LogDetail, LogEntry, LogKind};

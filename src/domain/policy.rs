@@ -3,6 +3,7 @@
 //! Separate from `upload`, because the rules change with the settings and the upload does not.
 
 use super::appending::Role;
+use super::bounds::{Bounds, common_types};
 use super::name::FileName;
 use super::plan::{MAX_PARTS, PartLimits, PartPlan};
 use super::upload::NewUpload;
@@ -72,8 +73,8 @@ impl Default for MediaType {
 pub struct Policy {
     /// Most bytes one file may have; the store's own limit holds besides.
     pub max_size: u64,
-    /// Media types that are taken, `video/*` for all of a kind; empty takes every type.
-    pub types: Vec<String>,
+    /// Media types that are taken, `video/*` for all of a kind; `None` takes every type.
+    pub types: Option<Vec<String>>,
     /// What the store takes as parts.
     pub parts: PartLimits,
 }
@@ -82,6 +83,22 @@ impl Policy {
     /// Most bytes one file may have, by our rule and by the store's.
     pub fn max_size(&self) -> u64 {
         self.max_size.min(self.parts.max_file_size())
+    }
+
+    /// The same rules, narrowed by these bounds.
+    #[must_use]
+    pub fn within(&self, bounds: &Bounds) -> Self {
+        let types = match (&self.types, &bounds.types) {
+            (Some(types), Some(others)) => Some(common_types(types, others)),
+            (types, others) => types.as_ref().or(others.as_ref()).cloned(),
+        };
+        Self {
+            max_size: bounds
+                .max_size
+                .map_or(self.max_size, |size| size.min(self.max_size)),
+            types,
+            parts: self.parts,
+        }
     }
 
     /// Whether a file may be so large, in bytes.
@@ -115,7 +132,8 @@ impl Policy {
             .appending
             .as_ref()
             .is_none_or(|appending| appending.role != Role::Partial);
-        if has_type && !self.types.is_empty() && !self.types.iter().any(|pattern| kind.matches(pattern)) {
+        let takes = |patterns: &Vec<String>| patterns.iter().any(|pattern| kind.matches(pattern));
+        if has_type && !self.types.as_ref().is_none_or(takes) {
             return Err(Error::TypeRefused {
                 content_type: kind.as_str().to_owned(),
             });
@@ -134,7 +152,7 @@ mod tests {
     fn policy(types: &[&str]) -> Policy {
         Policy {
             max_size: 100,
-            types: types.iter().map(ToString::to_string).collect(),
+            types: (!types.is_empty()).then(|| types.iter().map(ToString::to_string).collect()),
             parts: PartLimits {
                 min: 5,
                 preferred: 6,
@@ -198,6 +216,25 @@ mod tests {
                 size: 101
             })
         ));
+    }
+
+    #[test]
+    fn bounds_narrow_the_rules_and_never_widen_them() {
+        let bounds = |max_size, types: &[&str]| Bounds {
+            max_size,
+            types: Some(types.iter().map(ToString::to_string).collect()),
+            ..Bounds::default()
+        };
+        let video = || kind("video/mp4");
+
+        let narrowed = policy(&["video/*"]).within(&bounds(Some(50), &["video/mp4"]));
+        assert!(admit(&narrowed, &file(50, video())).is_ok());
+        assert!(admit(&narrowed, &file(51, video())).is_err());
+        assert!(admit(&narrowed, &file(1, kind("video/webm"))).is_err());
+
+        let wider = policy(&["image/*"]).within(&bounds(Some(500), &["video/*"]));
+        assert!(admit(&wider, &file(1, video())).is_err());
+        assert_eq!(wider.max_size, 100);
     }
 
     #[test]

@@ -4,6 +4,7 @@
 
 use std::net::IpAddr;
 
+use super::bounds::Bounds;
 use super::id::UploadId;
 use super::upload::Owner;
 use crate::error::Error;
@@ -32,6 +33,8 @@ pub struct Principal {
     pub key: Option<String>,
     /// Where they ask from, where that is known.
     pub address: Option<IpAddr>,
+    /// How much less than everybody they may begin.
+    pub bounds: Bounds,
 }
 
 impl Principal {
@@ -42,6 +45,7 @@ impl Principal {
             grant,
             key: None,
             address: None,
+            bounds: Bounds::default(),
         }
     }
 
@@ -52,6 +56,13 @@ impl Principal {
             key: Some(id),
             ..self
         }
+    }
+
+    /// The same caller, who may begin no more than these bounds allow as well.
+    #[must_use]
+    pub fn within(mut self, bounds: &Bounds) -> Self {
+        self.bounds = self.bounds.and(bounds);
+        self
     }
 
     /// The same caller, asking from there.

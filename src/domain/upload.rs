@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use super::appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 use super::backend::Backend;
+use super::bounds::Bounds;
 use super::checksum::Sha256Sum;
 use super::cut::Cut;
 use super::folder::Folder;
@@ -325,6 +326,8 @@ pub struct Upload {
     pub cut: Cut,
     /// Where the request came from that began it, where that was written down.
     pub client_ip: Option<IpAddr>,
+    /// What narrowed the rules for whoever began it.
+    pub bounds: Bounds,
     /// When it began.
     pub created_at: DateTime<Utc>,
     /// When anything last happened to it.

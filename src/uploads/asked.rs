@@ -164,7 +164,8 @@ impl Uploads {
         caller.may_begin()?;
         let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
         let rules = self.rules(door, &credentials);
-        let asked = AskedPolicy::read(document, self.0.policy.max_size, &rules).map_err(refused)?;
+        let asked = AskedPolicy::read(document, self.0.policy.within(&caller.bounds).max_size, &rules)
+            .map_err(refused)?;
         if asked.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
         }
@@ -213,7 +214,7 @@ impl Uploads {
                 upload.check_unfinished("signed")?;
                 // All parts before it are at least of the smallest size.
                 let least = u64::from(*number - 1) * self.0.policy.parts.min;
-                self.0.policy.check_size(least)?;
+                self.policy_of(&upload).check_size(least)?;
                 self.adopt(caller, &upload, multipart_id).await.map(drop)
             }
             _ => {

@@ -206,8 +206,7 @@ impl Uploads {
             return Err(error);
         }
         check_joinable(&parts, self.0.policy.parts.min)?;
-        self.0
-            .policy
+        self.policy_of(upload)
             .check_size(parts.iter().map(|part| part.size).sum())?;
         self.expect_end(upload).await
     }
@@ -237,7 +236,7 @@ impl Uploads {
     pub async fn sign_form(&self, upload: &Upload) -> Result<(SignedForm, DateTime<Utc>), Error> {
         self.expect_end(upload).await?;
         // More than one part's bytes no store takes in one request.
-        let most = self.0.policy.max_size().min(MAX_PART_SIZE);
+        let most = self.policy_of(upload).max_size().min(MAX_PART_SIZE);
         self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_form(upload, most, self.now()).await
     }

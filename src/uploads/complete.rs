@@ -209,7 +209,7 @@ impl Uploads {
                 why: format!("the parts have {size} bytes together, and the file was said to have {told}"),
             });
         }
-        self.0.policy.check_size(size)?;
+        self.policy_of(upload).check_size(size)?;
         check_joinable(stored, self.0.policy.parts.min)?;
         upload.size = size;
         upload.part_size = stored.first().map_or(size, |first| first.size);
@@ -343,7 +343,7 @@ impl Uploads {
 
     /// Removes an object that is larger than any may be: nobody could refuse it before it was there.
     async fn check_made(&self, upload: &Upload, size: u64) -> Result<(), Error> {
-        let verdict = self.0.policy.check_size(size);
+        let verdict = self.policy_of(upload).check_size(size);
         if let Err(error) = &verdict {
             tracing::warn!(upload = %upload.id, key = %upload.key, %error, "an object is too large, and is removed");
             self.reject(upload).await?;

@@ -3,8 +3,6 @@
 //! On a resume the store's own list of parts is what counts, not what we believe: a part that the store lost is
 //! sent again, and one that it has is never asked for.
 
-use std::net::IpAddr;
-
 use chrono::{DateTime, Utc};
 
 use super::claims::{Claim, Manner};
@@ -39,31 +37,31 @@ impl Uploads {
             Transfer::Direct => self.0.policy.parts,
             Transfer::Relay => self.0.relay.limits(),
         };
-        let plan = self.0.policy.admit(&new, &limits)?;
-        let (this, owner, address) = (self.clone(), caller.owner.clone(), caller.address);
+        let plan = self.0.policy.within(&caller.bounds).admit(&new, &limits)?;
+        let (this, caller) = (self.clone(), caller.clone());
         let transfer = new.transfer;
         let begun = Self::see_through(async move {
             if let Naming::Key(key) = &new.wishes.naming {
-                let begun = Box::pin(this.begin_with_key(owner, address, &new, key, plan)).await?;
+                let begun = Box::pin(this.begin_with_key(&caller, &new, key, plan)).await?;
                 if begun.resumed {
-                    this.note(&begun.status.upload.id, Note::resumed(address));
+                    this.note(&begun.status.upload.id, Note::resumed(caller.address));
                 }
                 return Ok(begun);
             }
             // Of several requests for one file at once, the first begins what the others find.
             let _turn = if resume {
-                Some(this.turn_to_begin(&owner, &new).await?)
+                Some(this.turn_to_begin(&caller.owner, &new).await?)
             } else {
                 None
             };
-            if resume && let Some(status) = this.find_resumable(&owner, &new).await? {
-                this.note(&status.upload.id, Note::resumed(address));
+            if resume && let Some(status) = this.find_resumable(&caller.owner, &new).await? {
+                this.note(&status.upload.id, Note::resumed(caller.address));
                 return Ok(Begun {
                     status,
                     resumed: true,
                 });
             }
-            let upload = this.make(owner, address, new, plan).await?;
+            let upload = this.make(&caller, new, plan).await?;
             Ok(Begun {
                 status: Status {
                     upload,
@@ -81,8 +79,7 @@ impl Uploads {
     /// once one makes the record, and the others find it when they look again.
     async fn begin_with_key(
         &self,
-        owner: Owner,
-        client_ip: Option<IpAddr>,
+        caller: &Principal,
         new: &NewUpload,
         key: &ObjectKey,
         plan: PartPlan,
@@ -92,11 +89,12 @@ impl Uploads {
             let status = Status { upload, parts };
             Begun { status, resumed }
         };
-        if let Some(upload) = self.go_on_with_key(&owner, new, key).await? {
+        let owner = &caller.owner;
+        if let Some(upload) = self.go_on_with_key(owner, new, key).await? {
             return Ok(begun(upload, true));
         }
-        match self.make(owner.clone(), client_ip, new.clone(), plan).await {
-            Err(error @ Error::KeyTaken { .. }) => match self.go_on_with_key(&owner, new, key).await? {
+        match self.make(caller, new.clone(), plan).await {
+            Err(error @ Error::KeyTaken { .. }) => match self.go_on_with_key(owner, new, key).await? {
                 Some(upload) => Ok(begun(upload, true)),
                 None => Err(error),
             },
@@ -138,13 +136,7 @@ impl Uploads {
         }
     }
 
-    async fn make(
-        &self,
-        owner: Owner,
-        client_ip: Option<IpAddr>,
-        new: NewUpload,
-        plan: PartPlan,
-    ) -> Result<Upload, Error> {
+    async fn make(&self, caller: &Principal, new: NewUpload, plan: PartPlan) -> Result<Upload, Error> {
         let now = self.now();
         let cut = new.wishes.cut;
         if !cut.is_ours() && new.transfer == Transfer::Relay {
@@ -161,9 +153,9 @@ impl Uploads {
             Backend::Local | Backend::Smb => String::new(),
         };
         let mut upload = Upload {
-            key: self.key_of(&id, &new, &owner, now)?,
+            key: self.key_of(&id, &new, &caller.owner, now)?,
             id,
-            owner,
+            owner: caller.owner.clone(),
             state: State::Open,
             transfer: new.transfer,
             protocol: new.protocol.to_owned(),
@@ -183,7 +175,8 @@ impl Uploads {
             webhook_url: new.wishes.webhook_url,
             appending: new.wishes.appending.map(Appending::new),
             cut,
-            client_ip,
+            client_ip: caller.address,
+            bounds: caller.bounds.clone(),
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),

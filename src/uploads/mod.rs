@@ -151,6 +151,11 @@ impl Uploads {
         &self.0.policy
     }
 
+    /// What holds for this upload: the rules, as narrowed for whoever began it.
+    fn policy_of(&self, upload: &Upload) -> Policy {
+        self.0.policy.within(&upload.bounds)
+    }
+
     /// Now, by the clock that the verbs use.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()

@@ -24,8 +24,8 @@ use std::future::Future;
 use chrono::{DateTime, TimeDelta, Utc};
 use muleteer::db::{Database, RecordedPart, UploadQuery};
 use muleteer::domain::{
-    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
-    UploadId,
+    Backend, Bounds, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer,
+    Upload, UploadId,
 };
 
 /// Runs one test on a new SQLite file, then on a new Postgres database; it gets the URL of each.
@@ -97,6 +97,7 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: Bounds::default(),
         created_at: at,
         updated_at: at,
         expires_at: at + TimeDelta::hours(1),

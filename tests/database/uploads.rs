@@ -4,7 +4,8 @@ use std::collections::HashSet;
 
 use chrono::TimeDelta;
 use muleteer::domain::{
-    Appending, FileName, Fingerprint, MediaType, NewAppending, Owner, State, Transfer, Upload, UploadId,
+    Appending, Bounds, FileName, Fingerprint, MediaType, NewAppending, Owner, State, Transfer, Upload,
+    UploadId,
 };
 use muleteer::error::Error;
 use uuid::Uuid;
@@ -30,6 +31,12 @@ async fn an_upload_comes_back_exactly_as_it_was_kept() {
         .into();
         odd.multipart_id = None;
         odd.etag = Some("\"etag-1\"".into());
+        odd.bounds = Bounds {
+            max_size: Some(i64::MAX.unsigned_abs()),
+            types: Some(vec!["video/*".into()]),
+            key_prefix: Some("anna/".into()),
+            ..Bounds::default()
+        };
 
         for upload in [kept(&db, upload_at(noon())).await, kept(&db, odd).await] {
             let mut found = db.find_upload(&upload.id, None).await.unwrap().unwrap();

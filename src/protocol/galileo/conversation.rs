@@ -40,7 +40,7 @@ struct Sender {
 impl Conversation {
     /// Holds it, to its end and the connection's.
     pub async fn hold(self, mut line: Line, admitted: Admitted) {
-        let (end, mut sending, is_resumable) = match self.open(&mut line, admitted).await {
+        let (end, mut sending, is_resumable) = match Box::pin(self.open(&mut line, admitted)).await {
             Ok((sender, mut sending)) => match self.send(&mut line, &sender, &mut sending).await {
                 Ok(finished) => {
                     let path = self.uploads.address(&finished.upload);

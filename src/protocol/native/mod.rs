@@ -19,7 +19,7 @@ use views::{ReceivedView, SessionView, SignaturesView, UploadPage, UploadView};
 
 use super::Protocol;
 use crate::config::ProtocolsConfig;
-use crate::domain::{Principal, UploadId};
+use crate::domain::{Bounds, Principal, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{ArrivedPart, Grid, Incoming, Status, Uploads};
@@ -77,10 +77,11 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
         Err(Error::Unauthenticated(_) | Error::Forbidden(_)) => None,
         Err(error) => return Err(error.into()),
     };
+    let bounds = caller.as_ref().map(|caller| &caller.bounds);
     let view = SessionView::new(
         caller.as_ref(),
         identity.admits_anonymous(),
-        uploads.policy(),
+        &uploads.policy().within(bounds.unwrap_or(&Bounds::default())),
         uploads.now(),
     );
     Ok(fresh(HttpResponse::Ok(), &view))

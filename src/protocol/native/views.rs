@@ -358,7 +358,7 @@ impl SessionView {
                 default_part_size: policy.parts.preferred,
                 min_part_size: policy.parts.min,
                 max_parts: MAX_PARTS,
-                types: policy.types.clone(),
+                types: policy.types.clone().unwrap_or_default(),
             },
             server_time,
         }
