@@ -294,10 +294,7 @@ impl Uploads {
         match upload.state {
             State::Complete => Ok(upload),
             state if state.is_unfinished() => Err(Error::NotFound("object")),
-            state => Err(Error::WrongState {
-                state,
-                verb: "completed",
-            }),
+            state => Err(self.why_ended(&upload.id, state).await?),
         }
     }
 
