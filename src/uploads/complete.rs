@@ -241,7 +241,8 @@ impl Uploads {
         if self.0.quarantine.is_some() {
             return Err(self.begin_quarantine(&upload, etag).await?);
         }
-        self.announce(upload, etag).await
+        // Boxed: everybody who looks for an object comes by here, and hardly anybody gets this far.
+        Box::pin(self.announce(upload, etag)).await
     }
 
     /// Makes an upload complete whose object is there and has been looked at, and tells of it.
