@@ -85,6 +85,20 @@ pub enum Error {
     /// We know who asks, and they may not.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The application does not want this upload.
+    #[error("{message}")]
+    Refused {
+        /// Its own words, cleaned.
+        message: String,
+        /// The status that it wants its client to be told.
+        status: u16,
+    },
+    /// A scanner has looked at the whole file, and it is not announced.
+    #[error("the file was not accepted: {reason}")]
+    Rejected {
+        /// The scanner's own words, cleaned.
+        reason: String,
+    },
     /// The upload's state does not allow the verb.
     #[error("the upload is {state}; it cannot be {verb}")]
     WrongState {
@@ -177,7 +191,7 @@ pub enum Error {
         /// Bytes that would be needed.
         needed: u64,
     },
-    /// Completion goes on, but takes longer than a request should wait.
+    /// Completion goes on, but takes longer than a request should wait: all is joined, or a scanner looks at the whole.
     #[error("the upload is being completed; ask again in a moment")]
     StillCompleting,
     /// The store refused a request of ours for a reason that a retry will not change.

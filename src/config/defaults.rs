@@ -4,9 +4,9 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
-    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
-    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
+    EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig, LocalStorageConfig,
+    LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig, NativeConfig,
+    OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
     StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
@@ -32,7 +32,7 @@ impl Default for Config {
             limits: LimitsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
-            hooks: HooksConfig::default(),
+            hooks: super::HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
@@ -298,17 +298,6 @@ impl Default for StsConfig {
             endpoint: String::new(),
             external_id: Secret::default(),
             key_prefix: "sts/{owner}/".into(),
-        }
-    }
-}
-
-impl Default for HooksConfig {
-    fn default() -> Self {
-        Self {
-            secret: Secret::default(),
-            allowed_hosts: Vec::new(),
-            timeout_s: 30,
-            retry_hours: 24,
         }
     }
 }

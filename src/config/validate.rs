@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::{Anonymous, BackendName, Config};
-use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MediaType, signing_key};
+use crate::domain::{KeyTemplate, MAX_PART_SIZE, MediaType};
 
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
@@ -224,29 +224,6 @@ impl Config {
                 &format!("\"{origin}\" is no origin such as https://app.example.org"),
             );
         }
-    }
-
-    fn check_hooks(&self, complaints: &mut Complaints) {
-        let hooks = &self.hooks;
-        if let Some(reason) = signing_key(hooks.secret.expose())
-            .err()
-            .filter(|_| !hooks.secret.is_empty())
-        {
-            complaints.unless(false, "hooks.secret", reason);
-        }
-        if let Err(reason) = AllowedHosts::new(&hooks.allowed_hosts) {
-            complaints.unless(false, "hooks.allowed_hosts", &reason);
-        }
-        complaints.unless(
-            (1..=300).contains(&hooks.timeout_s),
-            "hooks.timeout_s",
-            "must be 1 to 300 seconds",
-        );
-        complaints.unless(
-            hooks.retry_hours <= 720,
-            "hooks.retry_hours",
-            "must be 0 to 720 (a month)",
-        );
     }
 }
 

@@ -18,6 +18,7 @@ mod parts;
 mod recent;
 mod rechecks;
 mod recorder;
+mod scans;
 mod schema;
 mod search;
 mod secrets;

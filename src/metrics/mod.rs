@@ -17,9 +17,9 @@ pub use names::{Kind, METRICS, Metric};
 use crate::domain::{Backend, State, Transfer};
 use names::{
     BUILD_INFO, COMPLETED_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS,
-    HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES,
-    SIGNATURES, STORE_DURATION, STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES,
-    WEBHOOKS_OLDEST, WEBHOOKS_PARKED, WEBHOOKS_PENDING,
+    HOOK_ANSWERS, HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS,
+    RECEIVED_BYTES, SIGNATURES, STORE_DURATION, STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED,
+    WEBHOOK_DELIVERIES, WEBHOOKS_OLDEST, WEBHOOKS_PARKED, WEBHOOKS_PENDING,
 };
 
 /// How often samples are moved to their buckets, should nobody scrape: until then each takes memory.
@@ -56,6 +56,7 @@ struct Inner {
     parts: [Counter; 2],
     received: [Counter; 3],
     deliveries: [Counter; 3],
+    hooks: [[Counter; 3]; 2],
     scraped: Scraped,
 }
 
@@ -107,6 +108,26 @@ pub enum Delivery {
     Failed,
     /// It was given up.
     Parked,
+}
+
+/// Who was asked about an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// The application, before it began.
+    PreCreate,
+    /// The scanner, before it was complete.
+    PreComplete,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The upload goes on.
+    Accepted,
+    /// It does not.
+    Refused,
+    /// There was no answer that can be used.
+    Failed,
 }
 
 /// How a request to the store went.
@@ -212,6 +233,9 @@ impl Metrics {
             received: Backend::ALL.map(|backend| counter(&RECEIVED_BYTES, &[backend.as_str()])),
             deliveries: ["delivered", "failed", "parked"]
                 .map(|outcome| counter(&WEBHOOK_DELIVERIES, &[outcome])),
+            hooks: ["pre_create", "pre_complete"].map(|hook| {
+                ["accepted", "refused", "failed"].map(|outcome| counter(&HOOK_ANSWERS, &[hook, outcome]))
+            }),
             scraped: Scraped {
                 open_uploads: gauge(&OPEN_UPLOADS, &[]),
                 open_bytes: gauge(&OPEN_BYTES, &[]),
@@ -313,6 +337,11 @@ impl Metrics {
     /// An attempt to deliver a webhook went so.
     pub fn delivery(&self, outcome: Delivery) {
         self.0.deliveries[outcome as usize].increment(1);
+    }
+
+    /// Somebody was asked about an upload, and that came of it.
+    pub fn asked(&self, hook: Hook, verdict: Verdict) {
+        self.0.hooks[hook as usize][verdict as usize].increment(1);
     }
 
     /// A request to the store went so. An operation that is not on the list is not counted.

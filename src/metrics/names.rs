@@ -103,6 +103,9 @@ metrics! {
     WEBHOOK_DELIVERIES = "muleteer_webhook_deliveries_total", Kind::Counter,
         [("outcome", "`delivered`, `failed` (to be tried again) or `parked`")],
         "Attempts to deliver a webhook.";
+    HOOK_ANSWERS = "muleteer_hook_answers_total", Kind::Counter,
+        [("hook", "`pre_create` or `pre_complete`"), ("outcome", "`accepted`, `refused` or `failed` (no answer that can be used)")],
+        "Times that the application or a scanner was asked about an upload, by what it answered.";
     WEBHOOKS_PENDING = "muleteer_webhooks_pending", Kind::Gauge, [],
         "Webhooks that are yet to be delivered, in the whole database.";
     WEBHOOKS_OLDEST = "muleteer_webhooks_oldest_pending_age_seconds", Kind::Gauge, [],

@@ -129,6 +129,9 @@ impl Uploads {
         if !upload.state.is_unfinished() || upload.expires_at > self.now() {
             return Ok(upload.state);
         }
+        if self.is_quarantined(&upload).await? {
+            return Ok(State::Completing);
+        }
         self.give_up(&upload, State::Expired).await
     }
 
@@ -145,7 +148,7 @@ impl Uploads {
                 match self.see_to_completion(&upload).await {
                     Ok(true) => swept.completed += 1,
                     // It may not be stuck, and only take that long.
-                    Ok(false) | Err(Error::Busy(_)) => left += 1,
+                    Ok(false) | Err(Error::Busy(_) | Error::StillCompleting) => left += 1,
                     Err(error) => {
                         left += 1;
                         swept.failed += 1;

@@ -131,6 +131,14 @@ fn said(entry: &LogEntry) -> (&'static str, String) {
             });
             ("is-admin", format!("An admin lets it live{until}"))
         }
+        LogKind::Quarantined => (
+            "is-plain",
+            "All of it is there; the scanner is asked about it".into(),
+        ),
+        LogKind::Became(State::Failed) if detail.reason.is_some() => {
+            let reason = detail.reason.as_deref().unwrap_or_default();
+            ("is-bad", format!("Failed: the scanner rejected it: {reason}"))
+        }
         LogKind::Became(state) => became(state),
     }
 }

@@ -5,6 +5,7 @@
 
 mod openapi;
 mod requests;
+mod verdict;
 mod views;
 mod webhooks;
 
@@ -24,6 +25,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{ArrivedPart, Grid, Incoming, Status, Uploads};
 use crate::web::methods::otherwise;
+use crate::web::prefer::prefers_async;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
 
@@ -55,6 +57,7 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(receive)
         .service(record_many)
         .service(complete)
+        .service(verdict::give_verdict)
         .service(show)
         .service(abort)
         .service(webhooks::list_webhooks)
@@ -93,6 +96,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
     (status = 200, description = "An unfinished upload of the same file goes on", body = UploadView),
     (status = 400, description = "`errors` names each bad field"),
     (status = 401, description = "Nobody we know is asking"),
+    (status = 403, description = "The application does not want it, or the credential may not; it may choose other statuses"),
     (status = 413, description = "`limit` is the most bytes of one file"),
     (status = 415, description = "The media type is not accepted"),
 ))]
@@ -113,7 +117,8 @@ async fn create(
     } else {
         HttpResponse::Created()
     };
-    Ok(fresh(answer, &view(&caller, &begun.status, &uploads, &identity)?))
+    let view = view(&caller, &begun.status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
 }
 
 /// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
@@ -237,17 +242,18 @@ async fn show(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let status = uploads.status(&caller, &id).await?;
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
-    ))
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(HttpResponse::Ok(), &view))
 }
 
 /// Completes the upload: we list the parts ourselves and refuse gaps. Asked again, the answer is the same.
 #[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
     (status = 200, body = UploadView),
     (status = 404, description = "Not there, or not yours"),
+    (status = 202, description = "With `Prefer: respond-async`: all is there, and a scanner looks at it; ask again", body = UploadView),
     (status = 409, description = "`defects` names the parts that are missing or of another size"),
+    (status = 422, description = "A scanner has looked at the whole file and did not accept it"),
+    (status = 503, description = "A scanner still looks at it; ask again after the seconds in `Retry-After`"),
     (status = 410, description = "The store has dropped the multipart upload; begin again"),
 ))]
 #[post("/uploads/{id}/complete")]
@@ -258,15 +264,18 @@ async fn complete(
     uploads: Data<Uploads>,
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
-    let upload = uploads.complete(&caller, &id).await?;
-    let status = Status {
-        upload,
-        parts: Vec::new(),
+    let (answer, status) = match uploads.complete(&caller, &id).await {
+        // Who has not asked for that would take it for the end.
+        Err(Error::StillCompleting) if prefers_async(&request) => {
+            (HttpResponse::Accepted(), uploads.status(&caller, &id).await?)
+        }
+        upload => {
+            let (upload, parts) = (upload?, Vec::new());
+            (HttpResponse::Ok(), Status { upload, parts })
+        }
     };
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
-    ))
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
 }
 
 /// Gives the upload up and drops its parts; the same again does no harm.
@@ -301,7 +310,7 @@ async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, Up
     Ok((caller, UploadId::parse(id)?))
 }
 
-fn view(
+async fn view(
     caller: &Principal,
     status: &Status,
     uploads: &Uploads,
@@ -312,7 +321,9 @@ fn view(
     let token = is_owner
         .then(|| identity.upload_token(&status.upload))
         .transpose()?;
-    Ok(UploadView::new(status, uploads.location(&status.upload), token))
+    let scanning = uploads.is_being_scanned(&status.upload).await?;
+    let location = uploads.location(&status.upload);
+    Ok(UploadView::new(status, location, token, scanning))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

@@ -23,6 +23,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         super::receive,
         super::record_many,
         super::complete,
+        super::verdict::give_verdict,
         super::abort,
         super::webhooks::list_webhooks,
         super::webhooks::replay_webhook
@@ -30,7 +31,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
     tags(
         (name = "uploads", description = "One file on its way to one object"),
         (name = "session", description = "Who is asking"),
-        (name = "webhooks", description = "Telling others that an upload is complete")
+        (name = "webhooks", description = "Telling others what happens to uploads")
     )
 )]
 struct Api;
