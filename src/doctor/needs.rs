@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::rules::CorsRule;
 use crate::config::Config;
+use crate::signing::sts::uploader_policy;
 
 /// Where small objects of relayed uploads wait.
 const PIECES: &str = ".muleteer/";
@@ -186,6 +187,15 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
             "Resource": objects,
         }),
     ];
+    let sts = &config.protocols.uppy.sts;
+    if lends_credentials(config) {
+        statements.push(json!({
+            "Sid": "LendCredentials",
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Resource": [sts.role_arn],
+        }));
+    }
     if setup {
         statements.push(json!({
             "Sid": "SetTheBucketUp",
@@ -200,6 +210,22 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// The most that the role may be allowed whose sessions Uppy's pages get, if they do: each session is narrowed to its owner's
+/// part besides.
+pub fn sts_role_policy(config: &Config) -> Option<Value> {
+    if !lends_credentials(config) {
+        return None;
+    }
+    let sts = &config.protocols.uppy.sts;
+    let policy = uploader_policy(sts.partition(), bucket_name(config), sts.folder());
+    serde_json::from_str(&policy).ok()
+}
+
+fn lends_credentials(config: &Config) -> bool {
+    let uppy = &config.protocols.uppy;
+    uppy.enabled && uppy.sts.is_on()
 }
 
 /// The lifecycle rule that belongs to the settings, as `aws s3api` takes it.
