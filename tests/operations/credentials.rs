@@ -392,8 +392,7 @@ async fn keys_that_change_every_second_under_load_lose_no_part() {
                     done
                 }
             });
-            let done: Vec<_> = join_all(clients).await.into_iter().flatten().collect();
-            done
+            join_all(clients).await.into_iter().flatten().collect::<Vec<_>>()
         }
     );
     assert!(rotating > 6, "the giver was asked {rotating} times");
