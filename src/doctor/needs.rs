@@ -187,15 +187,7 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
             "Resource": objects,
         }),
     ];
-    let sts = &config.protocols.uppy.sts;
-    if lends_credentials(config) {
-        statements.push(json!({
-            "Sid": "LendCredentials",
-            "Effect": "Allow",
-            "Action": ["sts:AssumeRole"],
-            "Resource": [sts.role_arn],
-        }));
-    }
+    statements.extend(lending(config));
     if setup {
         statements.push(json!({
             "Sid": "SetTheBucketUp",
@@ -221,6 +213,19 @@ pub fn sts_role_policy(config: &Config) -> Option<Value> {
     let sts = &config.protocols.uppy.sts;
     let policy = uploader_policy(sts.partition(), bucket_name(config), sts.folder());
     serde_json::from_str(&policy).ok()
+}
+
+/// What our key needs to hand out sessions of that role, if it does.
+fn lending(config: &Config) -> Option<Value> {
+    let role = &config.protocols.uppy.sts.role_arn;
+    lends_credentials(config).then(|| {
+        json!({
+            "Sid": "LendCredentials",
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Resource": [role],
+        })
+    })
 }
 
 fn lends_credentials(config: &Config) -> bool {
