@@ -84,7 +84,7 @@ pub fn lifetime(ttl: Duration, credentials: &Credentials, now: DateTime<Utc>) ->
     let left = match credentials.expires_at {
         Some(end) => {
             let left = (end - now).to_std().unwrap_or(Duration::ZERO);
-            left - SKEW.min(left / 10)
+            left.saturating_sub(SKEW.min(left / 10))
         }
         None => MAX_LIFETIME,
     };
