@@ -200,6 +200,9 @@ pub enum Error {
         /// The store's own error code, such as `NoSuchBucket`.
         code: String,
     },
+    /// Our credentials for the store have ended, or the store takes them no more, and there are no others yet.
+    #[error("this server's credentials for the store have run out; try again in a moment")]
+    CredentialsExpired,
     /// Too much of something at once; try again later.
     #[error("{0}")]
     Busy(&'static str),

@@ -194,8 +194,7 @@ async fn open_uploads(
         quarantine,
         metrics,
     } = around;
-    let store = store::open(config, embedded, &clock).await?;
-    let store = Arc::new(store.with_metrics(metrics.clone()));
+    let store = Arc::new(store::open(config, embedded, &clock, &metrics).await?);
     let bucket = store::bucket(config, &store, &clock);
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::rules::CorsRule;
 use crate::config::{Config, KeyChoice, origin_and_path};
+use crate::signing::sts::uploader_policy;
 
 /// Where small objects of relayed uploads wait.
 const PIECES: &str = ".muleteer/";
@@ -192,6 +193,7 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
             "Resource": objects,
         }),
     ];
+    statements.extend(lending(config));
     if setup {
         statements.push(json!({
             "Sid": "SetTheBucketUp",
@@ -206,6 +208,35 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// The most that the role may be allowed whose sessions Uppy's pages get, if they do: each session is narrowed to its owner's
+/// part besides.
+pub fn sts_role_policy(config: &Config) -> Option<Value> {
+    if !lends_credentials(config) {
+        return None;
+    }
+    let sts = &config.protocols.uppy.sts;
+    let policy = uploader_policy(sts.partition(), bucket_name(config), sts.folder());
+    serde_json::from_str(&policy).ok()
+}
+
+/// What our key needs to hand out sessions of that role, if it does.
+fn lending(config: &Config) -> Option<Value> {
+    let role = &config.protocols.uppy.sts.role_arn;
+    lends_credentials(config).then(|| {
+        json!({
+            "Sid": "LendCredentials",
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Resource": [role],
+        })
+    })
+}
+
+fn lends_credentials(config: &Config) -> bool {
+    let uppy = &config.protocols.uppy;
+    uppy.enabled && uppy.sts.is_on()
 }
 
 /// The lifecycle rule that belongs to the settings, as `aws s3api` takes it.

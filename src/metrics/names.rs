@@ -100,6 +100,11 @@ metrics! {
         "Requests of ours to the store, each attempt counted.";
     STORE_DURATION = "muleteer_store_request_duration_seconds", Kind::Histogram(STORE_SECONDS), [OPERATION],
         "Seconds that a request of ours to the store took; one that passes bytes on lasts as long as they come.";
+    CREDENTIALS_LEFT = "muleteer_store_credentials_remaining_seconds", Kind::Gauge, [],
+        "Seconds until the store's credentials end; `inf` for those that do not.";
+    CREDENTIAL_RENEWALS = "muleteer_store_credential_renewals_total", Kind::Counter,
+        [("outcome", "`renewed`, `unchanged` (their giver has no others yet) or `failed`")],
+        "Looks for new credentials for the store, by what came of them.";
     WEBHOOK_DELIVERIES = "muleteer_webhook_deliveries_total", Kind::Counter,
         [("outcome", "`delivered`, `failed` (to be tried again) or `parked`")],
         "Attempts to deliver a webhook.";

@@ -37,11 +37,13 @@ impl Figures {
 }
 
 impl Uploads {
-    /// Brings up to date what is not counted but looked up: the pool's connections, and, from the database, what is
-    /// open and what is yet to be delivered.
+    /// Brings up to date what is not counted but looked up: the pool's connections, what is left of the store's credentials,
+    /// and, from the database, what is open and what is yet to be delivered.
     pub async fn refresh_figures(&self) {
         let inner = &self.0;
         inner.metrics.connections(inner.db.connections());
+        let left = inner.store.credentials_left(self.now());
+        inner.metrics.credentials_left(left);
         {
             let mut figures = inner.figures.lock();
             if figures.answered.is_some_and(|at| at.elapsed() < FRESH) {

@@ -229,6 +229,13 @@ pub const KINDS: &[Kind] = &[
         advice: "\"code\" is the store's own error code. Check bucket, region, credentials and their policy.",
     },
     Kind {
+        slug: "credentials-expired",
+        status: 503,
+        title: "The server's credentials for the store have run out",
+        advice: "Nothing that was acknowledged is lost. Send the request again after the seconds in Retry-After: the server \
+                 looks for new ones all the while. If it lasts, its log says what their giver answers.",
+    },
+    Kind {
         slug: "busy",
         status: 503,
         title: "Too much at once",
@@ -284,6 +291,7 @@ impl Kind {
             Error::NoSpace { .. } => "no-space",
             Error::StillCompleting => "still-completing",
             Error::StoreRefused { .. } => "store-refused",
+            Error::CredentialsExpired => "credentials-expired",
             Error::Busy(_) => "busy",
             Error::Unavailable { .. } => "unavailable",
             Error::Internal(_) => "internal",

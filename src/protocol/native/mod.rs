@@ -128,11 +128,15 @@ async fn create(
         (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "The upload has ended; `state` says how"),
+        (status = 503, description = "The server's own credentials have run out; `Retry-After` says when to come again"),
     ))]
 #[post("/uploads/{id}/signatures")]
 async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: SignParts = body::json(&request, payload).await?;
+    if let Some(code) = &wanted.refused {
+        uploads.store_has_refused(&caller, &id, code).await?;
+    }
     let signed = uploads
         .sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count))
         .await?;

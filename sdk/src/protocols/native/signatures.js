@@ -21,7 +21,7 @@ import { DONE } from "../../slices.js";
  *
  * @typedef {{policy: Policy, signal: AbortSignal, onRetry?: (retry: import("../../retry.js").Retry) => void}} Run
  *
- * @typedef {(body: {parts: string | number[], format: "compact"}, run: Run)
+ * @typedef {(body: {parts: string | number[], format: "compact", refused?: string}, run: Run)
  *   => Promise<{body: any, askedAt: number, serverTime: number}>} AskForSignatures
  */
 
@@ -42,6 +42,11 @@ export class Signatures {
   #doubtful = new Set();
   /** @type {Promise<void> | null} */
   #fetching = null;
+  /**
+   * The store's code for an address whose credentials it takes no more: our server is told, as it may not know yet.
+   * @type {string | undefined}
+   */
+  #refusedWith;
 
   /**
    * @param {Environment} env
@@ -74,8 +79,10 @@ export class Signatures {
   /**
    * The store refused this address: it and all that came with it are dropped.
    * @param {number} number
+   * @param {string} [keyCode]  the store's code where that blames our server's credentials
    */
-  refuse(number) {
+  refuse(number, keyCode) {
+    this.#refusedWith ??= keyCode;
     const refused = this.#held.get(number)?.batch;
     for (const [other, { batch }] of this.#held) {
       if (batch === refused) this.#held.delete(other);
@@ -146,7 +153,10 @@ export class Signatures {
    */
   async #fetchNow(numbers, run) {
     const wanted = [...new Set(numbers)].sort((a, b) => a - b);
-    const { body: answer, askedAt, serverTime } = await this.ask({ parts: listOf(wanted), format: "compact" }, run);
+    const refused = this.#refusedWith;
+    const body = { parts: listOf(wanted), format: /** @type {const} */ ("compact"), ...(refused && { refused }) };
+    const { body: answer, askedAt, serverTime } = await this.ask(body, run);
+    this.#refusedWith = undefined;
     const life = Date.parse(answer.expires_at) - serverTime || LIFE_WHEN_UNKNOWN;
     const batch = {
       head: answer.head,
