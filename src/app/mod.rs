@@ -2,6 +2,7 @@
 //!
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
+mod certificate;
 mod examine;
 mod http;
 mod observe;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::certificate::Certificate;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
@@ -45,6 +47,8 @@ const TOKEN_SECRET: &str = "token-signing";
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it speaks TLS itself.
+    pub is_secure: bool,
     /// Where the embedded S3 listens, if it was started.
     pub store: Option<String>,
     /// The database, for what the command line does beside serving.
@@ -56,6 +60,7 @@ pub struct Running {
     deliveries: Deliveries,
     embedded: Option<Embedded>,
     tidying: JoinHandle<()>,
+    renewals: Option<JoinHandle<()>>,
     draining: Draining,
     drain: Duration,
     /// Where metrics are served apart, if they are.
@@ -85,6 +90,7 @@ impl Running {
         signals.abort();
         self.sweeper.abort();
         self.tidying.abort();
+        self.renewals.inspect(JoinHandle::abort);
         self.notes.abort();
         if let Err(error) = uploads.write_notes(true).await {
             tracing::warn!(%error, "the last notes of uploads' logs are lost");
@@ -111,6 +117,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
 }
 
 async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    let certificate = Certificate::open(&config.server.tls)?;
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
@@ -126,7 +133,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
     let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
-        policies: Policies::new(&uploads.store_origin()),
+        policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
         uploads: Data::new(uploads.clone()),
@@ -152,8 +159,10 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     .map_err(explain)?;
     Ok(Running {
         address,
+        is_secure: certificate.is_some(),
+        renewals: certificate.as_ref().map(Certificate::watch),
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
-        server: http::serve(listener, &config, shared)?,
+        server: http::serve(listener, &config, certificate, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),
         draining,

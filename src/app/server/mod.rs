@@ -6,6 +6,7 @@
 
 mod ends;
 mod expect;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -29,6 +30,8 @@ use actix_web::rt::net::TcpStream;
 
 use self::ends::Ends;
 use self::expect::Expected;
+use self::socket::Socket;
+pub(super) use self::socket::Tls;
 use self::wire::Wire;
 use crate::config::ServerConfig;
 use crate::web::interim::{Outgoing, Turn};
@@ -46,6 +49,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) fn start<F, I, S, B>(
     listener: TcpListener,
     settings: &ServerConfig,
+    tls: Option<Tls>,
     app: F,
 ) -> std::io::Result<Server>
 where
@@ -70,17 +74,19 @@ where
     }
     let stop = server.graceful_shutdown_signal();
     let worker = move || {
-        let (app, stop) = (app.clone(), stop.clone());
+        let (app, stop, tls) = (app.clone(), stop.clone(), tls.clone());
         fn_factory(move || {
             // The only way to tell an application where it is; actix's own servers for tests use it as well.
-            let place = AppConfig::__priv_test_new(false, address.to_string(), address);
+            let place = AppConfig::__priv_test_new(tls.is_some(), address.to_string(), address);
             let app = app().into_factory().new_service(place);
-            let stop = stop.clone();
+            let (stop, tls) = (stop.clone(), tls.clone());
             async move {
                 let app = app.await.map_err(|error| {
                     tracing::error!(?error, "the application cannot be built");
                 })?;
-                connections(Rc::new(app), address, stop).new_service(()).await
+                connections(Rc::new(app), address, stop, tls)
+                    .new_service(())
+                    .await
             }
         })
     };
@@ -92,6 +98,7 @@ fn connections<A, B>(
     app: Rc<A>,
     address: SocketAddr,
     stop: GracefulShutdownSignal,
+    tls: Option<Tls>,
 ) -> impl ServiceFactory<
     TcpStream,
     Config = (),
@@ -105,6 +112,7 @@ where
     B: MessageBody + 'static,
 {
     let expecting = Rc::clone(&app);
+    let stopping = stop.clone();
     let http = HttpService::build()
         .client_request_timeout(REQUEST_PATIENCE)
         .client_disconnect_timeout(LINGER)
@@ -127,9 +135,24 @@ where
             let app = Rc::clone(&app);
             async move { answer(&*app, request).await }
         }));
-    fn_service(async |socket: TcpStream| {
-        let peer = socket.peer_addr().ok();
-        Ok((Wire::new(socket), peer))
+    fn_service(move |socket: TcpStream| {
+        let (tls, stopping) = (tls.clone(), stopping.clone());
+        async move {
+            let peer = socket.peer_addr().ok();
+            // Answers are written as a whole, and a small one must not wait until an interim one before it is acknowledged.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "answers may be late");
+            }
+            let socket = match tls {
+                None => Socket::Plain(socket),
+                // Nobody who is still shaking hands keeps us from stopping.
+                Some(tls) => tokio::select! {
+                    greeted = tls.greet(socket) => greeted?,
+                    () = stopping.notified() => return Err(DispatchError::DisconnectTimeout),
+                },
+            };
+            Ok((Wire::new(socket), peer))
+        }
     })
     .and_then(http)
 }

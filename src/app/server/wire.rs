@@ -12,12 +12,12 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
-use actix_web::rt::net::TcpStream;
 use bytes::{Buf as _, BytesMut};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio_util::io::poll_read_buf;
 
 use super::ends::Ends;
+use super::socket::Socket;
 use crate::web::interim::Outgoing;
 
 /// Bytes that are read at once where a body flows.
@@ -25,7 +25,7 @@ const BULK: usize = 256 << 10;
 
 /// The socket of one client.
 pub(super) struct Wire {
-    socket: TcpStream,
+    socket: Socket,
     outgoing: Arc<Outgoing>,
     ends: Rc<Ends>,
     /// What was read and not yet asked for; empty on connections that do not flow.
@@ -37,11 +37,7 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(socket: TcpStream) -> Self {
-        // Answers are written as a whole, and a small one must not wait until an interim one before it is acknowledged.
-        if let Err(error) = socket.set_nodelay(true) {
-            tracing::debug!(%error, "answers may be late");
-        }
+    pub(super) fn new(socket: Socket) -> Self {
         Self {
             socket,
             outgoing: Arc::default(),
