@@ -25,6 +25,7 @@ use crate::pages::{self, Attempts, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
+use crate::web::body::BodyPatience;
 use crate::web::cors::{self, Sites};
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
@@ -65,8 +66,8 @@ pub(super) fn serve(
     certificate: Option<Arc<Certificate>>,
     shared: Shared,
 ) -> anyhow::Result<Server> {
-    let patience = Duration::from_secs(config.server.tls.handshake_timeout_s);
-    let tls = certificate.map(|certificate| Tls::new(certificate, patience));
+    let for_handshakes = Duration::from_secs(config.server.tls.handshake_timeout_s);
+    let tls = certificate.map(|certificate| Tls::new(certificate, for_handshakes));
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
     let with_cookies = [
@@ -85,6 +86,7 @@ pub(super) fn serve(
         embedded_store: config.uses_embedded_store(),
     });
     let access = metrics::Access::beside(&config.metrics.token);
+    let patience = BodyPatience(Duration::from_secs(config.server.connections.body_timeout_s));
     let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
     let server = server::start(listener, &config.server, tls.transpose()?, move || {
         App::new()
@@ -95,6 +97,7 @@ pub(super) fn serve(
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
+            .app_data(patience)
             .app_data(secrets.clone())
             .app_data(doors.clone())
             .app_data(facts.clone())

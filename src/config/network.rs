@@ -104,8 +104,10 @@ pub struct ConnectionsConfig {
     pub head_timeout_s: u64,
     /// Seconds for which a connection is kept open that waits for its next request, 1 to 3600.
     pub keep_alive_s: u64,
-    /// Seconds for which a request's body may bring no byte, 1 to 3600.
+    /// Seconds for which a body that we read whole may bring no byte, 1 to 3600. Files that pass through us have a minute.
     pub body_timeout_s: u64,
+    /// Seconds for which a client may take no byte of an answer, 1 to 3600.
+    pub write_timeout_s: u64,
     /// Most bytes of a request's head, 4096 to 131072.
     pub max_head_bytes: u32,
     /// Most fields of a request's head, 16 to 96.
@@ -122,6 +124,7 @@ impl Default for ConnectionsConfig {
             head_timeout_s: 15,
             keep_alive_s: 75,
             body_timeout_s: 30,
+            write_timeout_s: 120,
             max_head_bytes: 64 << 10,
             max_head_fields: MOST_HEAD_FIELDS,
             max_target_bytes: 32 << 10,
@@ -154,6 +157,11 @@ impl Config {
             (
                 "server.connections.body_timeout_s",
                 connections.body_timeout_s,
+                3600,
+            ),
+            (
+                "server.connections.write_timeout_s",
+                connections.write_timeout_s,
                 3600,
             ),
         ] {

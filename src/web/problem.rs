@@ -216,6 +216,32 @@ pub const KINDS: &[Kind] = &[
         advice: "\"code\" is the store's own error code. Check bucket, region, credentials and their policy.",
     },
     Kind {
+        slug: "head-stalled",
+        status: 408,
+        title: "The request's head came too slowly",
+        advice: "Send the request again, in one go. server.connections.head_timeout_s is how long its head may take.",
+    },
+    Kind {
+        slug: "address-too-long",
+        status: 414,
+        title: "The request's address is too long",
+        advice: "Shorten what stands in the address, or ask the operator to raise server.connections.max_target_bytes.",
+    },
+    Kind {
+        slug: "head-too-large",
+        status: 431,
+        title: "The request's head is too large",
+        advice: "Send fewer or smaller fields; often it is cookies that have grown. The operator can raise \
+                 server.connections.max_head_bytes and max_head_fields.",
+    },
+    Kind {
+        slug: "too-many-connections",
+        status: 429,
+        title: "Too many connections",
+        advice: "Close some, or use one for several requests, and try again after the seconds in Retry-After. The \
+                 operator sets their number in server.connections.",
+    },
+    Kind {
         slug: "busy",
         status: 503,
         title: "Too much at once",
@@ -286,6 +312,29 @@ impl Kind {
     /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// A whole answer of this kind and this status, for a connection on which there is no request; it ends with that.
+    pub fn raw(&self, status: u16, detail: &str) -> Vec<u8> {
+        let document = json!({
+            "type": format!("/problems/{}", self.slug),
+            "title": self.title,
+            "status": status,
+            "detail": detail,
+        })
+        .to_string();
+        let reason = StatusCode::from_u16(status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("");
+        let later = match status {
+            429 | 503 => "retry-after: 1\r\n",
+            _ => "",
+        };
+        let length = document.len();
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nconnection: close\r\n{later}content-type: application/problem+json\r\n\
+             cache-control: no-store\r\ncontent-length: {length}\r\n\r\n{document}"
+        )
+        .into_bytes()
     }
 
     /// A document of this kind.

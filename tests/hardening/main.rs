@@ -10,4 +10,15 @@ mod certificate;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
 
+#[path = "../support/raw_http.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod raw_http;
+#[path = "../support/server.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod server;
+
+mod answers;
+mod corpus;
+mod headers;
+mod slow;
 mod tls;
