@@ -173,22 +173,28 @@ impl Config {
             "server.tls.reload_s",
             "must be 0 to 86400 (a day)",
         );
+        connections.check_sizes(complaints);
+    }
+}
+
+impl ConnectionsConfig {
+    fn check_sizes(&self, complaints: &mut Complaints) {
         for (key, value, least, most) in [
             (
                 "server.connections.max_head_bytes",
-                connections.max_head_bytes,
+                self.max_head_bytes,
                 4096,
                 MOST_HEAD_BYTES,
             ),
             (
                 "server.connections.max_head_fields",
-                connections.max_head_fields.into(),
+                self.max_head_fields.into(),
                 16,
                 MOST_HEAD_FIELDS.into(),
             ),
             (
                 "server.connections.max_target_bytes",
-                connections.max_target_bytes,
+                self.max_target_bytes,
                 1024,
                 MOST_TARGET_BYTES,
             ),
@@ -208,7 +214,7 @@ mod tests {
         let mut config = Config::default();
         config.server.tls.key = "key.pem".into();
         config.server.tls.handshake_timeout_s = 0;
-        config.server.connections.max_head_bytes = 1 << 20;
+        config.server.self.max_head_bytes = 1 << 20;
         config.server.connections.head_timeout_s = 0;
 
         let complaints = config.validate();

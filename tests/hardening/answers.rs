@@ -4,7 +4,7 @@ use muleteer::config::Secret;
 use reqwest::{Client, RequestBuilder, Response};
 use serde_json::{Value, json};
 
-use super::server::secrets::{assert_none_was_logged, find, forms, watch};
+use super::server::secrets::{assert_none_was_logged, forms, watch};
 use super::server::{API_KEY, Kind, TestServer};
 
 /// Doors that the description does not know, each with what is asked of it.
@@ -40,6 +40,13 @@ const DOORS: &[(&str, &str)] = &[
     ("GET", "/s3/sts"),
     ("GET", "/nowhere"),
 ];
+
+/// Which secret of these is in `bytes`.
+fn find(bytes: &[u8], forms: &[(&'static str, Vec<u8>)]) -> Option<&'static str> {
+    let mut forms = forms.iter();
+    let found = forms.find(|(_, form)| memchr::memmem::find(bytes, form).is_some());
+    found.map(|(name, _)| *name)
+}
 
 /// The bytes of an answer: status, fields, body.
 async fn bytes_of(answer: Response) -> (u16, Vec<u8>) {

@@ -71,13 +71,6 @@ pub fn forms(config: &Config) -> Vec<(&'static str, Vec<u8>)> {
     .collect()
 }
 
-/// Which secret of these is in `bytes`.
-pub fn find(bytes: &[u8], forms: &[(&'static str, Vec<u8>)]) -> Option<&'static str> {
-    let mut forms = forms.iter();
-    let found = forms.find(|(_, form)| memchr::memmem::find(bytes, form).is_some());
-    found.map(|(name, _)| *name)
-}
-
 /// Searches every log line of this process for the secrets of these settings from now on.
 pub fn watch(config: &Config) {
     static LOGS: Once = Once::new();
