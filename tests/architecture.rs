@@ -147,7 +147,7 @@ const LAYERS: &[Layer] = &[
         never: &["actix", "diesel", "utoipa", "askama"],
     },
     Layer {
-        modules: &["app", "cli", "main", "lib"],
+        modules: &["app", "cli", "main", "lib", "fuzzing"],
         may_use: EVERYTHING,
         never: &[],
     },

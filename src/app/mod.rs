@@ -2,6 +2,7 @@
 //!
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
+mod certificate;
 mod examine;
 mod http;
 mod observe;
@@ -21,6 +22,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::certificate::Certificate;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
@@ -45,6 +47,8 @@ const TOKEN_SECRET: &str = "token-signing";
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it speaks TLS itself.
+    pub is_secure: bool,
     /// Where the embedded S3 listens, if it was started.
     pub store: Option<String>,
     /// The database, for what the command line does beside serving.
@@ -57,6 +61,7 @@ pub struct Running {
     deliveries: Deliveries,
     embedded: Option<Embedded>,
     tidying: JoinHandle<()>,
+    renewals: Option<JoinHandle<()>>,
     draining: Draining,
     drain: Duration,
     /// Where metrics are served apart, if they are.
@@ -86,6 +91,7 @@ impl Running {
         signals.abort();
         self.sweeper.abort();
         self.tidying.abort();
+        self.renewals.inspect(JoinHandle::abort);
         self.notes.abort();
         self.scans.abort();
         if let Err(error) = uploads.write_notes(true).await {
@@ -113,6 +119,7 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
 }
 
 async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    let certificate = Certificate::open(&config.server.tls)?;
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
@@ -129,7 +136,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
     let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
-        policies: Policies::new(&uploads.store_origin()),
+        policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
         uploads: Data::new(uploads.clone()),
@@ -142,21 +149,13 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let scrapes = observe::listen(&config, &shared)?;
     let listener = http::bind(&config)?;
     let address = listener.local_addr()?;
-    let deliveries = hooks::start(
-        hooks::Parts {
-            db: db.clone(),
-            clock,
-            bell: outbox.bell,
-            allowed_hosts: outbox.allowed_hosts,
-            metrics: metrics.clone(),
-        },
-        &config.hooks,
-    )
-    .map_err(explain)?;
+    let deliveries = deliver(&config, &db, clock, outbox, &metrics)?;
     Ok(Running {
         address,
+        is_secure: certificate.is_some(),
+        renewals: certificate.as_ref().map(Certificate::watch),
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
-        server: http::serve(listener, &config, shared)?,
+        server: http::serve(listener, &config, certificate, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),
         draining,
@@ -169,6 +168,24 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         db,
         embedded,
     })
+}
+
+/// What brings events to their receivers, and begins to.
+fn deliver(
+    config: &Config,
+    db: &Database,
+    clock: Clock,
+    outbox: Outbox,
+    metrics: &Metrics,
+) -> anyhow::Result<Deliveries> {
+    let parts = hooks::Parts {
+        db: db.clone(),
+        clock,
+        bell: outbox.bell,
+        allowed_hosts: outbox.allowed_hosts,
+        metrics: metrics.clone(),
+    };
+    hooks::start(parts, &config.hooks).map_err(explain)
 }
 
 /// What the verbs are told of the world around them.

@@ -41,20 +41,6 @@ impl Default for Config {
     }
 }
 
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8080,
-            workers: 0,
-            public_url: String::new(),
-            trusted_proxies: Vec::new(),
-            shutdown_timeout_s: 30,
-            drain_s: 0,
-        }
-    }
-}
-
 impl Default for DatabaseConfig {
     fn default() -> Self {
         Self {

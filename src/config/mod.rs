@@ -8,6 +8,7 @@ mod defaults;
 mod doors;
 mod hooks;
 mod load;
+mod network;
 mod observed;
 mod page_signing;
 mod secret;
@@ -18,6 +19,7 @@ use serde::{Deserialize, Serialize};
 
 pub use hooks::{HooksConfig, OnReject, OnSilence, PreCompleteConfig, PreCreateConfig};
 pub use load::{LoadError, Overrides, Sources, load};
+pub use network::{ConnectionsConfig, ServerConfig, TlsConfig};
 pub use observed::{MetricsConfig, TelemetryConfig};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
@@ -58,27 +60,6 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Where traces go.
     pub telemetry: TelemetryConfig,
-}
-
-/// Where we listen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerConfig {
-    /// IP address to bind.
-    pub address: String,
-    /// TCP port; 0 picks a free one.
-    pub port: u16,
-    /// Worker threads; 0 takes one a core.
-    pub workers: u16,
-    /// Our address as browsers see it, where a proxy stands in front, with the path below which it serves us if there is
-    /// one; empty takes it from the request.
-    pub public_url: String,
-    /// Peers (IP addresses) whose `X-Forwarded-*` headers are believed.
-    pub trusted_proxies: Vec<String>,
-    /// Seconds that running requests get after SIGTERM.
-    pub shutdown_timeout_s: u64,
-    /// Seconds for which we serve on after SIGTERM while `/health/ready` says 503, so that load balancers notice.
-    pub drain_s: u64,
 }
 
 /// Where uploads and parts are recorded.

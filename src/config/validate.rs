@@ -19,6 +19,7 @@ impl Config {
     pub fn validate(&self) -> Vec<String> {
         let mut complaints = Complaints(Vec::new());
         self.check_server(&mut complaints);
+        self.check_network(&mut complaints);
         self.check_s3(&mut complaints);
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);

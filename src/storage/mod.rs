@@ -9,7 +9,7 @@ mod body;
 mod credentials;
 mod journal;
 mod local;
-mod s3;
+pub(crate) mod s3;
 #[cfg(feature = "smb")]
 mod smb;
 

@@ -20,8 +20,12 @@ use crate::uploads::BodyError;
 /// Most bytes of a body: ten thousand part records with room to spare.
 const MAX_BODY: u32 = 4 << 20;
 
-/// How long a body that is read whole may bring no byte. Whoever sends one has it at hand.
+/// How long a body that is read whole may bring no byte, where the settings do not say. Whoever sends one has it at hand.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a body that is read whole may bring no byte, as the settings have it.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyPatience(pub Duration);
 
 /// Pieces of a body that may wait between the connection and the storage; each has some 64 KiB at most.
 const PIECES_UNDER_WAY: usize = 4;
@@ -147,13 +151,14 @@ pub async fn untyped_json<T: DeserializeOwned>(request: &HttpRequest, payload: P
 /// Reads a body that has at most `most` bytes.
 ///
 /// # Errors
-/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyStalled`] where half a
-/// minute brings no byte; [`Error::Interrupted`].
+/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyStalled`] where no
+/// byte comes for too long; [`Error::Interrupted`].
 pub async fn whole(request: &HttpRequest, payload: Payload, most: u32) -> Result<Vec<u8>, Error> {
     if announced_length(request).is_some_and(|length| length > most.into()) {
         return Err(Error::BodyTooLarge { limit: most.into() });
     }
-    gather(payload, most, PATIENCE).await
+    let patience = request.app_data::<BodyPatience>();
+    gather(payload, most, patience.map_or(PATIENCE, |patience| patience.0)).await
 }
 
 async fn gather<E>(

@@ -101,7 +101,12 @@ fn address_in(text: &str) -> Option<IpAddr> {
 pub fn is_https(request: &HttpRequest) -> bool {
     request.app_data::<TrustedProxies>().is_some_and(|proxies| {
         proxies.public_origin.starts_with("https://")
-            || (proxies.trusts(request) && request.connection_info().scheme() == "https")
+            || if proxies.trusts(request) {
+                // What the proxy tells, else how it came itself.
+                request.connection_info().scheme() == "https"
+            } else {
+                request.app_config().secure()
+            }
     })
 }
 
@@ -153,7 +158,7 @@ pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
     let scheme = scheme
         .filter(|scheme| scheme == "http" || scheme == "https")
-        .unwrap_or_else(|| "http".to_owned());
+        .unwrap_or_else(|| own_scheme(request).to_owned());
     let host = host.filter(|host| is_host(host));
     let host = host.or_else(|| {
         field(request, &HOST)
@@ -163,6 +168,15 @@ pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     let host = host.strip_suffix(default_port).unwrap_or(&host);
     Some(format!("{scheme}://{host}"))
+}
+
+/// What we speak ourselves.
+fn own_scheme(request: &HttpRequest) -> &'static str {
+    if request.app_config().secure() {
+        "https"
+    } else {
+        "http"
+    }
 }
 
 /// The same as an origin in the [usual form](origin_of).

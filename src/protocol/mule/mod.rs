@@ -10,7 +10,7 @@
 //! - `get_all_signatures` hands out few, so the script asks for each when it needs it, and none is stale;
 //! - `force=true` is answered from what the store holds, so a failed completion costs one part and not all.
 
-mod query;
+pub(crate) mod query;
 mod replies;
 mod request;
 mod rounds;

@@ -6,7 +6,7 @@
 //! says what clients may rely on.
 
 mod answers;
-mod requests;
+pub(crate) mod requests;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig, resource};

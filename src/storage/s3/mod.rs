@@ -2,7 +2,7 @@
 //!
 //! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ.
 
-mod answers;
+pub(crate) mod answers;
 mod append;
 mod appended;
 mod browsers;

@@ -6,7 +6,7 @@
 
 mod answers;
 mod concat;
-mod fields;
+pub(crate) mod fields;
 
 use std::collections::BTreeMap;
 
