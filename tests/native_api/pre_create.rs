@@ -92,33 +92,40 @@ async fn begin_by(door: &str, server: &TestServer) -> Reply {
             .await
         }
         "evaporate" => {
-            let host = server.store.trim_start_matches("http://").rsplit_once(':');
-            let path = format!("/{}/pages/default/a.png", server.config.dev_s3.bucket);
-            let (host, _) = host.expect("a port");
-            let written = Written::new("POST", host, &path, "uploads=", EMPTY, server.clock.now());
-            let canonical = written.canonical();
-            let query: String = url::form_urlencoded::Serializer::new(String::new())
-                .append_pair("to_sign", &written.to_sign(&hash_of(&canonical)))
-                .append_pair("datetime", &written.date)
-                .append_pair("canonical_request", &canonical)
-                .finish();
-            api.get(&format!("/evaporate/sign?{query}")).await
+            api.get(&format!("/evaporate/sign?{}", asked_of_evaporate(server)))
+                .await
         }
         "fine uploader" => {
-            let host = format!(
-                "{}/{}",
-                server.store.trim_start_matches("http://"),
-                server.config.dev_s3.bucket
-            );
-            let now = server.clock.now();
-            let written = Written::new("POST", &host, "/pages/default/b.png", "uploads=", EMPTY, now)
-                .with("x-amz-content-sha256", EMPTY)
-                .with("x-amz-acl", "private");
-            let wanted = json!({ "headers": written.to_sign(&written.canonical()) });
+            let wanted = json!({ "headers": asked_of_fine_uploader(server) });
             api.post("/fineuploader/signature?v4=true", &wanted).await
         }
         other => panic!("no such door: {other}"),
     }
+}
+
+/// What Evaporate writes to begin, as the query of the question for its signature.
+fn asked_of_evaporate(server: &TestServer) -> String {
+    let host = server.store.trim_start_matches("http://").rsplit_once(':');
+    let path = format!("/{}/pages/default/a.png", server.config.dev_s3.bucket);
+    let (host, _) = host.expect("a port");
+    let written = Written::new("POST", host, &path, "uploads=", EMPTY, server.clock.now());
+    let canonical = written.canonical();
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("to_sign", &written.to_sign(&hash_of(&canonical)))
+        .append_pair("datetime", &written.date)
+        .append_pair("canonical_request", &canonical)
+        .finish()
+}
+
+/// What Fine Uploader writes to begin.
+fn asked_of_fine_uploader(server: &TestServer) -> String {
+    let host = server.store.trim_start_matches("http://");
+    let host = format!("{host}/{}", server.config.dev_s3.bucket);
+    let now = server.clock.now();
+    let written = Written::new("POST", &host, "/pages/default/b.png", "uploads=", EMPTY, now)
+        .with("x-amz-content-sha256", EMPTY)
+        .with("x-amz-acl", "private");
+    written.to_sign(&written.canonical())
 }
 
 const DOORS: [&str; 11] = [

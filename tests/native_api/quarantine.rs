@@ -85,6 +85,53 @@ async fn object_status(server: &TestServer, upload: &Value) -> u16 {
         .status
 }
 
+/// While a scanner looks at it, an upload is not complete, in whatever way that is asked.
+async fn says_that_it_waits(api: &Api, upload: &Value) {
+    let waiting = api.complete(upload).await;
+    assert_eq!(
+        (waiting.status, waiting.json()["type"].as_str()),
+        (503, Some("/problems/still-completing"))
+    );
+    assert_eq!(waiting.header("retry-after"), "1");
+    let patient = api
+        .with("prefer", "respond-async")
+        .complete(upload)
+        .await
+        .expect(202);
+    assert_eq!(
+        (&patient["state"], &patient["scanning"]),
+        (&json!("completing"), &json!(true))
+    );
+    let shown = api.show(upload).await;
+    assert_eq!(
+        (&shown["state"], &shown["scanning"], &shown["location"]),
+        (&json!("completing"), &json!(true), &Value::Null)
+    );
+    assert_eq!(
+        shown["parts"].as_array().map(Vec::len),
+        Some(2),
+        "nothing is to be sent again"
+    );
+}
+
+/// A verdict is taken with the upload's own token, and then stands.
+async fn takes_one_verdict(api: &Api, upload: &Value, other: &Value, token: &str) {
+    assert_eq!(
+        api.judge(other, token, "accept").await,
+        401,
+        "it is for another upload"
+    );
+    assert_eq!(api.judge(upload, "AAAA", "accept").await, 401);
+    assert_eq!(api.judge(upload, token, "perhaps").await, 400);
+    assert_eq!(api.judge(upload, token, "accept").await, 204);
+    assert_eq!(
+        api.judge(upload, token, "accept").await,
+        204,
+        "the same again does no harm"
+    );
+    assert_eq!(api.judge(upload, token, "reject").await, 409);
+}
+
 #[tokio::test]
 async fn an_upload_is_complete_once_the_scanner_says_so_and_not_before() {
     let scanner = Receiver::start().await;
@@ -94,31 +141,7 @@ async fn an_upload_is_complete_once_the_scanner_says_so_and_not_before() {
         let (api, application) = (Api::of(&server), Receiver::start().await);
         let upload = api.sent("a.bin", &application).await;
 
-        let waiting = api.complete(&upload).await;
-        assert_eq!(
-            (waiting.status, waiting.json()["type"].as_str()),
-            (503, Some("/problems/still-completing"))
-        );
-        assert_eq!(waiting.header("retry-after"), "1");
-        let patient = api
-            .with("prefer", "respond-async")
-            .complete(&upload)
-            .await
-            .expect(202);
-        assert_eq!(
-            (&patient["state"], &patient["scanning"]),
-            (&json!("completing"), &json!(true))
-        );
-        let shown = api.show(&upload).await;
-        assert_eq!(
-            (&shown["state"], &shown["scanning"], &shown["location"]),
-            (&json!("completing"), &json!(true), &Value::Null)
-        );
-        assert_eq!(
-            shown["parts"].as_array().map(Vec::len),
-            Some(2),
-            "nothing is to be sent again"
-        );
+        says_that_it_waits(&api, &upload).await;
 
         let asked = scanner.wait_for(1).await.remove(0);
         assert_signed_with(SECRET, &asked);
@@ -146,20 +169,7 @@ async fn an_upload_is_complete_once_the_scanner_says_so_and_not_before() {
 
         let token = question["verdict_token"].as_str().expect("a token");
         let other = api.sent("b.bin", &application).await;
-        assert_eq!(
-            api.judge(&other, token, "accept").await,
-            401,
-            "it is for another upload"
-        );
-        assert_eq!(api.judge(&upload, "AAAA", "accept").await, 401);
-        assert_eq!(api.judge(&upload, token, "perhaps").await, 400);
-        assert_eq!(api.judge(&upload, token, "accept").await, 204);
-        assert_eq!(
-            api.judge(&upload, token, "accept").await,
-            204,
-            "the same again does no harm"
-        );
-        assert_eq!(api.judge(&upload, token, "reject").await, 409);
+        takes_one_verdict(&api, &upload, &other, token).await;
 
         let done = api.complete(&upload).await.expect(200);
         assert_eq!(
