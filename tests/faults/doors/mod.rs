@@ -1,0 +1,70 @@
+//! Every door, each with a client as small as it can be: it sends what is missing, believes what it is told, and holds the
+//! program to it.
+
+mod chunks;
+mod ietf;
+mod mule;
+mod native;
+mod offset;
+mod tus;
+mod uppy;
+
+use super::job::{Job, Outcome};
+
+/// A way in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Door {
+    Native,
+    Relayed,
+    MuleV1,
+    MuleV2,
+    Uppy,
+    UppySingle,
+    Chunks,
+    Tus,
+    Ietf,
+    Offset,
+}
+
+impl Door {
+    pub const ALL: [Self; 10] = [
+        Self::Native,
+        Self::Relayed,
+        Self::MuleV1,
+        Self::MuleV2,
+        Self::Uppy,
+        Self::UppySingle,
+        Self::Chunks,
+        Self::Tus,
+        Self::Ietf,
+        Self::Offset,
+    ];
+
+    /// Those whose bytes pass through the program.
+    pub const THROUGH_US: [Self; 4] = [Self::Chunks, Self::Tus, Self::Ietf, Self::Offset];
+
+    /// Least and most bytes of its files.
+    pub fn sizes(self) -> (u64, u64) {
+        match self {
+            Self::Tus | Self::Ietf | Self::Offset => (0, 1 << 20),
+            // Its parts have at least a mebibyte.
+            Self::Chunks => (1, 3 << 20),
+            _ => (1, 600 << 10),
+        }
+    }
+
+    pub async fn upload(self, job: &mut Job) -> Outcome {
+        match self {
+            Self::Native => native::direct(job).await,
+            Self::Relayed => native::relayed(job).await,
+            Self::MuleV1 => mule::first(job).await,
+            Self::MuleV2 => mule::second(job).await,
+            Self::Uppy => uppy::multipart(job).await,
+            Self::UppySingle => uppy::single(job).await,
+            Self::Chunks => chunks::upload(job).await,
+            Self::Tus => tus::upload(job).await,
+            Self::Ietf => ietf::upload(job).await,
+            Self::Offset => offset::upload(job).await,
+        }
+    }
+}
