@@ -1,8 +1,8 @@
 //! One file on its way, and what its client was told of it: the test holds the program to that.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use reqwest::Client;
@@ -133,6 +133,8 @@ pub struct Job {
     told: usize,
     parts: BTreeSet<usize>,
     offset: usize,
+    /// What came back last, for the message where it goes on for too long.
+    last: Mutex<String>,
 }
 
 impl Job {
@@ -151,6 +153,7 @@ impl Job {
             told: 0,
             parts: BTreeSet::new(),
             offset: 0,
+            last: Mutex::default(),
         }
     }
 
@@ -183,7 +186,8 @@ impl Job {
     pub async fn again(&mut self, why: &str) -> Result<(), String> {
         self.ledger.retries.fetch_add(1, Ordering::Relaxed);
         if Instant::now() > self.deadline {
-            return Err(format!("stuck: {why}"));
+            let last = self.last.lock().expect("no panic");
+            return Err(format!("stuck: {why}; last: {last}"));
         }
         tokio::time::sleep(Duration::from_millis(20 + self.random.below(120))).await;
         Ok(())
@@ -249,13 +253,23 @@ impl Job {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        let answer = request.send().await.ok()?;
-        let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
-        Some(Reply {
-            status,
-            headers,
-            body: answer.bytes().await.ok()?.to_vec(),
-        })
+        let reply = match request.send().await {
+            Ok(answer) => {
+                let (status, headers) = (answer.status().as_u16(), answer.headers().clone());
+                let body = answer.bytes().await;
+                body.map(|body| Reply {
+                    status,
+                    headers,
+                    body: body.to_vec(),
+                })
+            }
+            Err(error) => Err(error),
+        };
+        *self.last.lock().expect("no panic") = match &reply {
+            Ok(reply) => format!("{method} {url:.60}: {}", reply.outcome()),
+            Err(error) => format!("{method} {url:.60}: {error:?}"),
+        };
+        reply.ok()
     }
 
     /// Notes that bytes of the file are being sent.

@@ -16,8 +16,12 @@ mod job;
 mod judge;
 mod proxy;
 
-#[path = "../support/postgres.rs"]
-mod postgres;
+#[path = "../support/around.rs"]
+#[expect(dead_code, reason = "these tests look for themselves")]
+mod around;
+#[path = "../support/page.rs"]
+#[expect(dead_code, unused_imports, reason = "these tests only write requests with it")]
+mod page;
 #[path = "../native_api/process.rs"]
 #[expect(dead_code, reason = "these tests only start, stop, kill and pause it")]
 mod process;
@@ -30,6 +34,12 @@ mod s3_client;
 #[path = "../mule_v2/script.rs"]
 #[expect(dead_code, reason = "these tests only sign with it")]
 mod script;
+#[path = "../support/server.rs"]
+#[expect(dead_code, reason = "these tests only want its database")]
+mod server;
+#[path = "../galileo/socket.rs"]
+#[expect(dead_code, reason = "these tests only make frames with it")]
+mod socket;
 
 use std::net::Ipv4Addr;
 use std::path::Path;
@@ -85,7 +95,7 @@ pub struct Sent {
 /// How many files go through the doors of each test; `share` of 100 of the whole.
 fn uploads(share: usize) -> usize {
     let all = std::env::var("MULETEER_FAULTS_UPLOADS").ok();
-    all.and_then(|text| text.parse().ok()).unwrap_or(500) * share / 100
+    all.and_then(|text| text.parse().ok()).unwrap_or(150) * share / 100
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -101,7 +111,7 @@ async fn faults_lose_nothing_on_a_disk() {
 
 /// One run: `doors` take turns, and what passes through the program goes to `folder`, or to the bucket.
 async fn run(name: &str, doors: &[Door], uploads: usize, folder: Option<&Path>) {
-    let Some(database) = postgres::fresh_database() else {
+    let Some(database) = server::postgres::fresh_database() else {
         eprintln!("without Postgres: MULETEER_TEST_POSTGRES=skip");
         return;
     };

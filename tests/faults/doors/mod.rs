@@ -2,10 +2,12 @@
 //! program to it.
 
 mod chunks;
+mod galileo;
 mod ietf;
 mod mule;
 mod native;
 mod offset;
+mod pages;
 mod tus;
 mod uppy;
 
@@ -20,33 +22,39 @@ pub enum Door {
     MuleV2,
     Uppy,
     UppySingle,
+    Evaporate,
+    FineUploader,
     Chunks,
     Tus,
     Ietf,
     Offset,
+    Galileo,
 }
 
 impl Door {
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 13] = [
         Self::Native,
         Self::Relayed,
         Self::MuleV1,
         Self::MuleV2,
         Self::Uppy,
         Self::UppySingle,
+        Self::Evaporate,
+        Self::FineUploader,
         Self::Chunks,
         Self::Tus,
         Self::Ietf,
         Self::Offset,
+        Self::Galileo,
     ];
 
     /// Those whose bytes pass through the program.
-    pub const THROUGH_US: [Self; 4] = [Self::Chunks, Self::Tus, Self::Ietf, Self::Offset];
+    pub const THROUGH_US: [Self; 5] = [Self::Chunks, Self::Tus, Self::Ietf, Self::Offset, Self::Galileo];
 
     /// Least and most bytes of its files.
     pub fn sizes(self) -> (u64, u64) {
         match self {
-            Self::Tus | Self::Ietf | Self::Offset => (0, 1 << 20),
+            Self::Tus | Self::Ietf | Self::Offset | Self::Galileo => (0, 1 << 20),
             // Its parts have at least a mebibyte.
             Self::Chunks => (1, 3 << 20),
             _ => (1, 600 << 10),
@@ -61,10 +69,13 @@ impl Door {
             Self::MuleV2 => mule::second(job).await,
             Self::Uppy => uppy::multipart(job).await,
             Self::UppySingle => uppy::single(job).await,
+            Self::Evaporate => pages::evaporate(job).await,
+            Self::FineUploader => pages::fine_uploader(job).await,
             Self::Chunks => chunks::upload(job).await,
             Self::Tus => tus::upload(job).await,
             Self::Ietf => ietf::upload(job).await,
             Self::Offset => offset::upload(job).await,
+            Self::Galileo => galileo::upload(job).await,
         }
     }
 }
