@@ -139,7 +139,7 @@ pub struct Job {
 
 impl Job {
     pub fn new(name: String, bytes: Vec<u8>, mut random: Random, around: &super::Around) -> Self {
-        let leaves_after = random.percent(6).then(|| 1 + random.below(2) as usize);
+        let leaves_after = random.percent(6).then(|| 1 + usize::from(random.percent(50)));
         Self {
             name,
             bytes: Arc::new(bytes),
@@ -224,7 +224,7 @@ impl Job {
                 Some(reply) if !is_for_now(&reply) => return Ok(reply),
                 Some(reply) => {
                     self.again(&format!("{method} {path}: {}", reply.outcome()))
-                        .await?
+                        .await?;
                 }
                 None => self.again(&format!("{method} {path}: no answer")).await?,
             }
@@ -333,7 +333,7 @@ impl Job {
         let take = if left < 2 || self.random.percent(40) {
             left
         } else {
-            1 + self.random.below(left as u64 - 1) as usize
+            1 + usize::try_from(self.random.below(left as u64 - 1)).expect("it fits")
         };
         self.sends(take);
         self.bytes[offset..offset + take].to_vec()
@@ -346,7 +346,7 @@ pub fn is_for_now(reply: &Reply) -> bool {
 }
 
 /// A body that comes in pieces with pauses between them, so that faults meet it on the way.
-pub fn dripping(bytes: Vec<u8>) -> reqwest::Body {
+pub fn dripping(bytes: &[u8]) -> reqwest::Body {
     const PIECE: usize = 32 << 10;
     let pieces: Vec<Vec<u8>> = bytes.chunks(PIECE).map(<[u8]>::to_vec).collect();
     let stream = futures_util::stream::unfold(pieces.into_iter(), async |mut pieces| {

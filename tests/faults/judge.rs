@@ -47,7 +47,7 @@ pub async fn judge(
     base.abandon();
     let crew = around.crew.clone();
     let swept = tokio::task::spawn_blocking(move || crew.sweep()).await;
-    verdict.swept = swept.expect("it sweeps").trim().to_owned();
+    swept.expect("it sweeps").trim().clone_into(&mut verdict.swept);
 
     let longest = around.crew.blows.longest_lease_ms.load(Ordering::Relaxed);
     if longest > LONGEST_LEASE_MS {

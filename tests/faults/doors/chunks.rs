@@ -5,13 +5,14 @@ use std::collections::BTreeSet;
 use serde_json::json;
 
 use super::super::job::{End, Job, Outcome, dripping};
+use super::number;
 
 pub async fn upload(job: &mut Job) -> Outcome {
     let wanted = json!({ "filename": job.name, "total_size": job.len() });
     let begun = job.ask_json("POST", "/upload/init", &wanted).await?;
     let begun = begun.expect(&[200], "init")?.json()?;
     let id = begun["file_id"].as_str().unwrap_or_default().to_owned();
-    let size = begun["chunk_size"].as_u64().unwrap_or(1) as usize;
+    let size = number(&begun["chunk_size"]).unwrap_or(1);
     loop {
         let looked = job
             .ask("GET", &format!("/upload/{id}/status"), &[], Vec::new())
@@ -23,7 +24,7 @@ pub async fn upload(job: &mut Job) -> Outcome {
         let parts = found["parts"].as_array().cloned().unwrap_or_default();
         let there = parts.iter().filter(|part| part["status"] == "uploaded");
         let there: BTreeSet<usize> = there
-            .filter_map(|part| Some(part["part"].as_u64()? as usize + 1))
+            .filter_map(|part| Some(number(&part["part"])? + 1))
             .collect();
         job.check_parts(&there)?;
         if there.len() == parts.len() {
@@ -33,7 +34,7 @@ pub async fn upload(job: &mut Job) -> Outcome {
             return Ok(End::Complete);
         }
         for part in parts.iter().filter(|part| part["status"] != "uploaded") {
-            let number = part["part"].as_u64().unwrap_or_default() as usize + 1;
+            let number = number(&part["part"]).unwrap_or_default() + 1;
             let bytes = job.part(number, size);
             job.sends_part(number, bytes.len());
             let url = format!("{}/upload/{id}/part/{}", job.instance(), number - 1);
@@ -43,7 +44,7 @@ pub async fn upload(job: &mut Job) -> Outcome {
                 ("authorization", token.as_str()),
                 ("content-length", length.as_str()),
             ];
-            match job.send("PUT", &url, &fields, dripping(bytes)).await {
+            match job.send("PUT", &url, &fields, dripping(&bytes)).await {
                 Some(sent) if sent.status == 200 => job.has_part(number),
                 Some(sent) => {
                     sent.expect(&[400, 409, 502, 503, 504], "a part")?;

@@ -54,7 +54,7 @@ async fn send(job: &mut Job, path: &str) -> Result<bool, String> {
         ("upload-complete", if is_last { "?1" } else { "?0" }),
         ("content-length", length.as_str()),
     ];
-    let Some(sent) = job.send("PATCH", &url, &fields, dripping(piece)).await else {
+    let Some(sent) = job.send("PATCH", &url, &fields, dripping(&piece)).await else {
         return Ok(false);
     };
     if !matches!(sent.status, 200 | 201 | 204) {

@@ -11,6 +11,8 @@ mod pages;
 mod tus;
 mod uppy;
 
+use serde_json::Value;
+
 use super::job::{Job, Outcome};
 
 /// A way in.
@@ -78,4 +80,9 @@ impl Door {
             Self::Galileo => galileo::upload(job).await,
         }
     }
+}
+
+/// A number in an answer, as what counts parts and bytes here.
+fn number(value: &Value) -> Option<usize> {
+    value.as_u64().and_then(|number| usize::try_from(number).ok())
 }

@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::super::PART;
 use super::super::job::{End, Job, Outcome, dripping};
+use super::number;
 
 pub async fn direct(job: &mut Job) -> Outcome {
     upload(job, false).await
@@ -124,7 +125,7 @@ async fn relay(job: &mut Job, id: &str, missing: &[usize]) -> Result<bool, Strin
             ("content-type", "application/octet-stream"),
             ("content-length", length.as_str()),
         ];
-        match job.send("PUT", &url, &fields, dripping(bytes)).await {
+        match job.send("PUT", &url, &fields, dripping(&bytes)).await {
             Some(sent) if sent.status == 200 => job.has_part(*part),
             Some(sent) => {
                 // Somebody else sends the same: that was we, over a connection that is gone.
@@ -147,8 +148,4 @@ fn sent_tag(headers: &reqwest::header::HeaderMap) -> String {
 
 fn text(from: &Value, name: &str) -> String {
     from[name].as_str().unwrap_or_default().to_owned()
-}
-
-fn number(value: &Value) -> Option<usize> {
-    value.as_u64().and_then(|number| usize::try_from(number).ok())
 }

@@ -18,7 +18,7 @@ pub async fn upload(job: &mut Job) -> Outcome {
         let length = piece.len().to_string();
         let url = format!("{}/chunk?session_id={session}&offset={offset}", job.instance());
         let fields = [("x-api-key", KEY), ("content-length", length.as_str())];
-        match job.send("PUT", &url, &fields, dripping(piece)).await {
+        match job.send("PUT", &url, &fields, dripping(&piece)).await {
             Some(sent) if sent.status == 200 => {
                 job.stands_at(standing(&sent.json()?)?)?;
                 return Ok(End::Complete);

@@ -110,6 +110,20 @@ impl Page {
         Ok(Ok(answer.filter(|answer| answer.status != 503)))
     }
 
+    /// Tells that the object is there, where this client does.
+    async fn tell(self, job: &mut Job) -> Result<(), String> {
+        if self == Self::FineUploader {
+            let key = format!("pages/default/{}", job.name);
+            let form = format!("key={key}&uuid=u-1&name={}&bucket={BUCKET}&etag=x", job.name);
+            let fields = [("content-type", "application/x-www-form-urlencoded")];
+            let told = job
+                .ask("POST", "/fineuploader/success", &fields, form.into_bytes())
+                .await?;
+            told.expect(&[200], "success")?;
+        }
+        Ok(())
+    }
+
     /// The store's id of a new upload.
     async fn begin(self, job: &mut Job) -> Result<String, String> {
         loop {
@@ -190,14 +204,6 @@ async fn upload(job: &mut Job, page: Page) -> Outcome {
         }
         job.again("parts may be missing").await?;
     }
-    if page == Page::FineUploader {
-        let key = format!("pages/default/{}", job.name);
-        let form = format!("key={key}&uuid=u-1&name={}&bucket={BUCKET}&etag=x", job.name);
-        let fields = [("content-type", "application/x-www-form-urlencoded")];
-        let told = job
-            .ask("POST", "/fineuploader/success", &fields, form.into_bytes())
-            .await?;
-        told.expect(&[200], "success")?;
-    }
+    page.tell(job).await?;
     Ok(End::Complete)
 }

@@ -54,7 +54,7 @@ async fn send(job: &mut Job, path: &str) -> Result<bool, String> {
         ("upload-offset", at.as_str()),
         ("content-length", length.as_str()),
     ];
-    let Some(sent) = job.send("PATCH", &url, &fields, dripping(piece)).await else {
+    let Some(sent) = job.send("PATCH", &url, &fields, dripping(&piece)).await else {
         return Ok(false);
     };
     if sent.status != 204 {
