@@ -24,6 +24,7 @@ use uuid::Uuid;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
+use self::signals::{Signals, Stopping};
 use self::store::Embedded;
 use crate::clock::Clock;
 use crate::config::{Config, Secret, UploadsConfig};
@@ -50,6 +51,7 @@ pub struct Running {
     /// The database, for what the command line does beside serving.
     pub db: Database,
     uploads: Uploads,
+    signals: Signals,
     server: Server,
     sweeper: JoinHandle<()>,
     notes: JoinHandle<()>,
@@ -74,15 +76,16 @@ impl Running {
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
         let uploads = self.uploads.clone();
-        let stopping = signals::Stopping {
+        let stopping = Stopping {
+            signals: self.signals,
             server: self.server.handle(),
             uploads: self.uploads,
             draining: self.draining,
             drain: self.drain,
         };
-        let signals = tokio::spawn(stopping.on_signals());
+        let listening = tokio::spawn(stopping.on_signals());
         let outcome = self.server.await;
-        signals.abort();
+        listening.abort();
         self.sweeper.abort();
         self.tidying.abort();
         self.notes.abort();
@@ -153,6 +156,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     Ok(Running {
         address,
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
+        signals: Signals::catch(),
         server: http::serve(listener, &config, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),
