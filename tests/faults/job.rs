@@ -187,7 +187,8 @@ impl Job {
         self.ledger.retries.fetch_add(1, Ordering::Relaxed);
         if Instant::now() > self.deadline {
             let last = self.last.lock().expect("no panic");
-            return Err(format!("stuck: {why}; last: {last}"));
+            let offset = self.offset;
+            return Err(format!("stuck at {offset}: {why}; last: {last}"));
         }
         tokio::time::sleep(Duration::from_millis(20 + self.random.below(120))).await;
         Ok(())
