@@ -5,9 +5,11 @@ use super::super::job::{End, Job, Outcome, dripping};
 
 pub async fn upload(job: &mut Job) -> Outcome {
     let name = format!("attachment; filename=\"{}\"", job.name);
+    let length = job.len().to_string();
     let fields = [
         ("upload-draft-interop-version", "10"),
         ("upload-complete", "?0"),
+        ("upload-length", length.as_str()),
         ("content-disposition", name.as_str()),
     ];
     let made = job.ask("POST", "/files", &fields, Vec::new()).await?;
