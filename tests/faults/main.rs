@@ -95,7 +95,7 @@ pub struct Sent {
 /// How many files go through the doors of each test; `share` of 100 of the whole.
 fn uploads(share: usize) -> usize {
     let all = std::env::var("MULETEER_FAULTS_UPLOADS").ok();
-    all.and_then(|text| text.parse().ok()).unwrap_or(150) * share / 100
+    all.and_then(|text| text.parse().ok()).unwrap_or(500) * share / 100
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -6,12 +6,15 @@ use super::super::job::{End, Job, Outcome, dripping};
 pub async fn upload(job: &mut Job) -> Outcome {
     let name = format!("attachment; filename=\"{}\"", job.name);
     let length = job.len().to_string();
-    let fields = [
+    let mut fields = vec![
         ("upload-draft-interop-version", "10"),
         ("upload-complete", "?0"),
-        ("upload-length", length.as_str()),
         ("content-disposition", name.as_str()),
     ];
+    // Otherwise the last request tells it by its end.
+    if job.random.percent(50) {
+        fields.push(("upload-length", length.as_str()));
+    }
     let made = job.ask("POST", "/files", &fields, Vec::new()).await?;
     let path = made.expect(&[201], "create")?.field("location")?;
     let path = path
