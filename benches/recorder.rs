@@ -299,6 +299,7 @@ fn sample_upload() -> Upload {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),

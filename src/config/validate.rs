@@ -267,11 +267,18 @@ pub(super) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// An address cut into its origin and what follows that: `("https://example.org", "/uploads")`.
+pub fn origin_and_path(address: &str) -> (&str, &str) {
+    let host_at = address.find("://").map_or(0, |at| at + 3);
+    let path_at = address[host_at..]
+        .find('/')
+        .map_or(address.len(), |at| host_at + at);
+    address.split_at(path_at)
+}
+
 /// An origin, and perhaps the path below which a proxy serves us.
 fn is_address(text: &str) -> bool {
-    let host_at = text.find("://").map_or(0, |at| at + 3);
-    let path_at = text[host_at..].find('/').map_or(text.len(), |at| host_at + at);
-    let (origin, path) = text.split_at(path_at);
+    let (origin, path) = origin_and_path(text);
     let segments = path.trim_end_matches('/').split('/').skip(1);
     is_origin(origin)
         && segments.into_iter().all(|segment| {

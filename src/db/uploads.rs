@@ -203,18 +203,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(uploads::state.eq(State::Completing.as_str()))
-                    .filter(uploads::updated_at.le(from_time(before)))
-                    .order(uploads::id.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(uploads::state.eq(State::Completing.as_str()))
+                .filter(uploads::updated_at.le(from_time(before)))
+                .order(uploads::id.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit` behind the first `skip`.
@@ -224,18 +222,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(unfinished())
-                    .filter(uploads::expires_at.le(from_time(now)))
-                    .order(uploads::expires_at.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(unfinished())
+                .filter(uploads::expires_at.le(from_time(now)))
+                .order(uploads::expires_at.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     pub(super) async fn find(
@@ -243,6 +239,14 @@ impl Database {
         work: impl FnOnce(&mut AnyConnection) -> QueryResult<Option<UploadRow>> + Send + 'static,
     ) -> Result<Option<Upload>, Error> {
         self.run(work).await?.map(Upload::try_from).transpose()
+    }
+
+    pub(super) async fn load(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<Vec<UploadRow>> + Send + 'static,
+    ) -> Result<Vec<Upload>, Error> {
+        let rows = self.run(work).await?;
+        rows.into_iter().map(Upload::try_from).collect()
     }
 }
 

@@ -25,7 +25,7 @@ mod support;
 mod upload;
 mod webhook;
 
-pub use address::AllowedHosts;
+pub use address::{AllowedHosts, is_loopback};
 pub use appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 pub use backend::Backend;
 pub use bounds::Bounds;

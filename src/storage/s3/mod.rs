@@ -18,7 +18,6 @@ mod relay;
 mod sts;
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -30,7 +29,7 @@ use self::sts::Sts;
 pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, is_loopback};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::{
@@ -354,19 +353,6 @@ fn http_client(host: &str) -> Result<reqwest::Client, Error> {
 /// A request that brought no answer.
 fn lost(error: reqwest::Error) -> Error {
     Error::unavailable("the store", error.without_url())
-}
-
-/// Whether a host, with or without a port, is this machine itself.
-pub fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) {
-            name
-        } else {
-            host
-        }
-    });
-    let ip = name.trim_matches(['[', ']']).parse();
-    name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn object_headers<'a>(
