@@ -26,6 +26,7 @@ use self::certificate::Certificate;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
+use self::signals::{Signals, Stopping};
 use self::store::Embedded;
 use crate::clock::Clock;
 use crate::config::{Config, OnReject, Secret, UploadsConfig};
@@ -54,6 +55,7 @@ pub struct Running {
     /// The database, for what the command line does beside serving.
     pub db: Database,
     uploads: Uploads,
+    signals: Signals,
     server: Server,
     sweeper: JoinHandle<()>,
     notes: JoinHandle<()>,
@@ -80,15 +82,16 @@ impl Running {
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
         let uploads = self.uploads.clone();
-        let stopping = signals::Stopping {
+        let stopping = Stopping {
+            signals: self.signals,
             server: self.server.handle(),
             uploads: self.uploads,
             draining: self.draining,
             drain: self.drain,
         };
-        let signals = tokio::spawn(stopping.on_signals());
+        let listening = tokio::spawn(stopping.on_signals());
         let outcome = self.server.await;
-        signals.abort();
+        listening.abort();
         self.sweeper.abort();
         self.tidying.abort();
         self.renewals.inspect(JoinHandle::abort);
@@ -155,6 +158,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         is_secure: certificate.is_some(),
         renewals: certificate.as_ref().map(Certificate::watch),
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
+        signals: Signals::catch(),
         server: http::serve(listener, &config, certificate, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),

@@ -125,6 +125,11 @@ pub struct Process {
 }
 
 impl Process {
+    /// The system's number for it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Asks it to stop, as an operator or the system does.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
