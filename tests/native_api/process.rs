@@ -133,7 +133,7 @@ impl Process {
     /// Asks it to stop, as an operator or the system does.
     pub fn signal(&self, name: &str) {
         let sent = Command::new("kill")
-            .args([&format!("-{name}"), &self.child.id().to_string()])
+            .args([&format!("-{name}"), &self.id().to_string()])
             .status();
         assert!(sent.expect("kill can be started").success());
     }
