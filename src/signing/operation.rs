@@ -70,6 +70,15 @@ pub enum Operation<'a> {
         /// As S3 gave it.
         upload_id: &'a str,
     },
+    /// Joins the parts, if the object has this checksum; their list is the body.
+    CompleteChecked {
+        /// As S3 gave it.
+        upload_id: &'a str,
+        /// The header of the checksum, such as `x-amz-checksum-crc64nvme`.
+        header: &'a str,
+        /// The checksum of the full object, in base64.
+        value: &'a str,
+    },
     /// Drops the upload and its parts.
     AbortMultipartUpload {
         /// As S3 gave it.
@@ -196,7 +205,7 @@ impl<'a> Operation<'a> {
             Self::UploadPart { .. } | Self::UploadAnyPart { .. } => 1,
             Self::UploadPartCopy { .. } => 2,
             Self::ListParts { .. } => 3,
-            Self::CompleteMultipartUpload { .. } => 4,
+            Self::CompleteMultipartUpload { .. } | Self::CompleteChecked { .. } => 4,
             Self::AbortMultipartUpload { .. } => 5,
             Self::PutObject { .. } => 6,
             Self::GetObject { .. } => 7,
@@ -245,6 +254,14 @@ impl<'a> Operation<'a> {
                 max_parts,
             } => part_list(upload_id, marker, max_parts),
             Self::CompleteMultipartUpload { upload_id } => Shape::object(Method::POST).upload(upload_id),
+            Self::CompleteChecked {
+                upload_id,
+                header,
+                value,
+            } => Shape::object(Method::POST)
+                .upload(upload_id)?
+                .header(header, Some(value))?
+                .header("x-amz-checksum-type", Some("FULL_OBJECT")),
             Self::AbortMultipartUpload { upload_id } => Shape::object(Method::DELETE).upload(upload_id),
             Self::PutObject {
                 content_length,

@@ -186,10 +186,20 @@ impl Uploads {
             let refused = |error| Error::Invalid(vec![error]);
             storage.check_key(&upload.key).map_err(refused)?;
         }
+        let mut algorithm = None;
         if cut.is_begun_by_us() {
-            upload.multipart_id = storage.begin(&upload).await?;
+            // Clients that know nothing of checksums may send their parts without.
+            let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
+            (upload.multipart_id, algorithm) = if is_checked {
+                storage.begin_checked(&upload).await?
+            } else {
+                (storage.begin(&upload).await?, None)
+            };
         }
         self.keep(&upload, is_claimed).await?;
+        if let Some(algorithm) = algorithm {
+            self.0.db.note_algorithm(&upload.id, algorithm).await?;
+        }
         Ok(upload)
     }
 

@@ -18,10 +18,12 @@ mod figures;
 mod guard;
 mod hold;
 mod holder;
+mod integrity;
 mod join;
 mod lend;
 mod log_budget;
 mod notes;
+mod receipt;
 mod receive;
 mod recheck;
 mod record;
@@ -51,6 +53,7 @@ pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};
+pub use integrity::PartChecksum;
 pub use lend::Lent;
 pub use notes::Note;
 pub use receive::{Grid, Incoming, Received};
@@ -67,6 +70,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::signing::ReceiptKey;
 use crate::storage::{S3Store, Storage};
 use crate::telemetry;
 use claims::Claims;
@@ -123,6 +127,8 @@ pub struct Parts {
     pub outbox: Outbox,
     /// What counts.
     pub metrics: Metrics,
+    /// What receipts are signed with.
+    pub receipts: ReceiptKey,
 }
 
 /// An upload with what the store holds of it.

@@ -8,21 +8,23 @@ mod requests;
 mod views;
 mod webhooks;
 
+use std::collections::BTreeMap;
+
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, scope};
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, post, put};
 use serde::Serialize;
 
 pub use openapi::document;
-use requests::{CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
-use views::{ReceivedView, SessionView, SignaturesView, UploadPage, UploadView};
+use requests::{CompleteUpload, CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
+use views::{ReceivedView, SessionView, SignaturesView, Sums, UploadPage, UploadView};
 
 use super::Protocol;
 use crate::config::ProtocolsConfig;
 use crate::domain::{Bounds, Principal, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::uploads::{ArrivedPart, Grid, Incoming, Status, Uploads};
+use crate::uploads::{Grid, Incoming, Status, Uploads};
 use crate::web::methods::otherwise;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
@@ -56,6 +58,8 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(record_many)
         .service(complete)
         .service(show)
+        .service(receipt)
+        .service(receipt_key)
         .service(abort)
         .service(webhooks::list_webhooks)
         .service(webhooks::replay_webhook);
@@ -113,7 +117,10 @@ async fn create(
     } else {
         HttpResponse::Created()
     };
-    Ok(fresh(answer, &view(&caller, &begun.status, &uploads, &identity)?))
+    Ok(fresh(
+        answer,
+        &view(&caller, &begun.status, &uploads, &identity).await?,
+    ))
 }
 
 /// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
@@ -129,7 +136,12 @@ async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, upload
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: SignParts = body::json(&request, payload).await?;
     let signed = uploads
-        .sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count))
+        .sign_parts(
+            &caller,
+            &id,
+            |part_count| wanted.parts.parse(part_count),
+            wanted.checksums,
+        )
         .await?;
     Ok(fresh(
         HttpResponse::Ok(),
@@ -157,17 +169,13 @@ async fn record_one(
     let (caller, id) = caller_and_id(&request, &id).await?;
     let number = part_number(&number)?;
     let part: RecordOnePart = body::json(&request, payload).await?;
-    let part = ArrivedPart {
-        number,
-        size: Some(part.size),
-        etag: part.etag,
-    };
-    uploads.record(&caller, &id, vec![part]).await?;
+    uploads.record(&caller, &id, vec![part.parse(number)?]).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Takes one part's bytes for a browser that cannot reach the store, and puts them into the same multipart upload. It
-/// is recorded as well. `Content-Digest` may claim a SHA-256, which is then verified before the part is stored.
+/// is recorded as well. `Content-Digest` may claim a SHA-256, or `x-amz-checksum-…` and `Content-MD5` what S3 knows by these
+/// names; it is then verified before the part is stored.
 #[utoipa::path(tag = "uploads", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(("id" = String, Path, description = "The upload"), ("number" = u32, Path, description = "The part, from 1")),
     responses(
@@ -188,7 +196,7 @@ async fn receive(
     let (caller, id) = caller_and_id(&request, &id).await?;
     let incoming = Incoming {
         length: body::announced_length(&request),
-        sha256: body::claimed_sha256(&request)?,
+        claimed: body::claimed_checksum(&request)?,
         pieces: body::detach(payload),
     };
     let received = uploads
@@ -239,34 +247,64 @@ async fn show(
     let status = uploads.status(&caller, &id).await?;
     Ok(fresh(
         HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
+        &view(&caller, &status, &uploads, &identity).await?,
     ))
 }
 
-/// Completes the upload: we list the parts ourselves and refuse gaps. Asked again, the answer is the same.
-#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
-    (status = 200, body = UploadView),
-    (status = 404, description = "Not there, or not yours"),
-    (status = 409, description = "`defects` names the parts that are missing or of another size"),
-    (status = 410, description = "The store has dropped the multipart upload; begin again"),
-))]
+/// Completes the upload: we list the parts ourselves, refuse gaps, and compare the checksums that are on record with what the
+/// store has. The body may be left out. Asked again, the answer is the same.
+#[utoipa::path(tag = "uploads", request_body = CompleteUpload, params(("id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = UploadView),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "`defects` names the parts that are missing, of another size or of other bytes"),
+        (status = 410, description = "The store has dropped the multipart upload; begin again"),
+    ))]
 #[post("/uploads/{id}/complete")]
 async fn complete(
     request: HttpRequest,
     path: Path<String>,
+    payload: Payload,
     identity: Data<Identity>,
     uploads: Data<Uploads>,
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
-    let upload = uploads.complete(&caller, &id).await?;
+    let wanted: CompleteUpload = body::optional_json(&request, payload).await?;
+    let upload = match wanted.parse()? {
+        Some(stated) => uploads.complete_stated(&caller, &id, stated).await?,
+        None => uploads.complete(&caller, &id).await?,
+    };
     let status = Status {
         upload,
         parts: Vec::new(),
     };
     Ok(fresh(
         HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
+        &view(&caller, &status, &uploads, &identity).await?,
     ))
+}
+
+/// The receipt of a complete upload: what was stored, signed; always the same. `muleteer verify` holds a file against it.
+#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
+    (status = 200, description = "`receipt` and its `signature`", body = Object),
+    (status = 404, description = "Not there, or not yours"),
+    (status = 409, description = "It is not complete; `state` says what it is"),
+))]
+#[get("/uploads/{id}/receipt")]
+async fn receipt(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let text = uploads.receipt(&caller, &id).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("application/json")
+        .body(text))
+}
+
+/// The key that receipts are verified with, as a JWK; for everybody.
+#[utoipa::path(tag = "receipts", responses((status = 200, description = "An Ed25519 key", body = Object)))]
+#[get("/receipts/key")]
+async fn receipt_key(uploads: Data<Uploads>) -> Answer {
+    Ok(fresh(HttpResponse::Ok(), &uploads.receipt_key().jwk()))
 }
 
 /// Gives the upload up and drops its parts; the same again does no harm.
@@ -301,7 +339,7 @@ async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, Up
     Ok((caller, UploadId::parse(id)?))
 }
 
-fn view(
+async fn view(
     caller: &Principal,
     status: &Status,
     uploads: &Uploads,
@@ -312,7 +350,15 @@ fn view(
     let token = is_owner
         .then(|| identity.upload_token(&status.upload))
         .transpose()?;
-    Ok(UploadView::new(status, uploads.location(&status.upload), token))
+    let checksum = uploads.part_checksum(&status.upload).await?;
+    let recorded = if checksum.is_some() && !status.parts.is_empty() {
+        uploads.part_sums(&status.upload.id).await?
+    } else {
+        BTreeMap::new()
+    };
+    let sums = Sums { checksum, recorded };
+    let location = uploads.location(&status.upload);
+    Ok(UploadView::new(status, &sums, location, token))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

@@ -7,6 +7,7 @@ mod append;
 mod appended;
 mod browsers;
 mod bytes_through;
+mod checks;
 mod gather;
 mod held;
 mod intake;
@@ -19,18 +20,21 @@ mod sts;
 
 use std::fmt::Write as _;
 use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use self::answers::Answer;
+pub use self::browsers::Binds;
+pub use self::checks::is_signed;
 pub use self::relay::S3Relay;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, WantedChecksum};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::{
@@ -66,6 +70,8 @@ pub struct StoreSettings {
     pub handed_out: Option<Credentials>,
     /// How browsers get temporary credentials, where they do.
     pub sts: Option<StsSettings>,
+    /// The checksum that parts are sent with.
+    pub checksum: WantedChecksum,
 }
 
 /// One bucket.
@@ -76,6 +82,8 @@ pub struct S3Store {
     http: reqwest::Client,
     sts: Option<Sts>,
     metrics: Metrics,
+    /// Whether the store makes checksums of parts, as far as it has said so.
+    makes_checksums: AtomicBool,
 }
 
 impl S3Store {
@@ -91,6 +99,7 @@ impl S3Store {
             credentials,
             keys: SigningKeys::new(),
             metrics: Metrics::off(),
+            makes_checksums: AtomicBool::new(false),
         })
     }
 
@@ -189,7 +198,8 @@ impl S3Store {
         let complete = Operation::CompleteMultipartUpload { upload_id };
         self.send(complete, key.as_str(), now, completion_list(parts))
             .await?
-            .completed_etag()
+            .completed()
+            .map(|completed| completed.etag)
     }
 
     /// Drops a multipart upload; one that the store does not know is fine.
@@ -287,9 +297,9 @@ impl S3Store {
             Payload::Bytes(&body)
         };
         let patience = match operation {
-            Operation::CompleteMultipartUpload { .. } | Operation::UploadPartCopy { .. } => {
-                PATIENCE_TO_COMPLETE
-            }
+            Operation::CompleteMultipartUpload { .. }
+            | Operation::CompleteChecked { .. }
+            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
             _ => PATIENCE,
         };
         let request = self.request(operation, key, now, payload).await?;
@@ -332,6 +342,14 @@ impl S3Store {
             status: response.status().as_u16(),
             etag: header(http::header::ETAG).map(str::to_owned),
             content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            checksum: checks::told_checksum(
+                header(http::HeaderName::from_static("x-amz-checksum-crc64nvme")),
+                header(http::HeaderName::from_static("x-amz-checksum-crc32c")),
+            ),
+            checksum_algorithm: header(http::HeaderName::from_static("x-amz-checksum-algorithm"))
+                .map(str::to_owned),
+            is_encrypted: header(http::HeaderName::from_static("x-amz-server-side-encryption"))
+                .is_some_and(|how| how.starts_with("aws:kms")),
             body: String::new(),
         };
         answer.body = response.text().await.map_err(lost)?;
