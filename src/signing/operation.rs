@@ -164,6 +164,38 @@ fn bucket_rules<'a>(kind: &'static str, content_md5: &'a str) -> Result<Shape<'a
         .header("content-md5", Some(content_md5))
 }
 
+/// Joins the parts of an object with a known checksum.
+fn checked_completion<'a>(
+    upload_id: &'a str,
+    header: &'a str,
+    value: &'a str,
+) -> Result<Shape<'a>, SigningError> {
+    Shape::object(Method::POST)
+        .upload(upload_id)?
+        .header(header, Some(value))?
+        .header("x-amz-checksum-type", Some("FULL_OBJECT"))
+}
+
+/// Sends a whole object.
+fn whole_object(content_length: Option<u64>, headers: ObjectHeaders<'_>) -> Result<Shape<'_>, SigningError> {
+    Ok(Shape::object(Method::PUT)
+        .object_headers(headers)?
+        .length(content_length))
+}
+
+fn upload_list<'a>(
+    prefix: Option<&'a str>,
+    (key_marker, upload_id_marker): (Option<&'a str>, Option<&'a str>),
+    max_uploads: Option<u16>,
+) -> Shape<'a> {
+    Shape::bucket(Method::GET)
+        .flag("uploads")
+        .text("prefix", prefix)
+        .text("key-marker", key_marker)
+        .text("upload-id-marker", upload_id_marker)
+        .optional_number("max-uploads", max_uploads)
+}
+
 fn part_list(
     upload_id: &str,
     marker: Option<u16>,
@@ -258,17 +290,12 @@ impl<'a> Operation<'a> {
                 upload_id,
                 header,
                 value,
-            } => Shape::object(Method::POST)
-                .upload(upload_id)?
-                .header(header, Some(value))?
-                .header("x-amz-checksum-type", Some("FULL_OBJECT")),
+            } => checked_completion(upload_id, header, value),
             Self::AbortMultipartUpload { upload_id } => Shape::object(Method::DELETE).upload(upload_id),
             Self::PutObject {
                 content_length,
                 headers,
-            } => Ok(Shape::object(Method::PUT)
-                .object_headers(headers)?
-                .length(content_length)),
+            } => whole_object(content_length, headers),
             Self::GetObject { range } => Shape::object(Method::GET).header("range", range),
             Self::HeadObject => Ok(Shape::object(Method::HEAD)),
             Self::DeleteObject => Ok(Shape::object(Method::DELETE)),
@@ -277,12 +304,7 @@ impl<'a> Operation<'a> {
                 key_marker,
                 upload_id_marker,
                 max_uploads,
-            } => Ok(Shape::bucket(Method::GET)
-                .flag("uploads")
-                .text("prefix", prefix)
-                .text("key-marker", key_marker)
-                .text("upload-id-marker", upload_id_marker)
-                .optional_number("max-uploads", max_uploads)),
+            } => Ok(upload_list(prefix, (key_marker, upload_id_marker), max_uploads)),
             Self::ListObjects { prefix, start_after } => Ok(Shape::bucket(Method::GET)
                 .text("list-type", Some("2"))
                 .text("prefix", Some(prefix))

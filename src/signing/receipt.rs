@@ -58,8 +58,8 @@ impl ReceiptKey {
     }
 
     /// The whole document: the receipt and its signature.
-    pub fn sign(&self, receipt: Value) -> Value {
-        let signature = self.pair.sign(canonical(&receipt).as_bytes());
+    pub fn sign(&self, receipt: &Value) -> Value {
+        let signature = self.pair.sign(canonical(receipt).as_bytes());
         json!({
             "receipt": receipt,
             "signature": {
@@ -180,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_receipt_is_believed_whatever_the_order_and_the_blanks() {
-        let signed = key().sign(json!({ "b": [1, null, "ü\"\n"], "a": { "d": 1, "c": "x" } }));
+        let signed = key().sign(&json!({ "b": [1, null, "ü\"\n"], "a": { "d": 1, "c": "x" } }));
         let text = serde_json::to_string_pretty(&signed).unwrap();
         let reordered: Value = serde_json::from_str(&text).unwrap();
 
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn a_changed_receipt_another_key_and_what_is_none_are_told_apart() {
-        let signed = key().sign(json!({ "size": 1 }));
+        let signed = key().sign(&json!({ "size": 1 }));
         let mut changed = signed.clone();
         changed["receipt"]["size"] = json!(2);
         assert_eq!(key().public().verify(&changed), Err(ReceiptError::Signature));

@@ -168,47 +168,14 @@ impl Uploads {
             return whole.map_or_else(|| check_chosen(&[], &[]).map(|()| upload), Ok);
         }
         let storage = self.storage(&upload)?;
-        let mut known = KnownBytes::default();
-        let stored = if upload.appending.is_some() {
-            check_ended(&upload)?;
-            Vec::new()
-        } else {
-            let began = self.now();
-            let stored = match storage.parts(&upload).await {
-                Err(Error::Vanished) => return self.settled(&upload, claimed).await,
-                stored => stored?,
-            };
-            if !upload.cut.is_ours() {
-                // Boxed, so that completions of our own cut need no room for it.
-                if let Err(error) = Box::pin(self.measure(&mut upload, &stored, &asked.named)).await {
-                    Box::pin(self.drop_if_mixed(&upload, &error)).await?;
-                    return Err(error);
-                }
-                stored
-            } else if let Err(error) = check_whole(&upload.plan(), &stored) {
-                self.forget_lost(&upload, &error, began - SETTLED).await?;
-                return Err(error);
-            } else {
-                known = match self.check_bytes(&upload, &stored).await {
-                    Err(error) => {
-                        self.forget_lost(&upload, &error, began - SETTLED).await?;
-                        return Err(error);
-                    }
-                    known => known?,
-                };
-                stored
-            }
+        let (stored, known) = match self.whole_parts(&mut upload, asked).await {
+            Err(Error::Vanished) => return self.settled(&upload, claimed).await,
+            found => found?,
         };
-        if let Some(stated) = &asked.stated {
-            match known.joined(stated.algorithm()) {
-                Some(whole) if whole != *stated => {
-                    return Err(Error::ChecksumMismatch {
-                        what: Digested::Parts,
-                    });
-                }
-                Some(_) => {}
-                None => claimed = Some(stated),
-            }
+        if let Some(stated) = &asked.stated
+            && !known.confirms(stated)?
+        {
+            claimed = Some(stated);
         }
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         let finished = match self.sources(&upload).await? {
@@ -228,25 +195,58 @@ impl Uploads {
                 self.mark_complete(upload, etag, claimed).await
             }
             Err(Error::Vanished) => self.settled(&upload, claimed).await,
-            Err(Error::ChecksumMismatch {
-                what: Digested::Parts,
-            }) => Err(self.reopen_altered(&upload, &known).await?),
-            Err(error @ Error::ChecksumMismatch { .. }) => {
-                self.reject(&upload).await?;
-                Err(error)
-            }
-            Err(Error::StoreRefused { code }) => {
-                // Nothing was joined: parts may be sent again, or the operator mends what was refused.
-                self.change(&upload.id, &[State::Completing], State::Open).await?;
-                Err(Error::StoreRefused { code })
-            }
-            Err(error @ Error::OffsetMismatch { .. }) => {
-                // Bytes are missing that may still come.
-                self.change(&upload.id, &[State::Completing], State::Open).await?;
-                Err(error)
-            }
-            Err(error) => Err(error),
+            Err(error) => Err(self.unfinished(&upload, &known, error).await?),
         }
+    }
+
+    /// The stored parts, all of them and right, and what is known of their bytes; none of an upload that is appended to.
+    async fn whole_parts(
+        &self,
+        upload: &mut Upload,
+        asked: &Asked,
+    ) -> Result<(Vec<StoredPart>, KnownBytes), Error> {
+        if upload.appending.is_some() {
+            check_ended(upload)?;
+            return Ok((Vec::new(), KnownBytes::default()));
+        }
+        let began = self.now();
+        let stored = self.storage(upload)?.parts(upload).await?;
+        if !upload.cut.is_ours() {
+            // Boxed, so that completions of our own cut need no room for it.
+            if let Err(error) = Box::pin(self.measure(upload, &stored, &asked.named)).await {
+                Box::pin(self.drop_if_mixed(upload, &error)).await?;
+                return Err(error);
+            }
+            return Ok((stored, KnownBytes::default()));
+        }
+        let known = match check_whole(&upload.plan(), &stored) {
+            Ok(()) => self.check_bytes(upload, &stored).await,
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(known) => Ok((stored, known)),
+            Err(error) => {
+                self.forget_lost(upload, &error, began - SETTLED).await?;
+                Err(error)
+            }
+        }
+    }
+
+    /// The storage has not finished an upload: what that means for it, and what is told.
+    async fn unfinished(&self, upload: &Upload, known: &KnownBytes, error: Error) -> Result<Error, Error> {
+        match &error {
+            Error::ChecksumMismatch {
+                what: Digested::Parts,
+            } => return self.reopen_altered(upload, known).await,
+            Error::ChecksumMismatch { .. } => self.reject(upload).await?,
+            // Nothing was joined: parts may be sent again, or the operator mends what was refused; or bytes are missing
+            // that may still come.
+            Error::StoreRefused { .. } | Error::OffsetMismatch { .. } => {
+                self.change(&upload.id, &[State::Completing], State::Open).await?;
+            }
+            _ => {}
+        }
+        Ok(error)
     }
 
     /// Holds the parts of an upload of a client's own cut against what the client says of them, and learns its size. They

@@ -8,10 +8,11 @@ use chrono::{DateTime, Utc};
 use super::claims::{Claim, Manner};
 use super::{Note, Status, Uploads};
 use crate::domain::{
-    Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
-    Upload, UploadId,
+    Algorithm, Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State,
+    Transfer, Upload, UploadId,
 };
 use crate::error::Error;
+use crate::storage::Storage;
 
 /// An upload that may now be sent.
 #[derive(Debug, Clone)]
@@ -190,11 +191,7 @@ impl Uploads {
         if cut.is_begun_by_us() {
             // Clients that know nothing of checksums may send their parts without.
             let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
-            (upload.multipart_id, algorithm) = if is_checked {
-                storage.begin_checked(&upload).await?
-            } else {
-                (storage.begin(&upload).await?, None)
-            };
+            algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
         }
         self.keep(&upload, is_claimed).await?;
         if let Some(algorithm) = algorithm {
@@ -252,4 +249,19 @@ impl Uploads {
             tracing::warn!(upload = %upload.id, %error, "an unrecorded upload stays in the storage for now");
         }
     }
+}
+
+/// Begins an upload in its storage; gives the checksum that its parts are sent with, if any.
+async fn begin(
+    storage: &dyn Storage,
+    upload: &mut Upload,
+    is_checked: bool,
+) -> Result<Option<Algorithm>, Error> {
+    let (id, algorithm) = if is_checked {
+        storage.begin_checked(upload).await?
+    } else {
+        (storage.begin(upload).await?, None)
+    };
+    upload.multipart_id = id;
+    Ok(algorithm)
 }

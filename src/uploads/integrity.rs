@@ -35,6 +35,19 @@ impl KnownBytes {
         joined(algorithm, parts.map(|(sums, size)| (sums.get(algorithm), *size)))
     }
 
+    /// Whether the whole has this checksum; false where that is not known.
+    ///
+    /// # Errors
+    /// [`Error::ChecksumMismatch`] of the parts where it has another.
+    pub(super) fn confirms(&self, stated: &Checksum) -> Result<bool, Error> {
+        match self.joined(stated.algorithm()) {
+            Some(whole) if whole != *stated => Err(Error::ChecksumMismatch {
+                what: Digested::Parts,
+            }),
+            whole => Ok(whole.is_some()),
+        }
+    }
+
     /// The checksums of the whole, and who has compared them once the upload is complete.
     fn for_the_record(&self) -> Option<(Checksums, CheckedBy)> {
         let mut whole = Checksums::default();

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::Uploads;
 use crate::db::Integrity;
-use crate::domain::{Checksum, Principal, State, Upload, UploadId};
+use crate::domain::{CheckedBy, Checksum, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::PublicKey;
 
@@ -32,7 +32,7 @@ impl Uploads {
         if let Some(receipt) = known.receipt {
             return Ok(receipt);
         }
-        let signed = self.0.receipts.sign(self.content(&upload, &known));
+        let signed = self.0.receipts.sign(&self.content(&upload, &known));
         let text = serde_json::to_string_pretty(&signed).map_err(Error::internal)?;
         self.0.db.keep_receipt(id, text).await
     }
@@ -60,7 +60,7 @@ impl Uploads {
             "content_type": upload.content_type.as_str(),
             "size": upload.size,
             "checksums": checksums,
-            "checked_by": known.checked_by.map(crate::domain::CheckedBy::as_str),
+            "checked_by": known.checked_by.map(CheckedBy::as_str),
             "part_size": upload.part_size,
             "location": self.address(upload),
             "bucket": upload.bucket,

@@ -184,7 +184,7 @@ async fn parts_of_other_bytes_than_were_told_are_named_and_can_be_sent_again() {
         let whole: Vec<u8> = (1..=3).flat_map(|n| part_of(&upload, n)).collect();
         let object = store_of(&server)
             .ask("HEAD", key)
-            .header("x-amz-checksum-mode", "ENABLED");
+            .signed("x-amz-checksum-mode", "ENABLED");
         let object = object.send().await;
         assert_eq!(
             object.header("x-amz-checksum-crc64nvme"),

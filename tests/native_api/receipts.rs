@@ -171,7 +171,7 @@ async fn verify_believes_the_right_file_and_nothing_else() {
         let other_key = other_key["x"].as_str().expect("a key").to_owned();
         let mut forged = muleteer::signing::ReceiptKey::new(&"07".repeat(32))
             .expect("a key")
-            .sign(signed["receipt"].clone());
+            .sign(&signed["receipt"]);
         forged["signature"]["key_id"] = signed["signature"]["key_id"].clone();
         let forged = written(&server, "forged.json", forged.to_string());
         for (file, receipt, more, why) in [

@@ -256,6 +256,7 @@ async fn show(
 #[utoipa::path(tag = "uploads", request_body = CompleteUpload, params(("id" = String, Path, description = "The upload")),
     responses(
         (status = 200, body = UploadView),
+        (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "`defects` names the parts that are missing, of another size or of other bytes"),
         (status = 410, description = "The store has dropped the multipart upload; begin again"),
