@@ -93,7 +93,6 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
         etag: None,
         storage: Backend::S3,
         sha256: None,
-        checksums: Checksums::default(),
         webhook_url: None,
         appending: None,
         cut: Cut::default(),

@@ -6,9 +6,9 @@
 #![cfg(feature = "embedded-s3")]
 
 #[path = "../support/around.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
 mod around;
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
 #[path = "../support/s3_client.rs"]

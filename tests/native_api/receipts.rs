@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use muleteer::config::Secret;
+use muleteer::signing::ReceiptKey;
 use serde_json::{Value, json};
 
 use super::api::{Api, id, part_of};
@@ -123,108 +124,124 @@ async fn what_passed_through_us_has_a_checksum_though_its_client_told_none() {
     .await;
 }
 
-#[tokio::test]
-async fn verify_believes_the_right_file_and_nothing_else() {
-    on_both(async |server| {
-        let api = Api::of(&server);
-        let (upload, bytes) = complete(&api).await;
-        let signed = receipt_of(&api, &upload).await;
-        let receipt = written(&server, "receipt.json", signed.to_string());
-        let pretty = serde_json::to_string_pretty(&signed).expect("JSON");
-        let pretty = written(&server, "pretty.json", pretty);
-        let file = written(&server, "film.mp4", &bytes);
-        let jwk = api.get("/receipts/key").await.expect(200);
-        let (key_file, key) = (
-            written(&server, "key.jwk", jwk.to_string()),
-            jwk["x"].as_str().expect("a key"),
-        );
-        let key_file = key_file.to_str().expect("UTF-8");
+/// A complete upload with its receipt, both as files.
+struct Kept {
+    bytes: Vec<u8>,
+    signed: Value,
+    file: PathBuf,
+    receipt: PathBuf,
+    /// The public key in base64.
+    key: String,
+}
 
+async fn kept(server: &TestServer) -> Kept {
+    let api = Api::of(server);
+    let (upload, bytes) = complete(&api).await;
+    let signed = receipt_of(&api, &upload).await;
+    let jwk = api.get("/receipts/key").await.expect(200);
+    written(server, "key.jwk", jwk.to_string());
+    Kept {
+        file: written(server, "film.mp4", &bytes),
+        receipt: written(server, "receipt.json", signed.to_string()),
+        key: jwk["x"].as_str().expect("a key").to_owned(),
+        bytes,
+        signed,
+    }
+}
+
+/// A key that is nobody's.
+fn strange_key() -> ReceiptKey {
+    ReceiptKey::new(&"07".repeat(32)).expect("a key")
+}
+
+#[tokio::test]
+async fn verify_believes_the_right_file() {
+    on_both(async |server| {
+        let kept = kept(&server).await;
+        let pretty = serde_json::to_string_pretty(&kept.signed).expect("JSON");
+        let pretty = written(&server, "pretty.json", pretty);
         for (receipt, more) in [
-            (&receipt, vec![]),
+            (&kept.receipt, vec![]),
             (&pretty, vec!["--server", &server.base]),
-            (&receipt, vec!["--key", key]),
-            (&receipt, vec!["--key", key_file]),
+            (&kept.receipt, vec!["--key", &kept.key]),
+            (&kept.receipt, vec!["--key", "key.jwk"]),
         ] {
-            let (code, said) = verify(&server, &file, receipt, &more);
+            let (code, said) = verify(&server, &kept.file, receipt, &more);
             assert_eq!(code, Some(0), "{more:?}: {said}");
-            assert!(said.contains(&format!("crc64nvme: {}", crc(&bytes))), "{said}");
+            assert!(
+                said.contains(&format!("crc64nvme: {}", crc(&kept.bytes))),
+                "{said}"
+            );
         }
-        let (code, said) = verify(&server, &file, &receipt, &["--json"]);
+        let (code, said) = verify(&server, &kept.file, &kept.receipt, &["--json"]);
         let said: Value = serde_json::from_str(&said).expect("JSON");
         assert_eq!((code, &said["verified"]), (Some(0), &json!(true)));
+    })
+    .await;
+}
 
-        let mut other = bytes.clone();
+#[tokio::test]
+async fn verify_believes_no_other_file_no_other_receipt_and_no_other_key() {
+    on_both(async |server| {
+        let kept = kept(&server).await;
+        let mut other = kept.bytes.clone();
         other[5] ^= 1;
         let changed = written(&server, "changed", &other);
-        let shorter = written(&server, "shorter", &bytes[1..]);
+        let shorter = written(&server, "shorter", &kept.bytes[1..]);
         let tampered = |member: &str, value: Value| {
-            let mut document = signed.clone();
+            let mut document = kept.signed.clone();
             document["receipt"][member] = value;
             written(&server, &format!("tampered-{member}.json"), document.to_string())
         };
         let other_sum = tampered("checksums", json!({ "crc64nvme": crc(&other) }));
-        let other_key = muleteer::signing::ReceiptKey::new(&"07".repeat(32))
-            .expect("a key")
-            .public()
-            .jwk();
-        let other_key = other_key["x"].as_str().expect("a key").to_owned();
-        let mut forged = muleteer::signing::ReceiptKey::new(&"07".repeat(32))
-            .expect("a key")
-            .sign(&signed["receipt"]);
-        forged["signature"]["key_id"] = signed["signature"]["key_id"].clone();
+        let other_size = tampered("size", json!(47));
+        let mut forged = strange_key().sign(&kept.signed["receipt"]);
+        forged["signature"]["key_id"] = kept.signed["signature"]["key_id"].clone();
         let forged = written(&server, "forged.json", forged.to_string());
+        let other_key = strange_key().public().jwk().to_string();
+        let not_signed = "the signature is not that of this receipt";
         for (file, receipt, more, why) in [
-            (&changed, &receipt, vec![], "the file's crc64nvme is"),
+            (&changed, &kept.receipt, vec![], "the file's crc64nvme is"),
             (
                 &shorter,
-                &receipt,
+                &kept.receipt,
                 vec![],
                 "the file has 47 bytes, and the receipt is of 48",
             ),
+            (&changed, &other_sum, vec![], not_signed),
+            (&kept.file, &other_size, vec![], not_signed),
+            (&kept.file, &forged, vec![], not_signed),
             (
-                &changed,
-                &other_sum,
-                vec![],
-                "the signature is not that of this receipt",
-            ),
-            (
-                &file,
-                &tampered("size", json!(47)),
-                vec![],
-                "the signature is not that of this receipt",
-            ),
-            (
-                &file,
-                &forged,
-                vec![],
-                "the signature is not that of this receipt",
-            ),
-            (
-                &file,
-                &receipt,
+                &kept.file,
+                &kept.receipt,
                 vec!["--key", &other_key],
-                "the receipt was signed with the key",
+                "was signed with the key",
             ),
         ] {
             let (code, said) = verify(&server, file, receipt, &more);
             assert_eq!(code, Some(1), "{said}");
             assert!(said.contains(why), "{said}");
         }
+    })
+    .await;
+}
 
+#[tokio::test]
+async fn verify_says_what_it_cannot_read() {
+    on_both(async |server| {
+        let Kept {
+            file, receipt, key, ..
+        } = kept(&server).await;
         let text = written(&server, "text", "no receipt");
         let missing = server.folder().join("missing");
+        let nobody = "http://127.0.0.1:9";
         for (file, receipt, more) in [
             (&file, &text, vec![]),
             (&missing, &receipt, vec![]),
             (&file, &missing, vec![]),
             (&file, &receipt, vec!["--key", "what?"]),
-            (&file, &receipt, vec!["--server", "http://127.0.0.1:9"]),
-            (
-                &file,
-                &receipt,
-                vec!["--server", "http://127.0.0.1:9", "--key", key],
-            ),
+            (&file, &receipt, vec!["--server", nobody]),
+            (&file, &receipt, vec!["--server", nobody, "--key", &key]),
         ] {
             let (code, said) = verify(&server, file, receipt, &more);
             assert_eq!(code, Some(2), "{said}");
@@ -239,8 +256,7 @@ async fn the_settings_may_name_the_key() {
         |config| config.receipts.private_key = Secret::new("BwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwcHBwc="),
         async |server| {
             let key = Api::of(&server).get("/receipts/key").await.expect(200);
-            let own = muleteer::signing::ReceiptKey::new(&"07".repeat(32)).expect("a key");
-            assert_eq!(key, own.public().jwk());
+            assert_eq!(key, strange_key().public().jwk());
         },
     )
     .await;
