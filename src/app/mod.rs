@@ -26,16 +26,16 @@ use self::http::Shared;
 pub use self::observe::Scrapes;
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, Secret, UploadsConfig};
+use crate::config::{Config, OnReject, Secret, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy};
+use crate::domain::{AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy};
 use crate::error::Error;
-use crate::hooks::{self, Deliveries};
+use crate::hooks::{self, Deliveries, PreCreate};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
 use crate::signing::ReceiptKey;
-use crate::uploads::{self, Outbox, Swept, Uploads};
+use crate::uploads::{self, Gate, Outbox, Quarantine, Subscription, Swept, Uploads};
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
 
@@ -57,6 +57,7 @@ pub struct Running {
     server: Server,
     sweeper: JoinHandle<()>,
     notes: JoinHandle<()>,
+    scans: JoinHandle<()>,
     deliveries: Deliveries,
     embedded: Option<Embedded>,
     tidying: JoinHandle<()>,
@@ -90,6 +91,7 @@ impl Running {
         self.sweeper.abort();
         self.tidying.abort();
         self.notes.abort();
+        self.scans.abort();
         if let Err(error) = uploads.write_notes(true).await {
             tracing::warn!(%error, "the last notes of uploads' logs are lost");
         }
@@ -118,13 +120,14 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
-    let outbox = Outbox {
-        allowed_hosts: allowed_hosts(&config)?,
-        ..Outbox::default()
-    };
+    let outbox = outbox(&config)?;
+    let quarantine = quarantine(&config, &clock)?;
+    let gate = PreCreate::open(&config.hooks, clock.clone(), metrics.clone()).map_err(explain)?;
     let around = Around {
         clock: clock.clone(),
         outbox: outbox.clone(),
+        gate: gate.map(|gate| Arc::new(gate) as Arc<dyn Gate>),
+        quarantine,
         metrics: metrics.clone(),
     };
     let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
@@ -164,6 +167,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         drain: Duration::from_secs(config.server.drain_s),
         scrapes,
         notes: spawn_notes(uploads.clone()),
+        scans: tokio::spawn(uploads.clone().run_scans()),
         uploads,
         deliveries,
         db,
@@ -175,6 +179,8 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
 struct Around {
     clock: Clock,
     outbox: Outbox,
+    gate: Option<Arc<dyn Gate>>,
+    quarantine: Option<Quarantine>,
     metrics: Metrics,
 }
 
@@ -188,10 +194,11 @@ async fn open_uploads(
     let Around {
         clock,
         outbox,
+        gate,
+        quarantine,
         metrics,
     } = around;
-    let store = store::open(config, embedded, &clock).await?;
-    let store = Arc::new(store.with_metrics(metrics.clone()));
+    let store = Arc::new(store::open(config, embedded, &clock, &metrics).await?);
     let bucket = store::bucket(config, &store, &clock);
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {
@@ -206,6 +213,8 @@ async fn open_uploads(
         mark: IdMark::new(&secret),
         orphan_grace: hours(config.uploads.orphan_grace_hours),
         outbox,
+        gate,
+        quarantine,
         metrics,
         receipts: receipt_key(config, db).await?,
     }))
@@ -219,13 +228,15 @@ pub async fn sweep(config: &Config, clock: Clock) -> anyhow::Result<Option<Swept
     let db = open_database(config).await?;
     let embedded = Embedded::start(config, &db).await?;
     // What a sweep finds complete is told of by the server, which reads the same database.
-    let outbox = Outbox {
-        allowed_hosts: allowed_hosts(config)?,
-        ..Outbox::default()
-    };
+    let outbox = outbox(config)?;
+    // What it finds whole is looked at by the server.
+    let quarantine = quarantine(config, &clock)?;
     let around = Around {
         clock,
         outbox,
+        // A sweep begins nothing.
+        gate: None,
+        quarantine,
         metrics: Metrics::off(),
     };
     let uploads = open_uploads(config, &db, embedded.as_ref(), around).await?;
@@ -282,6 +293,40 @@ fn policy(config: &Config) -> Policy {
 
 fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
     AllowedHosts::new(&config.hooks.allowed_hosts).map_err(anyhow::Error::msg)
+}
+
+/// How others are told, and the operator besides.
+fn outbox(config: &Config) -> anyhow::Result<Outbox> {
+    let hooks = &config.hooks;
+    let url = Some(&hooks.url).filter(|url| !url.is_empty());
+    let operator = url.map(|url| -> anyhow::Result<_> {
+        let host = url::Url::parse(url)?.host_str().unwrap_or_default().to_owned();
+        let kinds = hooks.events.iter().filter_map(|name| EventKind::parse(name));
+        Ok(Arc::new(Subscription {
+            url: url.clone(),
+            host,
+            kinds: kinds.collect(),
+        }))
+    });
+    Ok(Outbox {
+        allowed_hosts: allowed_hosts(config)?,
+        operator: operator.transpose()?,
+        ..Outbox::default()
+    })
+}
+
+/// Where files wait that are looked at before their uploads are complete.
+fn quarantine(config: &Config, clock: &Clock) -> anyhow::Result<Option<Quarantine>> {
+    let hook = &config.hooks.pre_complete;
+    let scanner = hooks::scanner(&config.hooks, clock.clone()).map_err(explain)?;
+    Ok(scanner.map(|scanner| Quarantine {
+        scanner,
+        patience: Duration::from_secs(hook.wait_s),
+        later: Duration::from_secs(hook.later_s),
+        keeps: hook.rejected == OnReject::Keep,
+        bell: Arc::default(),
+        decided: Arc::default(),
+    }))
 }
 
 fn hours(hours: u64) -> TimeDelta {

@@ -185,7 +185,7 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
             policy::run(&args, &config);
             Ok(Exit::Done)
         }
-        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)).map(done),
+        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)),
         Some(Command::Migrate) => with_runtime(migrate(&config)).map(done),
         Some(Command::Openapi) => openapi::run(&config).map(done),
         Some(Command::Health(args)) => with_runtime(health::run(args, &config)).map(done),

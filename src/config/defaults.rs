@@ -4,7 +4,7 @@
 
 use super::{
     Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
-    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
+    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
     LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
     NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, ReceiptsConfig, S3Config, Secret, ServerConfig,
     SmbStorageConfig, StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
@@ -33,7 +33,7 @@ impl Default for Config {
             receipts: ReceiptsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
-            hooks: HooksConfig::default(),
+            hooks: super::HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
@@ -300,17 +300,6 @@ impl Default for StsConfig {
             endpoint: String::new(),
             external_id: Secret::default(),
             key_prefix: "sts/{owner}/".into(),
-        }
-    }
-}
-
-impl Default for HooksConfig {
-    fn default() -> Self {
-        Self {
-            secret: Secret::default(),
-            allowed_hosts: Vec::new(),
-            timeout_s: 30,
-            retry_hours: 24,
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod defaults;
 mod doors;
+mod hooks;
 mod integrity;
 mod load;
 mod observed;
@@ -17,6 +18,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use hooks::{HooksConfig, OnReject, OnSilence, PreCompleteConfig, PreCreateConfig};
 pub use integrity::{ChecksumName, ReceiptsConfig};
 pub use load::{LoadError, Overrides, Sources, load};
 pub use observed::{MetricsConfig, TelemetryConfig};
@@ -24,6 +26,7 @@ pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
 pub use storage::{BackendName, LocalStorageConfig, SmbStorageConfig, StorageConfig};
 pub use sts::StsConfig;
+pub use validate::origin_and_path;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -409,20 +412,6 @@ pub enum KeyChoice {
     Ours,
     /// The client; a key that anybody else ever had, or an object has, is refused.
     Proposed,
-}
-
-/// How others are told that an upload is complete.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HooksConfig {
-    /// Signs each delivery: `whsec_` and base64, or any text of at least 16 bytes; empty leaves them unsigned.
-    pub secret: Secret,
-    /// Host names, IP addresses and networks that may be called although they are not public.
-    pub allowed_hosts: Vec<String>,
-    /// Seconds that one delivery may take, 1 to 300.
-    pub timeout_s: u64,
-    /// Hours for which a delivery that fails is tried again, 0 to 720; then it is parked.
-    pub retry_hours: u64,
 }
 
 /// Other sites whose pages may call us.

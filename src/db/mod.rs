@@ -19,6 +19,7 @@ mod parts;
 mod recent;
 mod rechecks;
 mod recorder;
+mod scans;
 mod schema;
 mod search;
 mod secrets;

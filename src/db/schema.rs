@@ -129,6 +129,19 @@ diesel::table! {
 }
 
 diesel::table! {
+    scans (upload_id) {
+        upload_id -> Text,
+        state -> Text,
+        etag -> Nullable<Text>,
+        due_at -> Timestamp,
+        attempts -> Integer,
+        reason -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
+    }
+}
+
+diesel::table! {
     sweeps (id) {
         id -> BigInt,
         began_at -> Timestamp,

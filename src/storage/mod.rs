@@ -23,7 +23,7 @@ use futures_util::stream::BoxStream;
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
 pub use local::{LocalSettings, LocalStore};
-pub use s3::{Binds, S3Relay, S3Store, StoreSettings, StsSettings, is_loopback, is_signed};
+pub use s3::{Binds, S3Relay, S3Store, StoreSettings, StsSettings, is_signed};
 #[cfg(feature = "smb")]
 pub use smb::{SmbSettings, SmbStore};
 

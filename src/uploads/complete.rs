@@ -11,8 +11,8 @@ use super::claims::{Claim, Manner};
 use super::integrity::KnownBytes;
 use crate::db::RecordedPart;
 use crate::domain::{
-    Checksum, Checksums, Cut, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart, Upload,
-    UploadId, check_chosen, check_joinable, check_whole, told_size,
+    Checksum, Checksums, Cut, EventKind, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart,
+    Upload, UploadId, check_chosen, check_joinable, check_whole, told_size,
 };
 use crate::error::{Digested, Error};
 use crate::storage::StoredObject;
@@ -31,12 +31,7 @@ impl Uploads {
         match upload.state {
             State::Complete => return Ok(upload),
             State::Open | State::Completing => {}
-            state => {
-                return Err(Error::WrongState {
-                    state,
-                    verb: "completed",
-                });
-            }
+            state => return Err(self.why_ended(&upload.id, state).await?),
         }
         let this = self.clone();
         Self::see_through(async move { this.complete_once(&upload.id).await }).await
@@ -78,7 +73,9 @@ impl Uploads {
                 ..Asked::default()
             };
             let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
-            this.complete_asked(&turn, &upload.id, &asked).await
+            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
+            drop(turn);
+            this.with_verdict(&upload.id, outcome).await
         })
         .await
     }
@@ -102,7 +99,9 @@ impl Uploads {
                 ..Asked::default()
             };
             let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
-            this.complete_asked(&turn, &upload.id, &asked).await
+            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
+            drop(turn);
+            this.with_verdict(&upload.id, outcome).await
         })
         .await
     }
@@ -123,7 +122,10 @@ impl Uploads {
             ..Asked::default()
         };
         let turn = self.turn_to_complete(id, Manner::TURN).await?;
-        self.complete_asked(&turn, id, &asked).await
+        // Boxed, so that whoever waits for a verdict does not keep the room for all that came before.
+        let outcome = Box::pin(self.complete_asked(&turn, id, &asked)).await;
+        drop(turn);
+        self.with_verdict(id, outcome).await
     }
 
     /// The same, unless somebody is at it.
@@ -153,11 +155,17 @@ impl Uploads {
                     Err(Error::ChecksumMismatch { what: Digested::File })
                 }
             }
+            // Boxed, so that completions that nobody looks at need no room for it.
+            State::Open | State::Completing if Box::pin(self.is_quarantined(&upload)).await? => {
+                match &asked.stated {
+                    Some(stated) if !Box::pin(self.is_as_stated(&upload, stated)).await? => {
+                        Err(Error::ChecksumMismatch { what: Digested::File })
+                    }
+                    _ => Err(Error::StillCompleting),
+                }
+            }
             State::Open | State::Completing => self.put_together(upload, asked).await,
-            state => Err(Error::WrongState {
-                state,
-                verb: "completed",
-            }),
+            state => Err(self.why_ended(id, state).await?),
         }
     }
 
@@ -287,23 +295,32 @@ impl Uploads {
 
     async fn mark_complete(
         &self,
-        mut upload: Upload,
+        upload: Upload,
         etag: Option<String>,
         claimed: Option<&Checksum>,
     ) -> Result<Upload, Error> {
         self.verify(&upload, claimed).await?;
-        let now = self.now();
         if !upload.cut.is_ours() {
             let db = &self.0.db;
             db.measure_upload(&upload.id, upload.size, upload.part_size)
                 .await?;
         }
+        if self.0.quarantine.is_some() {
+            return Err(self.begin_quarantine(&upload, etag).await?);
+        }
+        // Boxed: everybody who looks for an object comes by here, and hardly anybody gets this far.
+        Box::pin(self.announce(upload, etag)).await
+    }
+
+    /// Makes an upload complete whose object is there and has been looked at, and tells of it.
+    pub(super) async fn announce(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
+        let now = self.now();
         let unfinished = [State::Open, State::Completing];
-        let event = self.completion_event(&upload, etag.as_deref(), now)?;
+        let events = self.events_of(EventKind::Complete, &upload, etag.as_deref(), None, now)?;
         let done = self
             .0
             .db
-            .complete_upload(&upload.id, &unfinished, etag.clone(), event, now)
+            .complete_upload(&upload.id, &unfinished, etag.clone(), events, now)
             .await?;
         if done {
             self.ring();

@@ -179,6 +179,16 @@ impl Uploads {
         Err(Error::ChecksumMismatch { what: Digested::File })
     }
 
+    /// Whether an object that is there has the checksum that its client states of it: by those of its parts, or else by its
+    /// bytes.
+    pub(super) async fn is_as_stated(&self, upload: &Upload, stated: &Checksum) -> Result<bool, Error> {
+        let known = self.0.db.integrity(&upload.id).await?.whole;
+        match known.get(stated.algorithm()) {
+            Some(known) => Ok(known == stated),
+            None => self.has_digests(upload, vec![stated.clone()]).await,
+        }
+    }
+
     /// Whether the finished object has these digests. Where there are none it is not read.
     pub(super) async fn has_digests(&self, upload: &Upload, expected: Vec<Checksum>) -> Result<bool, Error> {
         if expected.is_empty() {

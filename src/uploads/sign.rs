@@ -137,6 +137,21 @@ impl Uploads {
         Ok(signed)
     }
 
+    /// The store has refused a part of this upload with this error code, says whoever may sign its parts. Where it is about
+    /// credentials, ours are looked at: whoever signs alone would be the last to learn that they were taken back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::CredentialsExpired`] where the store takes none that we have.
+    pub async fn store_has_refused(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        code: &str,
+    ) -> Result<(), Error> {
+        self.record_to_sign(caller, id).await?;
+        self.0.store.doubt_credentials(code, self.now()).await
+    }
+
     /// The upload as [`record_of`](Self::record_of) tells it, or as it was up to a second ago: a client that asks for the
     /// signature of each part by itself asks for the same record hundreds of times.
     ///

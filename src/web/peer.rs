@@ -10,7 +10,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{FORWARDED, HOST, HeaderName};
 use url::Url;
 
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, origin_and_path};
 
 /// The proxies whose word is taken, and our address as browsers see it.
 #[derive(Debug, Clone)]
@@ -24,10 +24,7 @@ pub struct TrustedProxies {
 impl TrustedProxies {
     /// From checked settings.
     pub fn new(server: &ServerConfig) -> Self {
-        let public_url = server.public_url.trim_end_matches('/');
-        let host_at = public_url.find("://").map_or(0, |at| at + 3);
-        let path_at = public_url[host_at..].find('/').map(|at| host_at + at);
-        let (origin, prefix) = public_url.split_at(path_at.unwrap_or(public_url.len()));
+        let (origin, prefix) = origin_and_path(server.public_url.trim_end_matches('/'));
         Self {
             addresses: server
                 .trusted_proxies

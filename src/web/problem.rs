@@ -21,7 +21,7 @@ use crate::error::Error;
 pub const CHECKSUM_MISMATCH: u16 = 460;
 
 /// One kind of problem: <https://www.rfc-editor.org/rfc/rfc9457#section-3.1.1>.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// The last piece of its type's address, `/problems/<slug>`.
     pub slug: &'static str,
@@ -85,6 +85,19 @@ pub const KINDS: &[Kind] = &[
         status: 403,
         title: "You may not do this",
         advice: "The credential is good, but not for this. \"detail\" says what it lacks.",
+    },
+    Kind {
+        slug: "refused",
+        status: 403,
+        title: "The application does not want this upload",
+        advice: "\"detail\" has its own words. The status may be another one that it chose.",
+    },
+    Kind {
+        slug: "rejected",
+        status: 422,
+        title: "The file was not accepted",
+        advice: "All of it came, and what looks at files here did not want it: \"detail\" says why. The upload has failed; \
+                 the same file again would fare the same.",
     },
     Kind {
         slug: "wrong-state",
@@ -217,6 +230,13 @@ pub const KINDS: &[Kind] = &[
         advice: "\"code\" is the store's own error code. Check bucket, region, credentials and their policy.",
     },
     Kind {
+        slug: "credentials-expired",
+        status: 503,
+        title: "The server's credentials for the store have run out",
+        advice: "Nothing that was acknowledged is lost. Send the request again after the seconds in Retry-After: the server \
+                 looks for new ones all the while. If it lasts, its log says what their giver answers.",
+    },
+    Kind {
         slug: "busy",
         status: 503,
         title: "Too much at once",
@@ -243,9 +263,9 @@ pub const KINDS: &[Kind] = &[
 ];
 
 impl Kind {
-    /// The kind of an error.
-    pub fn of(error: &Error) -> &'static Self {
-        Self::named(match error {
+    /// The kind of an error, with the status that it is told with here.
+    pub fn of(error: &Error) -> Self {
+        let kind = *Self::named(match error {
             Error::Invalid(_) => "invalid-request",
             Error::TooLarge { .. } => "too-large",
             Error::BodyTooLarge { .. } => "body-too-large",
@@ -253,6 +273,8 @@ impl Kind {
             Error::NotFound(_) => "not-found",
             Error::Unauthenticated(_) => "unauthenticated",
             Error::Forbidden(_) => "forbidden",
+            Error::Refused { .. } => "refused",
+            Error::Rejected { .. } => "rejected",
             Error::WrongState { .. } => "wrong-state",
             Error::Incomplete { .. } => "incomplete",
             Error::MixedParts { .. } => "mixed-parts",
@@ -270,10 +292,18 @@ impl Kind {
             Error::NoSpace { .. } => "no-space",
             Error::StillCompleting => "still-completing",
             Error::StoreRefused { .. } => "store-refused",
+            Error::CredentialsExpired => "credentials-expired",
             Error::Busy(_) => "busy",
             Error::Unavailable { .. } => "unavailable",
             Error::Internal(_) => "internal",
-        })
+        });
+        match error {
+            Error::Refused { status, .. } => Self {
+                status: *status,
+                ..kind
+            },
+            _ => kind,
+        }
     }
 
     /// The kind with this slug; `internal` for one that does not exist.
@@ -367,7 +397,7 @@ impl ProblemDocument {
         };
         let kind = Kind {
             status,
-            ..*Kind::of(error)
+            ..Kind::of(error)
         };
         kind.document(&error.to_string(), extra)
     }

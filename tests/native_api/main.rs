@@ -6,7 +6,6 @@
 #![cfg(feature = "embedded-s3")]
 
 #[path = "../support/around.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod around;
 #[path = "../support/server.rs"]
 mod server;
@@ -15,7 +14,15 @@ mod server;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
 
+#[path = "../support/page.rs"]
+#[expect(dead_code, unused_imports, reason = "other tests use more of it")]
+mod page;
+#[path = "../galileo/socket.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod socket;
+
 mod api;
+mod icap_server;
 mod process;
 mod scripted_store;
 mod webhook_receiver;
@@ -31,7 +38,10 @@ mod lying;
 mod lying_proxy;
 mod mistakes;
 mod operations;
+mod operator_events;
+mod pre_create;
 mod problems;
+mod quarantine;
 mod receipts;
 mod recording;
 mod reference;

@@ -5,6 +5,7 @@
 
 mod openapi;
 mod requests;
+mod verdict;
 mod views;
 mod webhooks;
 
@@ -26,6 +27,7 @@ use crate::error::Error;
 use crate::identity::Identity;
 use crate::uploads::{Grid, Incoming, Status, Uploads};
 use crate::web::methods::otherwise;
+use crate::web::prefer::prefers_async;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
 
@@ -57,6 +59,7 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(receive)
         .service(record_many)
         .service(complete)
+        .service(verdict::give_verdict)
         .service(show)
         .service(receipt)
         .service(receipt_key)
@@ -97,6 +100,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
     (status = 200, description = "An unfinished upload of the same file goes on", body = UploadView),
     (status = 400, description = "`errors` names each bad field"),
     (status = 401, description = "Nobody we know is asking"),
+    (status = 403, description = "The application does not want it, or the credential may not; it may choose other statuses"),
     (status = 413, description = "`limit` is the most bytes of one file"),
     (status = 415, description = "The media type is not accepted"),
 ))]
@@ -117,10 +121,8 @@ async fn create(
     } else {
         HttpResponse::Created()
     };
-    Ok(fresh(
-        answer,
-        &view(&caller, &begun.status, &uploads, &identity).await?,
-    ))
+    let view = view(&caller, &begun.status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
 }
 
 /// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
@@ -130,11 +132,15 @@ async fn create(
         (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "The upload has ended; `state` says how"),
+        (status = 503, description = "The server's own credentials have run out; `Retry-After` says when to come again"),
     ))]
 #[post("/uploads/{id}/signatures")]
 async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: SignParts = body::json(&request, payload).await?;
+    if let Some(code) = &wanted.refused {
+        uploads.store_has_refused(&caller, &id, code).await?;
+    }
     let signed = uploads
         .sign_parts(
             &caller,
@@ -245,10 +251,8 @@ async fn show(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let status = uploads.status(&caller, &id).await?;
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity).await?,
-    ))
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(HttpResponse::Ok(), &view))
 }
 
 /// Completes the upload: we list the parts ourselves, refuse gaps, and compare the checksums that are on record with what the
@@ -256,10 +260,13 @@ async fn show(
 #[utoipa::path(tag = "uploads", request_body = CompleteUpload, params(("id" = String, Path, description = "The upload")),
     responses(
         (status = 200, body = UploadView),
+        (status = 202, description = "With `Prefer: respond-async`: all is there, and a scanner looks at it; ask again", body = UploadView),
         (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "`defects` names the parts that are missing, of another size or of other bytes"),
         (status = 410, description = "The store has dropped the multipart upload; begin again"),
+        (status = 422, description = "A scanner has looked at the whole file and did not accept it"),
+        (status = 503, description = "A scanner still looks at it; ask again after the seconds in `Retry-After`"),
     ))]
 #[post("/uploads/{id}/complete")]
 async fn complete(
@@ -271,18 +278,22 @@ async fn complete(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: CompleteUpload = body::optional_json(&request, payload).await?;
-    let upload = match wanted.parse()? {
-        Some(stated) => uploads.complete_stated(&caller, &id, stated).await?,
-        None => uploads.complete(&caller, &id).await?,
+    let completed = match wanted.parse()? {
+        Some(stated) => uploads.complete_stated(&caller, &id, stated).await,
+        None => uploads.complete(&caller, &id).await,
     };
-    let status = Status {
-        upload,
-        parts: Vec::new(),
+    let (answer, status) = match completed {
+        // Who has not asked for that would take it for the end.
+        Err(Error::StillCompleting) if prefers_async(&request) => {
+            (HttpResponse::Accepted(), uploads.status(&caller, &id).await?)
+        }
+        upload => {
+            let (upload, parts) = (upload?, Vec::new());
+            (HttpResponse::Ok(), Status { upload, parts })
+        }
     };
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity).await?,
-    ))
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
 }
 
 /// The receipt of a complete upload: what was stored, signed; always the same. `muleteer verify` holds a file against it.
@@ -358,8 +369,9 @@ async fn view(
         BTreeMap::new()
     };
     let sums = Sums { checksum, recorded };
+    let scanning = uploads.is_being_scanned(&status.upload).await?;
     let location = uploads.location(&status.upload);
-    Ok(UploadView::new(status, &sums, location, token))
+    Ok(UploadView::new(status, &sums, location, token, scanning))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

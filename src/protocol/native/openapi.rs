@@ -23,6 +23,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         super::receive,
         super::record_many,
         super::complete,
+        super::verdict::give_verdict,
         super::abort,
         super::receipt,
         super::receipt_key,
@@ -33,7 +34,7 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         (name = "uploads", description = "One file on its way to one object"),
         (name = "session", description = "Who is asking"),
         (name = "receipts", description = "Proving later what was stored"),
-        (name = "webhooks", description = "Telling others that an upload is complete")
+        (name = "webhooks", description = "Telling others what happens to uploads")
     )
 )]
 struct Api;

@@ -207,6 +207,10 @@ pub struct SignParts {
     /// then takes no other bytes. All of them or none.
     #[serde(default)]
     pub checksums: Option<BTreeMap<u16, String>>,
+    /// The store's error code for a part that it has refused with an earlier URL, where there was one: if it blames the
+    /// server's credentials, these are tried first, and replaced if the store takes them no more.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// One part that has arrived; its number is in the address.

@@ -123,6 +123,8 @@ pub struct UploadView {
     support_code: String,
     /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
     state: &'static str,
+    /// Whether all of it is there, and a scanner looks at it before it is complete.
+    scanning: bool,
     /// `direct`: the bytes go straight to the store. `relay`: they pass through the server.
     transfer: &'static str,
     /// The object's bucket.
@@ -163,13 +165,20 @@ pub struct UploadView {
 
 impl UploadView {
     /// The upload with its address once it is complete.
-    pub fn new(status: &Status, sums: &Sums, location: String, token: Option<String>) -> Self {
+    pub fn new(
+        status: &Status,
+        sums: &Sums,
+        location: String,
+        token: Option<String>,
+        scanning: bool,
+    ) -> Self {
         let upload = &status.upload;
         let complete = upload.state == State::Complete;
         Self {
             id: upload.id.to_string(),
             support_code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
+            scanning,
             transfer: upload.transfer.as_str(),
             bucket: upload.bucket.clone(),
             key: upload.key.to_string(),

@@ -10,6 +10,14 @@ use super::checks::told_checksum;
 use crate::domain::{Checksum, PartNumber, StoredPart};
 use crate::error::Error;
 
+/// The error codes that are about credentials, and nothing else.
+pub const ABOUT_THE_KEY: [&str; 4] = [
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "TokenRefreshRequired",
+];
+
 /// An answer of the store, read whole.
 pub struct Answer {
     /// HTTP status.
@@ -144,6 +152,11 @@ impl Answer {
             "RequestTimeout",
         ];
         self.status >= 500 || self.status == 429 || is_passing.contains(&self.code().as_str())
+    }
+
+    /// Whether the store refuses the credentials, not what was asked with them: others may be taken.
+    pub fn blames_credentials(&self) -> bool {
+        self.status >= 400 && ABOUT_THE_KEY.contains(&self.code().as_str())
     }
 
     /// The store's error code; empty where the answer carries none.

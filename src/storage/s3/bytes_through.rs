@@ -73,9 +73,8 @@ impl S3Store {
         let body = self.watched(operation, body);
         let receipt = body.receipt();
         // The body is not known beforehand, so the signature cannot cover it.
-        let request = self
-            .request(operation, key.as_str(), now, Payload::Unsigned)
-            .await?;
+        let credentials = self.credentials.current(now).await?;
+        let request = self.request(operation, key.as_str(), now, Payload::Unsigned, &credentials)?;
         let body = reqwest::Body::wrap_stream(body);
         let sent = async {
             let sent = unless_silent(request.body(body).send(), &receipt).await;
@@ -87,8 +86,10 @@ impl S3Store {
         };
         let answer = self
             .observe(operation, |answer: &Answer| answer.status, sent)
-            .await?
-            .success()?;
+            .await?;
+        // The next try of whoever has the bytes finds the new credentials.
+        let answer = self.unless_refused(answer, &credentials).await?;
+        let answer = answer.ok_or(Error::CredentialsExpired)?.success()?;
         self.check_taken(&answer, &receipt)?;
         Ok(answer)
     }
@@ -111,19 +112,25 @@ impl S3Store {
         let get = Operation::GetObject {
             range: range.as_deref(),
         };
-        let request = self.request(get, key.as_str(), now, Payload::Empty).await?;
-        let receipt = Receipt::default();
-        let sent = unless_silent(request.send(), &receipt);
-        let status = |answer: &reqwest::Response| answer.status().as_u16();
-        let response = self.observe(get, status, sent).await?;
-        if !response.status().is_success() {
-            return match Self::read_answer(response).await?.success() {
-                Err(Error::Vanished) => Err(Error::NotFound("object")),
-                Err(error) => Err(error),
-                Ok(_) => Err(Error::internal("an answer that failed and did not")),
-            };
+        loop {
+            let credentials = self.credentials.current(now).await?;
+            let request = self.request(get, key.as_str(), now, Payload::Empty, &credentials)?;
+            let receipt = Receipt::default();
+            let sent = unless_silent(request.send(), &receipt);
+            let status = |answer: &reqwest::Response| answer.status().as_u16();
+            let response = self.observe(get, status, sent).await?;
+            if response.status().is_success() {
+                return Ok(Box::pin(response.bytes_stream().map_err(lost)));
+            }
+            let answer = Self::read_answer(response).await?;
+            if let Some(answer) = self.unless_refused(answer, &credentials).await? {
+                return match answer.success() {
+                    Err(Error::Vanished) => Err(Error::NotFound("object")),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(Error::internal("an answer that failed and did not")),
+                };
+            }
         }
-        Ok(Box::pin(response.bytes_stream().map_err(lost)))
     }
 }
 

@@ -27,6 +27,8 @@ import { pathOf, withToken } from "./calls.js";
 const MOST_STALL_DOUBLINGS = 3;
 /** Codes of the store's 4xx answers that are about the connection, not about the request. */
 const PASSING_STORE_CODES = new Set(["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"]);
+/** Codes that are about our server's credentials: they were changed, and the next signature is made with others. */
+const KEY_CODES = new Set(["ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired"]);
 /** These refusals of a part are about the visitor or the upload: no other way would lead around them. */
 const FINAL_FOR_UPLOAD = new Set([401, 409, 410]);
 /** The store got other bytes than we have. */
@@ -263,9 +265,21 @@ function refusal({ private: { signatures, refused } }, number, answer) {
   if (status === 404) {
     return new UploadError("vanished", `The store no longer knows this upload (${told}).`, { status });
   }
-  signatures.refuse(number);
+  const isOfKey = KEY_CODES.has(code);
+  signatures.refuse(number, isOfKey ? code : undefined);
   const isFirst = !refused.has(number);
   refused.add(number);
   const message = `The store refuses part ${number} (${told}).`;
-  return new UploadError("refused", message, { status, isRetryable: isFirst, atOnce: isFirst });
+  // An address that came too late, or from credentials that were changed meanwhile, says nothing against the part.
+  const isRetryable = isFirst || isOfKey || isExpired(code, words);
+  return new UploadError("refused", message, { status, isRetryable, atOnce: isFirst });
+}
+
+/**
+ * S3 has no code of its own for an address that has expired: it says so in words.
+ * @param {string} code
+ * @param {string} words
+ */
+function isExpired(code, words) {
+  return code === "AccessDenied" && /expired/i.test(words);
 }

@@ -23,7 +23,13 @@ import { DONE } from "../../slices.js";
  *
  * @typedef {import("./claims.js").Claims} Claims
  *
- * @typedef {(body: {parts: string | number[], format: "compact", checksums?: Record<number, string>}, run: Run)
+ * @typedef {object} Asked  what addresses are asked for
+ * @property {string | number[]} parts
+ * @property {"compact"} format
+ * @property {Record<number, string>} [checksums]  what they are signed with
+ * @property {string} [refused]                    why the store took an earlier one no more
+ *
+ * @typedef {(body: Asked, run: Run)
  *   => Promise<{body: any, askedAt: number, serverTime: number}>} AskForSignatures
  */
 
@@ -44,6 +50,11 @@ export class Signatures {
   #doubtful = new Set();
   /** @type {Promise<void> | null} */
   #fetching = null;
+  /**
+   * The store's code for an address whose credentials it takes no more: our server is told, as it may not know yet.
+   * @type {string | undefined}
+   */
+  #refusedWith;
 
   /**
    * @param {Environment} env
@@ -80,8 +91,10 @@ export class Signatures {
   /**
    * The store refused this address: it and all that came with it are dropped.
    * @param {number} number
+   * @param {string} [keyCode]  the store's code where that blames our server's credentials
    */
-  refuse(number) {
+  refuse(number, keyCode) {
+    this.#refusedWith ??= keyCode;
     const refused = this.#held.get(number)?.batch;
     for (const [other, { batch }] of this.#held) {
       if (batch === refused) this.#held.delete(other);
@@ -154,8 +167,10 @@ export class Signatures {
   async #fetchNow(numbers, run) {
     const { wanted, checksums } = await this.#wanted([...new Set(numbers)].sort((a, b) => a - b), numbers[0]);
     throwIfAborted(run.signal);
+    const refused = this.#refusedWith;
     const { body: answer, askedAt, serverTime } = await this.ask(
-      { parts: listOf(wanted), format: "compact", ...(checksums && { checksums }) }, run);
+      { parts: listOf(wanted), format: "compact", ...(checksums && { checksums }), ...(refused && { refused }) }, run);
+    this.#refusedWith = undefined;
     const life = Date.parse(answer.expires_at) - serverTime || LIFE_WHEN_UNKNOWN;
     const batch = {
       head: answer.head,
