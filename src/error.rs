@@ -37,6 +37,8 @@ impl FieldError {
 pub enum Digested {
     /// One part, or one request's body: it can be sent again.
     Part,
+    /// The stored parts: nothing was made of them, and they can be sent again.
+    Parts,
     /// The whole file: the upload has failed.
     File,
 }
@@ -45,6 +47,7 @@ impl std::fmt::Display for Digested {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Part => "the body",
+            Self::Parts => "what is stored of the file",
             Self::File => "the file",
         })
     }

@@ -212,6 +212,9 @@ fn store_answer(data: &[u8]) {
         status,
         etag: None,
         content_length: None,
+        checksum: None,
+        checksum_algorithm: None,
+        is_encrypted: false,
         body: String::from_utf8_lossy(data).into_owned(),
     };
     let _ = (
@@ -225,7 +228,7 @@ fn store_answer(data: &[u8]) {
         answer(200).uploads(),
     );
     let _ = (
-        answer(200).completed_etag(),
+        answer(200).completed(),
         answer(200).copied_etag(),
         answer(200).last_part_at(),
     );

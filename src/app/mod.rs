@@ -37,12 +37,16 @@ use crate::hooks::{self, Deliveries, PreCreate};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
+use crate::signing::ReceiptKey;
 use crate::uploads::{self, Gate, Outbox, Quarantine, Subscription, Swept, Uploads};
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
 
 /// The name under which the key that signs tokens and cookies is kept in the database.
 const TOKEN_SECRET: &str = "token-signing";
+
+/// The name under which the key that signs receipts is kept in the database.
+const RECEIPT_SECRET: &str = "receipt-signing";
 
 /// A server that accepts connections.
 pub struct Running {
@@ -233,6 +237,7 @@ async fn open_uploads(
         gate,
         quarantine,
         metrics,
+        receipts: receipt_key(config, db).await?,
     }))
 }
 
@@ -365,6 +370,12 @@ async fn secret(given: &Secret, name: &str, db: &Database) -> anyhow::Result<Str
         return Ok(given.expose().to_owned());
     }
     db.shared_secret(name, random_secret()).await.map_err(explain)
+}
+
+/// The key that receipts are signed with: that of the settings, or one that is made once and kept in the database.
+async fn receipt_key(config: &Config, db: &Database) -> anyhow::Result<ReceiptKey> {
+    let secret = secret(&config.receipts.private_key, RECEIPT_SECRET, db).await?;
+    ReceiptKey::new(&secret).context("receipts.private_key must be 32 bytes in base64 or hexadecimal")
 }
 
 /// 244 random bits in hexadecimal.

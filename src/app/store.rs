@@ -138,6 +138,7 @@ pub(super) async fn open(
         signature_v2: signature_v2_key(config, &source, clock).await?,
         handed_out: handed_out_key(config, &source, clock).await?,
         sts: sts(config)?,
+        checksum: s3.checksum.wanted(),
     };
     let store = S3Store::new(settings, source).map_err(explain)?;
     Ok(store.with_metrics(metrics.clone()))

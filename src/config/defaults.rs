@@ -3,11 +3,11 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig, LocalStorageConfig,
-    LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig, NativeConfig,
-    OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
-    StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
+    Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
+    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
+    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
+    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, ReceiptsConfig, S3Config, Secret, ServerConfig,
+    SmbStorageConfig, StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
 
@@ -30,6 +30,7 @@ impl Default for Config {
             storage: StorageConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
+            receipts: ReceiptsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
             hooks: super::HooksConfig::default(),
@@ -64,6 +65,7 @@ impl Default for S3Config {
             profile: String::new(),
             url_lifetime_s: 3600,
             min_part_size: 5 * MIB,
+            checksum: ChecksumName::Auto,
         }
     }
 }

@@ -7,22 +7,26 @@
 mod defaults;
 mod doors;
 mod hooks;
+mod integrity;
 mod load;
 mod network;
 mod observed;
 mod page_signing;
 mod secret;
+mod storage;
 mod sts;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
 pub use hooks::{HooksConfig, OnReject, OnSilence, PreCompleteConfig, PreCreateConfig};
+pub use integrity::{ChecksumName, ReceiptsConfig};
 pub use load::{LoadError, Overrides, Sources, load};
 pub use network::{ConnectionsConfig, ServerConfig, TlsConfig};
 pub use observed::{MetricsConfig, TelemetryConfig};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
+pub use storage::{BackendName, LocalStorageConfig, SmbStorageConfig, StorageConfig};
 pub use sts::StsConfig;
 pub use validate::origin_and_path;
 
@@ -48,6 +52,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How uploads are made.
     pub uploads: UploadsConfig,
+    /// What proves later what was stored.
+    pub receipts: ReceiptsConfig,
     /// The doors, each of which can be moved and closed.
     pub protocols: ProtocolsConfig,
     /// How others are told that an upload is complete.
@@ -110,6 +116,8 @@ pub struct S3Config {
     pub url_lifetime_s: u64,
     /// Least bytes of every part but the last that the store takes; 5 MiB on AWS.
     pub min_part_size: u64,
+    /// The checksum that parts are sent with, so that the store refuses what was altered on the way.
+    pub checksum: ChecksumName,
 }
 
 /// The embedded S3 for local use.
@@ -130,60 +138,6 @@ pub struct DevS3Settings {
     pub min_part_size: u64,
     /// Lets it listen on an address that is not loopback.
     pub allow_remote: bool,
-}
-
-/// A kind of storage, as the settings name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendName {
-    /// The bucket of `s3`, or the embedded one.
-    S3,
-    /// A folder of this machine.
-    Local,
-    /// A folder of an SMB share.
-    Smb,
-}
-
-/// Where uploads go whose bytes pass through us.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageConfig {
-    /// Which of them.
-    pub backend: BackendName,
-    /// Whether what is acknowledged has been synced to disk, so that it survives a power cut: local disk and SMB.
-    pub sync: bool,
-    /// The folder.
-    pub local: LocalStorageConfig,
-    /// The share.
-    pub smb: SmbStorageConfig,
-}
-
-/// A folder of this machine as a storage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LocalStorageConfig {
-    /// Finished files; it is created when missing.
-    pub path: String,
-    /// Unfinished files; empty takes `.muleteer` below `path`. It must be on the same file system.
-    pub temp_path: String,
-}
-
-/// A folder of an SMB share as a storage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SmbStorageConfig {
-    /// Host name or IP address of the server.
-    pub host: String,
-    /// Its TCP port.
-    pub port: u16,
-    /// Whom we are there.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
-    /// The share.
-    pub share: String,
-    /// The folder in the share; empty takes all of it.
-    pub path: String,
 }
 
 /// When visitors without any credential may upload.

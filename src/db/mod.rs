@@ -10,6 +10,7 @@ mod column;
 mod connection;
 mod cut;
 mod events;
+mod integrity;
 mod keys;
 mod leases;
 mod migrate;
@@ -40,6 +41,7 @@ use connection::{AnyConnection, Connector};
 use recent::Recent;
 use recorder::Recorder;
 
+pub use integrity::Integrity;
 pub use keys::ApiKeyRecord;
 pub use owners::OpenBytes;
 pub use parts::{PartRecord, RecordedPart};

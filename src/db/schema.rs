@@ -49,6 +49,17 @@ diesel::table! {
         etag -> Nullable<Text>,
         recorded_at -> Timestamp,
         sha256 -> Nullable<Text>,
+        checksums -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    integrity (upload_id) {
+        upload_id -> Text,
+        algorithm -> Nullable<Text>,
+        whole -> Nullable<Text>,
+        checked_by -> Nullable<Text>,
+        receipt -> Nullable<Text>,
     }
 }
 

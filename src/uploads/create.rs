@@ -9,10 +9,11 @@ use super::claims::{Claim, Manner};
 use super::gate::Granted;
 use super::{Note, Status, Uploads};
 use crate::domain::{
-    Appending, Backend, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State,
-    Transfer, Upload, UploadId,
+    Algorithm, Appending, Backend, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role,
+    State, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
+use crate::storage::Storage;
 
 /// An upload that may now be sent.
 #[derive(Debug, Clone)]
@@ -199,15 +200,13 @@ impl Uploads {
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),
         };
-        // A piece of an object to come has a key that is ours.
-        if !upload.is_partial() {
-            let refused = |error| Error::Invalid(vec![error]);
-            storage.check_key(&upload.key).map_err(refused)?;
-        }
-        if cut.is_begun_by_us() {
-            upload.multipart_id = storage.begin(&upload).await?;
-        }
+        // Clients that know nothing of checksums may send their parts without.
+        let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
+        let algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
         self.keep(&upload, is_claimed).await?;
+        if let Some(algorithm) = algorithm {
+            self.0.db.note_algorithm(&upload.id, algorithm).await?;
+        }
         Ok(upload)
     }
 
@@ -273,4 +272,27 @@ impl Uploads {
             tracing::warn!(upload = %upload.id, %error, "an unrecorded upload stays in the storage for now");
         }
     }
+}
+
+/// Begins an upload in its storage, unless its client does; gives the checksum that its parts are sent with, if any.
+async fn begin(
+    storage: &dyn Storage,
+    upload: &mut Upload,
+    is_checked: bool,
+) -> Result<Option<Algorithm>, Error> {
+    // A piece of an object to come has a key that is ours.
+    if !upload.is_partial() {
+        let refused = |error| Error::Invalid(vec![error]);
+        storage.check_key(&upload.key).map_err(refused)?;
+    }
+    if !upload.cut.is_begun_by_us() {
+        return Ok(None);
+    }
+    let (id, algorithm) = if is_checked {
+        storage.begin_checked(upload).await?
+    } else {
+        (storage.begin(upload).await?, None)
+    };
+    upload.multipart_id = id;
+    Ok(algorithm)
 }

@@ -19,10 +19,12 @@ mod gate;
 mod guard;
 mod hold;
 mod holder;
+mod integrity;
 mod join;
 mod lend;
 mod log_budget;
 mod notes;
+mod receipt;
 mod receive;
 mod recheck;
 mod record;
@@ -55,6 +57,7 @@ pub use create::Begun;
 pub use expire::Swept;
 pub use gate::{Gate, Terms, Wanted};
 pub use hold::{Hold, HoldWatch};
+pub use integrity::PartChecksum;
 pub use lend::Lent;
 pub use notes::Note;
 pub use receive::{Grid, Incoming, Received};
@@ -72,6 +75,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::signing::ReceiptKey;
 use crate::storage::{S3Store, Storage};
 use crate::telemetry;
 use claims::Claims;
@@ -132,6 +136,8 @@ pub struct Parts {
     pub quarantine: Option<Quarantine>,
     /// What counts.
     pub metrics: Metrics,
+    /// What receipts are signed with.
+    pub receipts: ReceiptKey,
 }
 
 /// An upload with what the store holds of it.

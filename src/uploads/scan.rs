@@ -117,6 +117,7 @@ impl Uploads {
                     number,
                     size,
                     etag: String::new(),
+                    checksum: None,
                 })
                 .collect()
         };

@@ -8,7 +8,6 @@
 #[path = "../support/around.rs"]
 mod around;
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
 #[path = "../support/s3_client.rs"]
@@ -33,13 +32,17 @@ mod cli;
 mod completing;
 mod creating;
 mod ending;
+mod integrity;
 mod listing;
+mod lying;
+mod lying_proxy;
 mod mistakes;
 mod operations;
 mod operator_events;
 mod pre_create;
 mod problems;
 mod quarantine;
+mod receipts;
 mod recording;
 mod reference;
 mod resuming;

@@ -143,6 +143,13 @@ async fn an_upload_is_complete_once_the_scanner_says_so_and_not_before() {
 
         says_that_it_waits(&api, &upload).await;
 
+        let receipt = format!("/uploads/{}/receipt", id(&upload));
+        assert_eq!(
+            api.get(&receipt).await.status,
+            409,
+            "what is not complete has none"
+        );
+
         let asked = scanner.wait_for(1).await.remove(0);
         assert_signed_with(SECRET, &asked);
         let question = asked.json();
@@ -176,6 +183,7 @@ async fn an_upload_is_complete_once_the_scanner_says_so_and_not_before() {
             (&done["state"], &done["scanning"]),
             (&json!("complete"), &json!(false))
         );
+        api.get(&receipt).await.expect(200);
         let told = application.wait_for(1).await.remove(0).json();
         assert_eq!(
             (&told["event"], &told["upload_id"]),

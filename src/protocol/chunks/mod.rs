@@ -20,7 +20,7 @@ use views::{CancelView, CompleteView, InitView, PartView, StatusView};
 
 use super::{Protocol, mount_of};
 use crate::config::{ChunksConfig, ProtocolsConfig};
-use crate::domain::{Grant, Owner, Principal, State, Upload, UploadId};
+use crate::domain::{Checksum, Grant, Owner, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::identity::{Identity, PartClaim};
 use crate::uploads::{Detail, Grid, Incoming, Uploads};
@@ -127,7 +127,7 @@ async fn part(
     }
     let incoming = Incoming {
         length,
-        sha256: body::claimed_sha256(&request)?,
+        claimed: body::claimed_sha256(&request)?.map(Checksum::from),
         pieces: body::detach(payload),
     };
     let caller = Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id.clone()));

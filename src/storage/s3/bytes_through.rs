@@ -6,10 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
-use futures_util::stream::Stream;
 
 use super::answers::Answer;
 use super::{S3Store, lost, object_headers};
@@ -41,8 +39,7 @@ impl S3Store {
             part_number: number.get(),
             content_length: exact_length(&body)?,
         };
-        let receipt = body.receipt();
-        let answer = self.stream(put, key, body, &receipt, now).await?;
+        let answer = self.stream(put, key, body, now).await?;
         Ok(answer.etag.unwrap_or_default())
     }
 
@@ -62,8 +59,7 @@ impl S3Store {
             content_length: Some(exact_length(&body)?),
             headers: object_headers(&kind, &disposition, &[]),
         };
-        let receipt = body.receipt();
-        let answer = self.stream(put, key, body, &receipt, now).await?;
+        let answer = self.stream(put, key, body, now).await?;
         Ok(answer.etag.unwrap_or_default())
     }
 
@@ -71,18 +67,17 @@ impl S3Store {
         &self,
         operation: Operation<'_>,
         key: &ObjectKey,
-        body: impl Stream<Item = Result<Bytes, impl Into<Box<dyn std::error::Error + Send + Sync>> + 'static>>
-        + Send
-        + 'static,
-        receipt: &Receipt,
+        body: Body,
         now: DateTime<Utc>,
     ) -> Result<Answer, Error> {
+        let body = self.watched(operation, body);
+        let receipt = body.receipt();
         // The body is not known beforehand, so the signature cannot cover it.
         let credentials = self.credentials.current(now).await?;
         let request = self.request(operation, key.as_str(), now, Payload::Unsigned, &credentials)?;
-        let body = reqwest::Body::wrap_stream(body.map_err(Into::into));
+        let body = reqwest::Body::wrap_stream(body);
         let sent = async {
-            let sent = unless_silent(request.body(body).send(), receipt).await;
+            let sent = unless_silent(request.body(body).send(), &receipt).await;
             // A body that failed makes the request fail; why it did says more than that the request did.
             if let Some(failure) = receipt.failure() {
                 return Err(failure.into());
@@ -94,7 +89,9 @@ impl S3Store {
             .await?;
         // The next try of whoever has the bytes finds the new credentials.
         let answer = self.unless_refused(answer, &credentials).await?;
-        answer.ok_or(Error::CredentialsExpired)?.success()
+        let answer = answer.ok_or(Error::CredentialsExpired)?.success()?;
+        self.check_taken(&answer, &receipt)?;
+        Ok(answer)
     }
 
     /// The bytes of an object, or a range of them:

@@ -7,6 +7,7 @@ mod append;
 mod appended;
 mod browsers;
 mod bytes_through;
+mod checks;
 mod gather;
 mod held;
 mod intake;
@@ -18,18 +19,21 @@ mod relay;
 mod sts;
 
 use std::fmt::Write as _;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use self::answers::{ABOUT_THE_KEY, Answer};
+pub use self::browsers::Binds;
+pub use self::checks::is_signed;
 pub use self::relay::S3Relay;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, is_loopback};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, WantedChecksum, is_loopback};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::{
@@ -68,6 +72,8 @@ pub struct StoreSettings {
     pub handed_out: Option<Credentials>,
     /// How browsers get temporary credentials, where they do.
     pub sts: Option<StsSettings>,
+    /// The checksum that parts are sent with.
+    pub checksum: WantedChecksum,
 }
 
 /// One bucket.
@@ -78,6 +84,8 @@ pub struct S3Store {
     http: reqwest::Client,
     sts: Option<Sts>,
     metrics: Metrics,
+    /// Whether the store makes checksums of parts, as far as it has said so.
+    makes_checksums: AtomicBool,
     /// When the store was last asked for no other reason than whether it takes our credentials.
     tried: tokio::sync::Mutex<Option<Instant>>,
 }
@@ -95,6 +103,7 @@ impl S3Store {
             credentials,
             keys: SigningKeys::new(),
             metrics: Metrics::off(),
+            makes_checksums: AtomicBool::new(false),
             tried: tokio::sync::Mutex::default(),
         })
     }
@@ -194,7 +203,8 @@ impl S3Store {
         let complete = Operation::CompleteMultipartUpload { upload_id };
         self.send(complete, key.as_str(), now, completion_list(parts))
             .await?
-            .completed_etag()
+            .completed()
+            .map(|completed| completed.etag)
     }
 
     /// Drops a multipart upload; one that the store does not know is fine.
@@ -352,9 +362,9 @@ impl S3Store {
             Payload::Bytes(&body)
         };
         let patience = match operation {
-            Operation::CompleteMultipartUpload { .. } | Operation::UploadPartCopy { .. } => {
-                PATIENCE_TO_COMPLETE
-            }
+            Operation::CompleteMultipartUpload { .. }
+            | Operation::CompleteChecked { .. }
+            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
             _ => PATIENCE,
         };
         loop {
@@ -405,6 +415,14 @@ impl S3Store {
             status: response.status().as_u16(),
             etag: header(http::header::ETAG).map(str::to_owned),
             content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            checksum: checks::told_checksum(
+                header(http::HeaderName::from_static("x-amz-checksum-crc64nvme")),
+                header(http::HeaderName::from_static("x-amz-checksum-crc32c")),
+            ),
+            checksum_algorithm: header(http::HeaderName::from_static("x-amz-checksum-algorithm"))
+                .map(str::to_owned),
+            is_encrypted: header(http::HeaderName::from_static("x-amz-server-side-encryption"))
+                .is_some_and(|how| how.starts_with("aws:kms")),
             body: String::new(),
         };
         answer.body = response.text().await.map_err(lost)?;

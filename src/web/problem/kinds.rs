@@ -85,7 +85,8 @@ pub const KINDS: &[Kind] = &[
         slug: "incomplete",
         status: 409,
         title: "The upload is not whole",
-        advice: "\"defects\" names the parts that are missing or of another size. Send them again, then complete.",
+        advice: "\"defects\" names the parts that are missing, of another size, or of other bytes than were sent. Send them \
+                 again, then complete.",
     },
     Kind {
         slug: "mixed-parts",
