@@ -61,7 +61,7 @@ const LAYERS: &[Layer] = &[
     },
     Layer {
         modules: &["telemetry"],
-        may_use: &["config"],
+        may_use: &["domain", "config"],
         never: &["actix", "diesel", "utoipa", "askama"],
     },
     Layer {
