@@ -70,6 +70,7 @@ fn callers(request: &RequestBuilder) -> Vec<RequestBuilder> {
     ]
 }
 
+#[expect(clippy::too_many_lines, reason = "a list of what is asked")]
 #[tokio::test]
 async fn nothing_that_is_asked_brings_a_secret_into_an_answer_or_a_log() {
     let server = TestServer::start(Kind::Sqlite, |config| {

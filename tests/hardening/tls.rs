@@ -159,7 +159,7 @@ async fn pages_cookies_interim_answers_and_web_sockets_work_behind_it() {
         .await;
     socket.until("HTTP/1.1 101 ").await;
     // Masked with zeros, which change nothing.
-    let mut frame = vec![0x81, 0x80 | 21, 0, 0, 0, 0];
+    let mut frame = vec![0x81, 0x80 | 0x15, 0, 0, 0, 0];
     frame.extend(br#"{"name":"x","size":3}"#);
     socket.send(&frame).await;
     socket.until("\"ready\":true").await;
@@ -336,6 +336,7 @@ async fn changed_files_are_noticed_by_themselves_and_bad_ones_told_once() {
     );
 }
 
+#[expect(clippy::too_many_lines, reason = "a table of mistakes")]
 #[test]
 fn a_start_names_what_is_wrong_with_the_files_and_shows_nothing_of_a_key() {
     let place = Place::new();
