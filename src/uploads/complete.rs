@@ -72,10 +72,7 @@ impl Uploads {
                 named,
                 ..Asked::default()
             };
-            let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
-            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
-            drop(turn);
-            this.with_verdict(&upload.id, outcome).await
+            this.complete_as(&upload.id, &asked).await
         })
         .await
     }
@@ -98,17 +95,14 @@ impl Uploads {
                 stated: Some(stated),
                 ..Asked::default()
             };
-            let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
-            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
-            drop(turn);
-            this.with_verdict(&upload.id, outcome).await
+            this.complete_as(&upload.id, &asked).await
         })
         .await
     }
 
     /// Puts the upload together, unless somebody before us has by the time that it is our turn.
     pub(super) async fn complete_once(&self, id: &UploadId) -> Result<Upload, Error> {
-        self.complete_in_turn(id, None).await
+        self.complete_as(id, &Asked::default()).await
     }
 
     /// The same, once the whole has the digest that is claimed of it besides what was said when it began.
@@ -121,9 +115,14 @@ impl Uploads {
             claimed,
             ..Asked::default()
         };
+        self.complete_as(id, &asked).await
+    }
+
+    /// The same, with all that may be asked for besides; a scanner that is to look at it is waited for.
+    async fn complete_as(&self, id: &UploadId, asked: &Asked) -> Result<Upload, Error> {
         let turn = self.turn_to_complete(id, Manner::TURN).await?;
         // Boxed, so that whoever waits for a verdict does not keep the room for all that came before.
-        let outcome = Box::pin(self.complete_asked(&turn, id, &asked)).await;
+        let outcome = Box::pin(self.complete_asked(&turn, id, asked)).await;
         drop(turn);
         self.with_verdict(id, outcome).await
     }
