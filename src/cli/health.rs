@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context as _, bail};
 use clap::Args;
 
+use super::output;
 use crate::config::Config;
 
 /// Longer than any answer of a server that is well takes.
@@ -23,7 +24,7 @@ pub struct HealthArgs {
 /// Asks once, and says what came back.
 ///
 /// # Errors
-/// Anything but a success in time.
+/// Anything but a success in time, or an answer that cannot be printed.
 pub async fn run(args: HealthArgs, config: &Config) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
     let (url, client) = match args.url {
@@ -42,8 +43,7 @@ pub async fn run(args: HealthArgs, config: &Config) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{url} answers {status}: {body}");
     }
-    println!("{body}");
-    Ok(())
+    output::say(&body)
 }
 
 fn own_address(config: &Config) -> anyhow::Result<String> {

@@ -1,8 +1,12 @@
 //! `muleteer keys`: API keys are made here and nowhere else; only their hashes are kept.
 
+use std::fmt::Write as _;
+
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::output;
 use crate::app::{explain, open_database};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -56,11 +60,12 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
             let owner = Owner::named(&owner).map_err(|error| anyhow::anyhow!("--owner: {}", error.detail))?;
             let scopes = Scopes::parse(&scopes).map_err(explain)?;
             let key = create_key(db, &owner, scopes, now).await.map_err(explain)?;
-            if json {
-                println!("{}", json!({ "key": key, "owner": owner.as_str() }));
+            output::say(&if json {
+                json!({ "key": key, "owner": owner.as_str() }).to_string()
             } else {
-                println!("{key}");
-            }
+                key
+            })
+            .context("the key is made, but nobody was told it: revoke it (`muleteer keys list` has its id)")?;
         }
         KeysCommand::List { json: true } => {
             let keys = db.list_keys().await.map_err(explain)?;
@@ -77,10 +82,10 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
                     })
                 })
                 .collect();
-            println!("{:#}", json!({ "keys": keys }));
+            output::say(&format!("{:#}", json!({ "keys": keys })))?;
         }
         KeysCommand::List { json: false } => {
-            println!(
+            let mut table = format!(
                 "{:<32}  {:<10}  {:<20}  {:<13}  {:<20}  STATE",
                 "ID", "BEGINS", "OWNER", "SCOPES", "MADE"
             );
@@ -90,11 +95,13 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
                     |time| format!("revoked {}", time.format("%Y-%m-%dT%H:%M:%SZ")),
                 );
                 let made = key.created_at.format("%Y-%m-%dT%H:%M:%SZ");
-                println!(
-                    "{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}",
+                let _ = write!(
+                    table,
+                    "\n{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}",
                     key.id, key.hint, key.owner, key.scopes
                 );
             }
+            output::say(&table)?;
         }
         KeysCommand::Revoke { id } => {
             let revoked = db.revoke_key(&id, now).await.map_err(explain)?;

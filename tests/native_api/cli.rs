@@ -227,6 +227,46 @@ async fn it_serves_and_stops_when_nobody_reads_its_log_any_more() {
     server.stop();
 }
 
+const PRINTING: &[&[&str]] = &[
+    &["openapi"],
+    &["policy"],
+    &["completions", "bash"],
+    &["keys", "list"],
+    &["doctor", "--list"],
+];
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let place = Place::new();
+    for arguments in PRINTING {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+
+        let output = place.run_into(arguments, writer);
+
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", complaint(&output));
+        assert!(!complaint(&output).contains("panicked"), "{}", complaint(&output));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure_and_no_panic() {
+    let place = Place::new();
+    for arguments in PRINTING {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("it is there");
+
+        let output = place.run_into(arguments, full);
+
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = complaint(&output);
+        assert!(text.contains("standard output cannot be written"), "{arguments:?}: {text}");
+    }
+}
+
 #[test]
 fn a_file_of_variables_that_cannot_be_read_stops_the_start_and_its_secrets_are_not_repeated() {
     let place = Place::new();
