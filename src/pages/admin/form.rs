@@ -140,15 +140,15 @@ impl Search {
         let state = match self.state.as_str() {
             "" => None,
             text => {
-                Some(State::parse(text).ok_or_else(|| Error::invalid("state", "is a state of the list"))?)
+                Some(State::parse(text).ok_or_else(|| Error::invalid("state", "must be a state of the list"))?)
             }
         };
         let age = AGES.iter().find(|(value, ..)| *value == self.age);
-        let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "is an age of the list"))?;
+        let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "must be an age of the list"))?;
         let cursor = match self.before.as_str() {
             "" => None,
             text => {
-                Some(UploadId::parse(text).map_err(|_| Error::invalid("before", "is the cursor of a page"))?)
+                Some(UploadId::parse(text).map_err(|_| Error::invalid("before", "must be the cursor of a page"))?)
             }
         };
         Ok(ListingQuery {
