@@ -26,6 +26,8 @@ async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
             ("code", code.to_lowercase().replace('-', "")),
             ("address", "203.0.113.9".into()),
             ("size", "48".into()),
+            ("size", "0.05 kB".into()),
+            ("size", "0,05 KiB".into()),
             ("key", text("key")),
             ("upload", text("upload_id")),
             ("", text("id")),
@@ -33,6 +35,8 @@ async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
             ("", "Über uns".into()),
             ("", "203.0.113.9".into()),
             ("", "48".into()),
+            ("", "48 B".into()),
+            ("", "0.05 KiB".into()),
             ("", text("key")),
             ("", text("upload_id")),
         ] {
