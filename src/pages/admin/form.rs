@@ -99,7 +99,7 @@ impl Search {
         };
         let own = |text: &str| Some(text.to_owned());
         let name = || with(&|query| query.filename_prefix = own(text));
-        let key = || with(&|query| query.key = own(text));
+        let key = || with(&|query| query.key = own(key_in(text)));
         let upload = || with(&|query| query.multipart_id = own(text));
         let owner = || with(&|query| query.owner = own(text));
         let address = text.parse().ok();
@@ -169,4 +169,11 @@ impl Search {
             ..ListingQuery::default()
         })
     }
+}
+
+/// The key in an address of the store such as `s3://bucket/key`, as an upload's page and logs have it; else the text itself.
+fn key_in(text: &str) -> &str {
+    let path = text.strip_prefix("s3://");
+    path.and_then(|path| path.split_once('/'))
+        .map_or(text, |(_bucket, key)| key)
 }
