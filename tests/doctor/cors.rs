@@ -117,6 +117,21 @@ async fn a_proxy_that_drops_cors_is_told_from_a_bucket_without() {
 }
 
 #[tokio::test]
+async fn a_store_on_loopback_is_a_warning_where_other_machines_reach_the_server_itself() {
+    on_each(async |mut ground| {
+        ground.config.server.address = "0.0.0.0".into();
+        ground.set_up(&ground.config).await;
+
+        let report = ground.examine().await;
+
+        assert_only(&report, "public-endpoint-loopback", "browsers reach");
+        assert!(report.findings[0].seen.contains("0.0.0.0"), "{report:#?}");
+        assert_eq!(report.findings[0].severity.as_str(), "warning");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_secure_page_with_an_insecure_store_on_loopback_is_told_both() {
     on_each(async |mut ground| {
         ground.config.server.public_url = "https://upload.example.org".into();
