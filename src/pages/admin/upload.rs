@@ -11,7 +11,7 @@ use super::session::{Fields, Sent, see_other, with_admin, with_form};
 use super::timeline::{self, Line};
 use super::words::{Moment, bytes};
 use super::{Frame, MOUNT, VERSION, html};
-use crate::domain::{State, SupportCode, Upload, UploadId};
+use crate::domain::{State, SupportCode, Upload, UploadId, with_directions_shown};
 use crate::error::Error;
 use crate::uploads::{Inspection, MOST_HOURS, StoreView, Uploads};
 use crate::web::peer::outer_prefix;
@@ -69,7 +69,7 @@ pub(super) async fn show(
             version: VERSION,
             frame: Frame::new(&request, admin, "uploads"),
             id: upload.id.to_string(),
-            name: upload.filename.as_str().to_owned(),
+            name: upload.filename.shown(),
             code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
             is_unfinished,
@@ -202,7 +202,7 @@ fn facts(upload: &Upload, uploads: &Uploads) -> Vec<Fact> {
             format!("{} of {}", plan.part_count(), bytes(upload.part_size)),
         ));
     }
-    facts.push(plain("Stored at", uploads.address(upload)));
+    facts.push(plain("Stored at", with_directions_shown(&uploads.address(upload))));
     if let Some(multipart_id) = &upload.multipart_id {
         facts.push(plain("S3 upload id", multipart_id.clone()));
     }
