@@ -215,6 +215,26 @@ fn the_document_of_the_api_is_printed_without_a_server() {
     assert!(!place.path().join("data").exists());
 }
 
+#[test]
+fn a_sweep_that_cannot_look_through_the_store_has_failed() {
+    let place = Place::new();
+    // Nobody listens there.
+    let output = place.run_with(
+        &["sweep", "--json"],
+        &[
+            ("S3_BUCKET", "media"),
+            ("S3_ENDPOINT", "http://127.0.0.1:9"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDOFTHETEST"),
+            ("AWS_SECRET_ACCESS_KEY", "the-secret-of-the-test"),
+        ],
+    );
+
+    assert_eq!(output.status.code(), Some(1), "{}", complaint(&output));
+    let swept: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&swept["swept"], &swept["failed"]), (&json!(true), &json!(1)));
+}
+
 #[tokio::test]
 async fn it_serves_and_stops_when_nobody_reads_its_log_any_more() {
     let place = Place::new();
