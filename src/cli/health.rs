@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use url::Url;
 
 use super::output;
 use crate::config::Config;
@@ -17,7 +18,7 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// The address to ask [default: `/health/live` of the server that these settings start on this machine]
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     url: Option<String>,
 }
 
@@ -44,6 +45,13 @@ pub async fn run(args: HealthArgs, config: &Config) -> anyhow::Result<()> {
         bail!("{url} answers {status}: {body}");
     }
     output::say(&body)
+}
+
+fn address(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+        _ => Err("an address begins with http:// or https://, and names a host".to_owned()),
+    }
 }
 
 fn own_address(config: &Config) -> anyhow::Result<String> {

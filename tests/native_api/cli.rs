@@ -90,17 +90,40 @@ fn a_bad_owner_or_scope_is_named() {
         (vec!["keys", "create"], "owner"),
     ] {
         let output = place.run(&arguments);
-        assert!(
-            !output.status.success() && output.stdout.is_empty(),
-            "{arguments:?}"
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
         assert!(
             complaint(&output).contains(name),
             "{arguments:?}: {}",
             complaint(&output)
         );
     }
+    assert!(!place.path().join("data").exists(), "nothing was begun");
     assert!(!printed(&place.run(&["keys", "list"])).contains(" a "));
+}
+
+#[test]
+fn a_database_that_keys_has_to_make_is_told() {
+    let place = Place::new();
+    let create = ["keys", "create", "--owner", "anna"];
+
+    let (first, second) = (place.run(&create), place.run(&create));
+
+    let said = complaint(&first);
+    assert!(said.contains("a new database was made at"), "{said}");
+    assert!(said.contains("data/muleteer.sqlite"), "{said}");
+    assert_eq!(printed(&first).lines().count(), 1, "the key is printed alone");
+    assert!(!complaint(&second).contains("new database"), "{}", complaint(&second));
+}
+
+#[test]
+fn an_address_to_ask_for_health_that_is_none_is_a_mistake_of_usage() {
+    let place = Place::new();
+    for address in ["127.0.0.1:8080", "ftp://example.org/", "nonsense"] {
+        let output = place.run(&["health", "--url", address]);
+        assert_eq!(output.status.code(), Some(2), "{address}");
+        assert!(complaint(&output).contains("--url"), "{}", complaint(&output));
+    }
 }
 
 #[tokio::test]

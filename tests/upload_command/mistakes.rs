@@ -56,7 +56,7 @@ fn what_cannot_be_begun_is_a_mistake_of_usage() {
 fn standard_input_is_refused_with_the_reason() {
     let sender = Sender::to("http://127.0.0.1:9");
     let ended = sender.run(&["-"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
         ended.stderr.contains("standard input cannot be sent"),
         "{ended:?}"

@@ -135,6 +135,12 @@ fn settings_of(args: &UploadArgs) -> anyhow::Result<Settings> {
     if base.query().is_some() || base.fragment().is_some() {
         anyhow::bail!("--server {server}: an address has no ? and no #");
     }
+    if args.files.iter().any(|file| file.as_os_str() == "-") {
+        anyhow::bail!(
+            "standard input cannot be sent: its size is not known, and it cannot be read again after a break; write it to a \
+             file first (a file of this name is ./-)"
+        );
+    }
     if args.receipt.is_some() && (args.files.len() != 1 || args.recursive || args.via == Via::Tus) {
         anyhow::bail!("--receipt is for one file, and not for --via tus");
     }
