@@ -8,6 +8,7 @@ use serde_json::json;
 use super::client::{key_of_environment, server_of_environment};
 use super::exit::Exit;
 use super::output;
+use super::serve::ServeArgs;
 use crate::app::{StoreAtHand, examine};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -35,6 +36,15 @@ pub struct DoctorArgs {
     /// Print all findings that there are, as a table
     #[arg(long, exclusive = true)]
     list: bool,
+    #[command(flatten)]
+    listening: ServeArgs,
+}
+
+impl DoctorArgs {
+    /// The flags with which the server is started.
+    pub(super) fn listening(&self) -> &ServeArgs {
+        &self.listening
+    }
 }
 
 /// Examines, mends, tells. Ends with [`Exit::Failed`] if anything is left.

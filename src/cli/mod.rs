@@ -131,6 +131,8 @@ fn with_settings(
     }
     let serve_args = match &command {
         Some(Command::Serve(args)) => Some(args),
+        // It looks at the server that would be started with them.
+        Some(Command::Doctor(args)) => Some(args.listening()),
         None => Some(bare_serve),
         Some(_) => None,
     };

@@ -117,6 +117,17 @@ fn a_finding_that_is_meant_can_be_excepted_by_its_name_alone() {
 }
 
 #[test]
+fn the_flags_that_the_server_is_started_with_count_for_the_doctor() {
+    let place = Place::new();
+
+    let output = place.run(&["doctor", "--port", "8123", "--s3-port", "0"]);
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("http://localhost:8123/doctor"), "{said}");
+}
+
+#[test]
 fn without_credentials_the_places_to_put_them_are_named() {
     let place = Place::new();
     let nowhere = [("S3_BUCKET", "media"), ("AWS_EC2_METADATA_DISABLED", "true")];

@@ -82,6 +82,21 @@ async fn a_public_endpoint_where_nothing_listens_is_named() {
 }
 
 #[tokio::test]
+async fn a_public_endpoint_where_something_else_answers_is_named() {
+    on_each(async |mut ground| {
+        let before = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::not_found).await;
+        ground.config.s3.public_endpoint = before;
+
+        assert_only(
+            &ground.examine().await,
+            "public-endpoint-not-s3",
+            "s3.public_endpoint",
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_proxy_before_the_store_that_keeps_everything_is_fine() {
     on_each(async |mut ground| {
         let before = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::nothing).await;

@@ -37,7 +37,7 @@ pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, re
         Ok(answer) if answer.is_fine() => {}
         Ok(answer) if answer.code().is_empty() && !matches!(answer.status, 401 | 403) => {
             report.add(Finding::new(
-                Id::PublicUnreachable,
+                Id::PublicNotS3,
                 format!("{place}: status {}, and no answer of S3", answer.status),
                 format!("mend s3.public_endpoint (now \"{}\")", config.s3.public_endpoint),
             ));
