@@ -1,8 +1,8 @@
 //! The way from outside to us: whether the proxy in front passes on what uploads need.
 //!
-//! Nothing is stored for it, but for one tus upload of a byte that never comes, which is terminated again. Buffering shows in that we refuse a
-//! part of an upload that is not there as soon as we have read its head: a proxy that keeps the body back until it is
-//! whole lets nobody see that.
+//! Nothing is stored for it, but for one tus upload of a byte that never comes, which is terminated again. Buffering shows
+//! in that we refuse a part of an upload that is not there as soon as we have read its head: a proxy that keeps the body back
+//! until it is whole lets nobody see that.
 
 use std::time::Duration;
 

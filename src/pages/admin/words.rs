@@ -69,9 +69,7 @@ pub(super) fn bytes(bytes: u64) -> String {
 pub(super) fn read_sizes(text: &str) -> Vec<RangeInclusive<u64>> {
     const LETTERS: [&str; 5] = ["k", "m", "g", "t", "p"];
     let text = text.trim();
-    let end = text
-        .find(|c: char| c.is_ascii_alphabetic())
-        .unwrap_or(text.len());
+    let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
     let Some((digits, decimals)) = read_number(number) else {
         return Vec::new();
@@ -154,6 +152,7 @@ mod tests {
         }
         assert_eq!((percent(99, 100), percent(199, 200), percent(0, 0)), (99, 99, 0));
     }
+
     #[test]
     fn a_size_means_whatever_is_shown_like_that() {
         for (text, ranges) in [
@@ -181,7 +180,7 @@ mod tests {
 
     #[test]
     fn a_size_as_it_is_told_is_found_by_it() {
-        for size in [1024, 1700, 6_920_601, 104_857_600, 5_368_709_120, (1 << 40) - 1, 1 << 50] {
+        for size in [1024, 1700, 6_920_601, 100 << 20, (1 << 40) - 1, 1 << 50] {
             let told = bytes(size);
             assert!(
                 read_sizes(&told).iter().any(|range| range.contains(&size)),
