@@ -274,6 +274,12 @@ impl Source {
                 complain(&format!("contains `{unfinished}`"));
             }
         }
+        // Tests beside the code may print.
+        let spoken = scan::without_test_modules(&scan::code_only(&self.text));
+        let spoken: String = spoken.split_whitespace().collect();
+        if ["println!(", "print!("].iter().any(|macro_name| spoken.contains(macro_name)) {
+            complain("prints by a macro that panics where nobody reads; use `cli::output`");
+        }
         violations
     }
 }
@@ -453,6 +459,7 @@ fn a_broken_habit_is_found() {
         "//! x\n#![allow (dead_code)]\n",
         "//! x\nfn f() { todo!() }",
         "//! x\nfn f() { unimplemented!(\"later\") }",
+        "//! x\nfn f() { eprintln!(\"x\") }",
     ];
     for text in cases {
         assert_eq!(

@@ -135,6 +135,7 @@ pub(super) async fn open(
         location,
         public_location,
         url_lifetime: Duration::from_secs(s3.url_lifetime_s),
+        answer_timeout: Duration::from_secs(s3.answer_timeout_s),
         signature_v2: signature_v2_key(config, &source, clock).await?,
         handed_out: handed_out_key(config, &source, clock).await?,
         sts: sts(config)?,

@@ -4,6 +4,7 @@ use clap::Subcommand;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::output;
 use crate::app::StoreAtHand;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -29,7 +30,7 @@ pub enum CorsCommand {
 /// Does it.
 ///
 /// # Errors
-/// What the store says.
+/// What the store says, or standard output cannot be written.
 pub async fn run(command: CorsCommand, config: &Config) -> anyhow::Result<Exit> {
     let clock = Clock::system();
     let at_hand = StoreAtHand::open(config, &clock)
@@ -53,31 +54,26 @@ async fn act(
             let applied = stored.as_deref().is_some_and(|stored| has_rule(stored, config));
             let wanted = needs::cors_json(config);
             if json {
-                println!(
-                    "{:#}",
-                    json!({ "wanted": wanted, "applied": applied, "stored": stored })
-                );
+                let document = json!({ "wanted": wanted, "applied": applied, "stored": stored });
+                output::say(&format!("{document:#}"))?;
             } else {
-                println!("{wanted:#}");
-                eprintln!(
-                    "{}",
-                    if applied {
-                        "the bucket has this rule"
-                    } else {
-                        "the bucket does not have this rule; `muleteer cors apply` adds it"
-                    }
-                );
+                output::say(&format!("{wanted:#}"))?;
+                output::remark(if applied {
+                    "the bucket has this rule"
+                } else {
+                    "the bucket does not have this rule; `muleteer cors apply` adds it"
+                });
             }
             Ok(if applied { Exit::Done } else { Exit::Failed })
         }
         CorsCommand::Apply { json } => {
             apply_cors(config, &ask).await?;
             let origins = needs::origins(config);
-            if json {
-                println!("{:#}", json!({ "applied": true, "origins": origins }));
+            output::say(&if json {
+                format!("{:#}", json!({ "applied": true, "origins": origins }))
             } else {
-                println!("pages of {} may now send to the bucket", origins.join(", "));
-            }
+                format!("pages of {} may now send to the bucket", origins.join(", "))
+            })?;
             Ok(Exit::Done)
         }
     }

@@ -7,6 +7,8 @@ use serde_json::json;
 
 use super::client::{key_of_environment, server_of_environment};
 use super::exit::Exit;
+use super::output;
+use super::serve::ServeArgs;
 use crate::app::{StoreAtHand, examine};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -34,15 +36,24 @@ pub struct DoctorArgs {
     /// Print all findings that there are, as a table
     #[arg(long, exclusive = true)]
     list: bool,
+    #[command(flatten)]
+    listening: ServeArgs,
+}
+
+impl DoctorArgs {
+    /// The flags with which the server is started.
+    pub(super) fn listening(&self) -> &ServeArgs {
+        &self.listening
+    }
 }
 
 /// Examines, mends, tells. Ends with [`Exit::Failed`] if anything is left.
 ///
 /// # Errors
-/// Where nothing can be looked at, or mending is refused.
+/// Where nothing can be looked at, mending is refused, or standard output cannot be written.
 pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
     if args.list {
-        print!("{}", table());
+        output::say(table().trim_end())?;
         return Ok(Exit::Done);
     }
     if let Some(unknown) = args
@@ -50,9 +61,9 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
         .iter()
         .find(|name| !Id::ALL.iter().any(|id| id.name() == *name))
     {
-        eprintln!(
-            "muleteer: --except {unknown}: there is no such finding; `muleteer doctor --list` shows them"
-        );
+        output::complain(&format!(
+            "--except {unknown}: there is no such finding; `muleteer doctor --list` shows them"
+        ));
         return Ok(Exit::Usage);
     }
     let (mut fixed, mut refused) = (Vec::new(), Ok(()));
@@ -74,7 +85,7 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
         .findings
         .retain(|finding| !args.except.iter().any(|name| name == finding.id.name()));
     let page = page_address(args.server.as_deref(), config);
-    tell(&report, &fixed, page.as_deref(), args.json);
+    output::say(&words(&report, &fixed, page.as_deref(), args.json))?;
     refused?;
     Ok(if report.findings.is_empty() {
         Exit::Done
@@ -143,19 +154,19 @@ fn page_address(server: Option<&str>, config: &Config) -> Option<String> {
     Some(format!("{}/doctor", base.trim_end_matches('/')))
 }
 
-fn tell(report: &Report, fixed: &[Id], page: Option<&str>, as_json: bool) {
+/// What there is to tell of a report, without the end of the last line.
+fn words(report: &Report, fixed: &[Id], page: Option<&str>, as_json: bool) -> String {
     if as_json {
-        println!(
-            "{:#}",
-            json!({ "findings": report.findings, "facts": report.facts, "fixed": fixed })
-        );
-        return;
+        let document = json!({ "findings": report.findings, "facts": report.facts, "fixed": fixed });
+        return format!("{document:#}");
     }
+    let mut text = String::new();
     for id in fixed {
-        println!("fixed    {}", id.name());
+        let _ = writeln!(text, "fixed    {}", id.name());
     }
     for finding in &report.findings {
-        println!(
+        let _ = writeln!(
+            text,
             "{:<8} {}\n         seen: {}\n         fix:  {}",
             finding.severity.as_str(),
             finding.id.name(),
@@ -164,16 +175,17 @@ fn tell(report: &Report, fixed: &[Id], page: Option<&str>, as_json: bool) {
         );
     }
     for fact in &report.facts {
-        println!("fact     {}: {}", fact.name, fact.value);
+        let _ = writeln!(text, "fact     {}: {}", fact.name, fact.value);
     }
     if let Some(page) = page {
-        println!("the way from a browser, while the server runs: {page}");
+        let _ = writeln!(text, "the way from a browser, while the server runs: {page}");
     }
-    match report.findings.len() {
-        0 => println!("nothing is wrong"),
-        1 => println!("1 finding; docs/doctor.md explains it"),
-        many => println!("{many} findings; docs/doctor.md explains them"),
-    }
+    text.push_str(&match report.findings.len() {
+        0 => "nothing is wrong".to_owned(),
+        1 => "1 finding; docs/doctor.md explains it".to_owned(),
+        many => format!("{many} findings; docs/doctor.md explains them"),
+    });
+    text
 }
 
 /// All findings as a table in Markdown, as `docs/doctor.md` has it.

@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::Args;
+use url::Url;
 
+use super::output;
 use crate::config::Config;
 
 /// Longer than any answer of a server that is well takes.
@@ -16,14 +18,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 #[derive(Debug, Args)]
 pub struct HealthArgs {
     /// The address to ask [default: `/health/live` of the server that these settings start on this machine]
-    #[arg(long)]
+    #[arg(long, value_parser = address)]
     url: Option<String>,
 }
 
 /// Asks once, and says what came back.
 ///
 /// # Errors
-/// Anything but a success in time.
+/// Anything but a success in time, or an answer that cannot be printed.
 pub async fn run(args: HealthArgs, config: &Config) -> anyhow::Result<()> {
     let client = reqwest::Client::builder().no_proxy().timeout(PATIENCE);
     let (url, client) = match args.url {
@@ -42,8 +44,14 @@ pub async fn run(args: HealthArgs, config: &Config) -> anyhow::Result<()> {
     if !status.is_success() {
         bail!("{url} answers {status}: {body}");
     }
-    println!("{body}");
-    Ok(())
+    output::say(&body)
+}
+
+fn address(text: &str) -> Result<String, String> {
+    match Url::parse(text) {
+        Ok(url) if matches!(url.scheme(), "http" | "https") && url.has_host() => Ok(text.to_owned()),
+        _ => Err("an address begins with http:// or https://, and names a host".to_owned()),
+    }
 }
 
 fn own_address(config: &Config) -> anyhow::Result<String> {

@@ -12,6 +12,7 @@ use clap::Args;
 use uuid::Uuid;
 
 use super::exit::Exit;
+use super::output;
 
 /// Every setting with its default.
 const EXAMPLE: &str = include_str!("../../Rocket.toml.example");
@@ -33,7 +34,9 @@ pub fn run(args: &InitArgs, file: Option<PathBuf>) -> anyhow::Result<Exit> {
     let file = file.unwrap_or_else(|| PathBuf::from("Rocket.toml"));
     let shown = file.display().to_string();
     if file.exists() && !args.force {
-        eprintln!("muleteer: {shown} is there already; --force replaces it, with its secrets");
+        output::complain(&format!(
+            "{shown} is there already; --force replaces it, with its secrets"
+        ));
         return Ok(Exit::Usage);
     }
     // Written beside it and moved there: whoever may read the old file must not read the new one.
@@ -52,10 +55,10 @@ pub fn run(args: &InitArgs, file: Option<PathBuf>) -> anyhow::Result<Exit> {
         let _ = std::fs::remove_file(&draft);
         return Err(error).context(format!("{shown} cannot be written"));
     }
-    println!(
+    output::say(&format!(
         "{shown} is written; `muleteer` starts with it, and the key of auth.api_key in it may upload and administer.\n\
          For a bucket of your own fill in [default.s3], then run `muleteer doctor`."
-    );
+    ))?;
     Ok(Exit::Done)
 }
 

@@ -1,8 +1,13 @@
 //! `muleteer keys`: API keys are made here and nowhere else; only their hashes are kept.
 
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use anyhow::Context as _;
 use clap::Subcommand;
 use serde_json::json;
 
+use super::output;
 use crate::app::{explain, open_database};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -16,11 +21,11 @@ pub enum KeysCommand {
     /// Make a key; it is printed alone on standard output, this once.
     Create {
         /// Whose uploads it reaches: 1 to 100 characters of A-Z a-z 0-9 . _ @ -
-        #[arg(long, value_name = "NAME")]
-        owner: String,
+        #[arg(long, value_name = "NAME", value_parser = owner)]
+        owner: Owner,
         /// What it may do: upload, admin, or both with a comma between
-        #[arg(long, default_value = "upload")]
-        scopes: String,
+        #[arg(long, default_value = "upload", value_parser = scopes)]
+        scopes: Scopes,
         /// Print a JSON document: key
         #[arg(long)]
         json: bool,
@@ -41,26 +46,47 @@ pub enum KeysCommand {
 /// Does it.
 ///
 /// # Errors
-/// A bad owner or scope, an unknown id, or whatever the database says.
+/// An unknown id, or whatever the database says.
 pub async fn run(command: KeysCommand, config: &Config) -> anyhow::Result<()> {
+    let missing = missing_file(config);
     let db = open_database(config).await?;
+    if let Some(file) = missing {
+        output::complain(&format!(
+            "a new database was made at {}; a server that is there already uses another one (--config and --data say which)",
+            file.display()
+        ));
+    }
     let outcome = act(command, &db).await;
     db.close().await.map_err(explain)?;
     outcome
+}
+
+fn owner(text: &str) -> Result<Owner, String> {
+    Owner::named(text).map_err(|error| error.detail)
+}
+
+fn scopes(text: &str) -> Result<Scopes, String> {
+    Scopes::parse(text).map_err(|error| error.to_string())
+}
+
+/// The file of the database, where it is one and not there yet.
+fn missing_file(config: &Config) -> Option<PathBuf> {
+    let url = config.database_url();
+    let file = std::path::absolute(url.strip_prefix("sqlite://")?).ok()?;
+    (!file.exists()).then_some(file)
 }
 
 async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
     let now = Clock::system().now();
     match command {
         KeysCommand::Create { owner, scopes, json } => {
-            let owner = Owner::named(&owner).map_err(|error| anyhow::anyhow!("--owner: {}", error.detail))?;
-            let scopes = Scopes::parse(&scopes).map_err(explain)?;
             let key = create_key(db, &owner, scopes, now).await.map_err(explain)?;
-            if json {
-                println!("{}", json!({ "key": key, "owner": owner.as_str() }));
+            output::say(&if json {
+                json!({ "key": key, "owner": owner.as_str() }).to_string()
             } else {
-                println!("{key}");
-            }
+                key
+            })
+            .context("the key is made, but nobody was told it: revoke it (`muleteer keys list` has its id)")?;
         }
         KeysCommand::List { json: true } => {
             let keys = db.list_keys().await.map_err(explain)?;
@@ -77,10 +103,10 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
                     })
                 })
                 .collect();
-            println!("{:#}", json!({ "keys": keys }));
+            output::say(&format!("{:#}", json!({ "keys": keys })))?;
         }
         KeysCommand::List { json: false } => {
-            println!(
+            let mut table = format!(
                 "{:<32}  {:<10}  {:<20}  {:<13}  {:<20}  STATE",
                 "ID", "BEGINS", "OWNER", "SCOPES", "MADE"
             );
@@ -90,11 +116,13 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
                     |time| format!("revoked {}", time.format("%Y-%m-%dT%H:%M:%SZ")),
                 );
                 let made = key.created_at.format("%Y-%m-%dT%H:%M:%SZ");
-                println!(
-                    "{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}",
+                let _ = write!(
+                    table,
+                    "\n{:<32}  {:<10}  {:<20}  {:<13}  {made}  {state}",
                     key.id, key.hint, key.owner, key.scopes
                 );
             }
+            output::say(&table)?;
         }
         KeysCommand::Revoke { id } => {
             let revoked = db.revoke_key(&id, now).await.map_err(explain)?;

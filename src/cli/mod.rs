@@ -9,6 +9,7 @@ mod init;
 mod keys;
 mod logging;
 mod openapi;
+mod output;
 mod policy;
 mod serve;
 mod sweep;
@@ -100,8 +101,10 @@ pub fn run() -> ExitCode {
         // These need no settings, and must work where there are none, or wrong ones.
         Some(Command::Init(args)) => init::run(&args, cli.settings.config),
         Some(Command::Completions { shell }) => {
-            clap_complete::generate(shell, &mut Cli::command(), "muleteer", &mut std::io::stdout());
-            Ok(Exit::Done)
+            // It panics where it cannot write, which a list of bytes always lets it.
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "muleteer", &mut script);
+            output::say(String::from_utf8_lossy(&script).trim_end()).map(|()| Exit::Done)
         }
         // It speaks to a server that may be anywhere.
         Some(Command::Upload(args)) => {
@@ -128,6 +131,8 @@ fn with_settings(
     }
     let serve_args = match &command {
         Some(Command::Serve(args)) => Some(args),
+        // It looks at the server that would be started with them.
+        Some(Command::Doctor(args)) => Some(args.listening()),
         None => Some(bare_serve),
         Some(_) => None,
     };
@@ -138,7 +143,7 @@ fn with_settings(
     let config = match config::load(&sources) {
         Ok(config) => config,
         Err(error) => {
-            eprintln!("muleteer: {error}");
+            output::complain(&error.to_string());
             return Exit::Usage.into();
         }
     };
@@ -146,7 +151,7 @@ fn with_settings(
     let traces = match logging::start(&config) {
         Ok(traces) => traces,
         Err(complaint) => {
-            eprintln!("muleteer: {complaint}");
+            output::complain(&complaint);
             return Exit::Usage.into();
         }
     };
@@ -159,7 +164,7 @@ fn told(outcome: anyhow::Result<Exit>) -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(error) => {
-            eprintln!("muleteer: {error:#}");
+            output::complain(&format!("{error:#}"));
             Exit::Failed.into()
         }
     }
@@ -181,10 +186,7 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
         Some(Command::Keys { command }) => with_runtime(keys::run(command, &config)).map(done),
         Some(Command::Doctor(args)) => with_runtime(doctor::run(args, &config)),
         Some(Command::Cors { command }) => with_runtime(cors::run(command, &config)),
-        Some(Command::Policy(args)) => {
-            policy::run(&args, &config);
-            Ok(Exit::Done)
-        }
+        Some(Command::Policy(args)) => policy::run(&args, &config).map(done),
         Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)),
         Some(Command::Migrate) => with_runtime(migrate(&config)).map(done),
         Some(Command::Openapi) => openapi::run(&config).map(done),

@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use serde_json::json;
 
+use super::output;
 use crate::config::Config;
 use crate::doctor::needs;
 
@@ -31,7 +32,10 @@ pub struct PolicyArgs {
 }
 
 /// Prints it, as JSON.
-pub fn run(args: &PolicyArgs, config: &Config) {
+///
+/// # Errors
+/// Standard output cannot be written.
+pub fn run(args: &PolicyArgs, config: &Config) -> anyhow::Result<()> {
     let iam = needs::iam_policy(config, args.setup);
     let (lifecycle, cors) = (needs::lifecycle_json(config), needs::cors_json(config));
     let document = match args.only {
@@ -46,5 +50,5 @@ pub fn run(args: &PolicyArgs, config: &Config) {
         Document::Lifecycle => lifecycle,
         Document::Cors => cors,
     };
-    println!("{document:#}");
+    output::say(&format!("{document:#}"))
 }

@@ -7,7 +7,7 @@ use clap::Args;
 
 use crate::app::{self, Running, explain};
 use crate::clock::Clock;
-use crate::config::{Config, Overrides};
+use crate::config::{BackendName, Config, Overrides};
 use crate::domain::Owner;
 use crate::identity::{Scopes, create_key};
 
@@ -61,6 +61,12 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     .block_on(async move {
         let config_for_words = config.clone();
         let running = Box::pin(app::start(config, Clock::system())).await?;
+        if running.store.is_some() && config_for_words.storage.backend != BackendName::S3 {
+            tracing::warn!(
+                "storage.backend is set and s3.bucket is not: what clients send straight to a store, as the upload page does, \
+                 goes to the embedded S3, and only what passes through us goes to that storage"
+            );
+        }
         announce(&running, &config_for_words).await?;
         running.serve().await
     })

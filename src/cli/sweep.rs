@@ -6,6 +6,7 @@ use anyhow::Context as _;
 use serde_json::json;
 
 use super::exit::Exit;
+use super::output;
 use crate::app;
 use crate::clock::Clock;
 use crate::config::Config;
@@ -13,7 +14,7 @@ use crate::config::Config;
 /// Sweeps, and says what that did; [`Exit::Failed`] where something could not be done.
 ///
 /// # Errors
-/// Whatever database and storage say.
+/// Whatever database and storage say, or standard output cannot be written.
 pub async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
     let swept = app::sweep(config, Clock::system()).await;
     let swept = if config.uses_embedded_store() {
@@ -22,26 +23,22 @@ pub async fn run(config: &Config, json: bool) -> anyhow::Result<Exit> {
         swept
     };
     let swept = swept?;
-    match swept {
-        swept if json => println!(
-            "{}",
-            match swept {
-                None => json!({ "swept": false }),
-                Some(swept) => json!({
-                    "swept": true,
-                    "expired": swept.expired,
-                    "completed": swept.completed,
-                    "leftovers": swept.strays,
-                    "failed": swept.failed,
-                }),
-            }
-        ),
-        None => println!("another instance is sweeping just now"),
-        Some(swept) => println!(
+    output::say(&match &swept {
+        None if json => json!({ "swept": false }).to_string(),
+        None => "another instance is sweeping just now".to_owned(),
+        Some(swept) if json => json!({
+            "swept": true,
+            "expired": swept.expired,
+            "completed": swept.completed,
+            "leftovers": swept.strays,
+            "failed": swept.failed,
+        })
+        .to_string(),
+        Some(swept) => format!(
             "expired {}, completed {}, leftovers {}, failed {}",
             swept.expired, swept.completed, swept.strays, swept.failed
         ),
-    }
+    })?;
     Ok(match swept {
         Some(swept) if swept.failed > 0 => Exit::Failed,
         _ => Exit::Done,

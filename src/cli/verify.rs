@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::client;
 use super::exit::Exit;
+use super::output;
 use crate::domain::{Algorithm, Checksum, Hasher};
 use crate::signing::PublicKey;
 
@@ -59,31 +60,27 @@ struct Verdict {
 /// Compares, and says what came of it.
 ///
 /// # Errors
-/// The runtime's own alone; what cannot be read is told, with its exit code.
+/// Standard output cannot be written; what cannot be read is told, with its exit code.
 pub async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
     let verdict = match look(&args).await {
         Ok(verdict) => verdict,
         Err(error) => {
-            eprintln!("muleteer: {error:#}");
+            output::complain(&format!("{error:#}"));
             return Ok(Exit::Usage);
         }
     };
     if args.json {
         let is_right = verdict.wrong.is_none();
-        println!(
-            "{}",
-            json!({ "verified": is_right, "right": verdict.right, "wrong": verdict.wrong })
-        );
-    } else {
-        for line in &verdict.right {
-            println!("{line}");
-        }
+        let document = json!({ "verified": is_right, "right": verdict.right, "wrong": verdict.wrong });
+        output::say(&document.to_string())?;
+    } else if !verdict.right.is_empty() {
+        output::say(&verdict.right.join("\n"))?;
     }
     Ok(match verdict.wrong {
         None => Exit::Done,
         Some(wrong) => {
             if !args.json {
-                eprintln!("muleteer: {wrong}");
+                output::complain(&wrong);
             }
             Exit::Failed
         }

@@ -64,6 +64,7 @@ impl Default for S3Config {
             session_token: Secret::default(),
             profile: String::new(),
             url_lifetime_s: 3600,
+            answer_timeout_s: 10,
             min_part_size: 5 * MIB,
             checksum: ChecksumName::Auto,
         }

@@ -114,6 +114,9 @@ pub struct S3Config {
     pub profile: String,
     /// Seconds that a presigned URL lives, 30 to 604,800 (7 days).
     pub url_lifetime_s: u64,
+    /// Seconds that the store may take to answer a request without bytes of files, 1 to 300; after a second time-out it is
+    /// unavailable.
+    pub answer_timeout_s: u64,
     /// Least bytes of every part but the last that the store takes; 5 MiB on AWS.
     pub min_part_size: u64,
     /// The checksum that parts are sent with, so that the store refuses what was altered on the way.

@@ -125,6 +125,11 @@ impl Config {
             "s3.url_lifetime_s",
             "must be at least one second",
         );
+        complaints.unless(
+            (1..=300).contains(&s3.answer_timeout_s),
+            "s3.answer_timeout_s",
+            "must be 1 to 300 seconds",
+        );
         complaints.unless(!s3.region.is_empty(), "s3.region", "must not be empty");
         complaints.unless(
             s3.access_key_id.is_empty() == s3.secret_access_key.is_empty() || self.uses_embedded_store(),

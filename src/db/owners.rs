@@ -10,8 +10,8 @@ use diesel::sql_types::BigInt;
 
 use super::Database;
 use super::column::to_bytes;
+use super::parts::recorded;
 use super::schema::uploads;
-use super::search::recorded;
 use super::uploads::unfinished;
 use crate::domain::Owner;
 use crate::error::Error;

@@ -2,11 +2,16 @@
 //!
 //! Separate from the recorder that writes them in batches: here is what a record is and how it is read.
 
+use std::collections::HashMap;
+
 use chrono::{DateTime, NaiveDateTime, Utc};
+use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
+use diesel::sql_types::BigInt;
 
 use super::Database;
 use super::column::{from_bytes, from_time, to_bytes, to_time};
+use super::connection::AnyConnection;
 use super::schema::parts;
 use crate::domain::{Checksums, MAX_PART_SIZE, PartNumber, Sha256Sum, UploadId};
 use crate::error::Error;
@@ -180,4 +185,22 @@ impl TryFrom<PartRow> for PartRecord {
             recorded_at: to_time(row.recorded_at),
         })
     }
+}
+
+/// Count and bytes of the recorded parts of each of these uploads.
+pub(super) fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
+    let totals: Vec<(String, i64, i64)> = parts::table
+        .filter(parts::upload_id.eq_any(ids))
+        .group_by(parts::upload_id)
+        // Postgres sums BIGINT to NUMERIC; ten thousand parts of 5 GiB are far from the end of BIGINT.
+        .select((
+            parts::upload_id,
+            count_star(),
+            sql::<BigInt>("CAST(SUM(size) AS BIGINT)"),
+        ))
+        .load(conn)?;
+    Ok(totals
+        .into_iter()
+        .map(|(id, count, bytes)| (id, (count, bytes)))
+        .collect())
 }

@@ -5,16 +5,18 @@
 
 use std::collections::HashMap;
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::{count_star, sql};
+use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::{BigInt, Text};
+use diesel::sql_types::Text;
 
 use super::Database;
 use super::column::{is_storable, to_bytes};
 use super::connection::AnyConnection;
-use super::schema::{parts, uploads};
+use super::parts::recorded;
+use super::schema::uploads;
 use super::uploads::UploadRow;
 use crate::domain::{Owner, State, SupportCode, Upload, UploadId};
 use crate::error::Error;
@@ -46,6 +48,8 @@ pub struct UploadQuery {
     pub multipart_id: Option<String>,
     /// Uploads of files with exactly this many bytes.
     pub size: Option<u64>,
+    /// Uploads of files with a number of bytes within these; of very many, as with names, the first in the order of their sizes.
+    pub sizes: Option<RangeInclusive<u64>>,
     /// Uploads that were begun from this address.
     pub client_ip: Option<IpAddr>,
     /// The upload with this support code.
@@ -80,7 +84,7 @@ pub struct UploadPage {
     pub uploads: Vec<UploadSummary>,
     /// The cursor of the next page; `None` on the last.
     pub next: Option<UploadId>,
-    /// Whether more names begin so than were looked at.
+    /// Whether more names begin so, or more sizes lie there, than were looked at.
     pub is_cut: bool,
 }
 
@@ -187,7 +191,6 @@ impl UploadQuery {
             &self.filename_prefix,
             &self.key,
             &self.multipart_id,
-            &self.protocol,
         ]
         .into_iter()
         .filter_map(Option::as_deref)
@@ -205,6 +208,7 @@ impl UploadQuery {
             self.key.is_some(),
             self.multipart_id.is_some(),
             self.size.is_some(),
+            self.sizes.is_some(),
             self.client_ip.is_some(),
             self.support_code.is_some(),
         ]
@@ -216,7 +220,10 @@ impl UploadQuery {
     /// The ids of one page, newest first.
     fn ids(self, conn: &mut AnyConnection) -> QueryResult<Found> {
         let Some((range, searched)) = self.first_condition() else {
-            return self.named(conn);
+            return match self.sizes.clone() {
+                Some(sizes) if self.filename_prefix.is_none() => self.sized(&sizes, conn),
+                _ => self.named(conn),
+            };
         };
         let limit = self.limit as usize;
         let mut found = Found::default();
@@ -258,7 +265,7 @@ impl UploadQuery {
     }
 
     /// The condition that is searched by its index, the narrowest first, and how many conditions that index holds; `None`
-    /// where it is the beginning of a name, which is another matter.
+    /// where it is the beginning of a name or a range of sizes, which is another matter.
     fn first_condition(&self) -> Option<(Range, usize)> {
         let single = [
             (self.id.is_some(), Range::Id, 0),
@@ -272,7 +279,7 @@ impl UploadQuery {
         if let Some((_, range, held)) = single.into_iter().find(|(is_set, ..)| *is_set) {
             return Some((range, held));
         }
-        if self.filename_prefix.is_some() {
+        if self.filename_prefix.is_some() || self.sizes.is_some() {
             return None;
         }
         let with_state = usize::from(self.state.is_some());
@@ -304,6 +311,10 @@ impl UploadQuery {
                 row.multipart_id.as_deref(),
             )
             && is(self.size, row.size.unsigned_abs())
+            && self
+                .sizes
+                .as_ref()
+                .is_none_or(|sizes| sizes.contains(&row.size.unsigned_abs()))
             && is(address.as_deref().map(Some), row.client_ip.as_deref())
             && tail.is_none_or(|tail| row.id.ends_with(&tail))
             && is(self.id.as_ref().map(UploadId::as_str), row.id.as_str())
@@ -325,7 +336,7 @@ impl UploadQuery {
         let names = uploads::table
             .filter(uploads::filename.ge(prefix))
             .order((uploads::filename.asc(), uploads::id.asc()));
-        let (mut ids, is_cut) = if self.conditions() == 1 {
+        let (ids, is_cut) = if self.conditions() == 1 {
             let mut names = names.select(uploads::id).limit(i64::from(WALK)).into_boxed();
             if let Some(end) = end {
                 names = names.filter(uploads::filename.lt(end));
@@ -348,14 +359,41 @@ impl UploadQuery {
             let admitted = rows.into_iter().filter(|row| self.admits(row));
             (admitted.map(|row| row.id).collect(), is_cut)
         };
+        Ok(self.page_of(ids, is_cut))
+    }
+
+    /// The same where a range of sizes is searched: the first sizes of that range, in their own order.
+    fn sized(self, sizes: &RangeInclusive<u64>, conn: &mut AnyConnection) -> QueryResult<Found> {
+        let column = |size: u64| i64::try_from(size).unwrap_or(i64::MAX);
+        let rows = uploads::table
+            .filter(uploads::size.ge(column(*sizes.start())))
+            .filter(uploads::size.le(column(*sizes.end())))
+            .order((uploads::size.asc(), uploads::id.asc()));
+        if self.conditions() == 1 {
+            let mut ids: Vec<String> = rows.select(uploads::id).limit(i64::from(WALK)).load(conn)?;
+            let is_cut = ids.len() >= WALK as usize;
+            ids.retain(|id| self.admits_id(id));
+            return Ok(self.page_of(ids, is_cut));
+        }
+        let rows: Vec<Candidate> = rows
+            .select(Candidate::as_select())
+            .limit(i64::from(STEP))
+            .load(conn)?;
+        let is_cut = rows.len() >= STEP as usize;
+        let admitted = rows.into_iter().filter(|row| self.admits(row));
+        Ok(self.page_of(admitted.map(|row| row.id).collect(), is_cut))
+    }
+
+    /// The newest of these ids.
+    fn page_of(&self, mut ids: Vec<String>, is_cut: bool) -> Found {
         ids.sort_unstable_by(|one, other| other.cmp(one));
         let more = ids.len() > self.limit as usize;
         ids.truncate(self.limit as usize);
-        Ok(Found {
+        Found {
             next: ids.last().filter(|_| more).cloned(),
             ids,
             is_cut,
-        })
+        }
     }
 }
 
@@ -444,24 +482,6 @@ fn end_of_prefix(prefix: &str) -> Option<String> {
         }
     }
     None
-}
-
-/// Count and bytes of the recorded parts of each of these uploads.
-pub(super) fn recorded(conn: &mut AnyConnection, ids: &[String]) -> QueryResult<HashMap<String, (i64, i64)>> {
-    let totals: Vec<(String, i64, i64)> = parts::table
-        .filter(parts::upload_id.eq_any(ids))
-        .group_by(parts::upload_id)
-        // Postgres sums BIGINT to NUMERIC; ten thousand parts of 5 GiB are far from the end of BIGINT.
-        .select((
-            parts::upload_id,
-            count_star(),
-            sql::<BigInt>("CAST(SUM(size) AS BIGINT)"),
-        ))
-        .load(conn)?;
-    Ok(totals
-        .into_iter()
-        .map(|(id, count, bytes)| (id, (count, bytes)))
-        .collect())
 }
 
 #[cfg(test)]

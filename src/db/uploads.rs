@@ -132,25 +132,28 @@ impl Database {
         .await
     }
 
-    /// Lets an unfinished upload live until `expires_at` at least; false for one that is finished or unknown. `entry` is
-    /// written to its log.
+    /// Lets an unfinished upload live until `expires_at` at least, and tells until when it lives now; `None` for one that is
+    /// finished or unknown. `entry` is written to its log, with that time.
     pub async fn extend(
         &self,
         id: &UploadId,
         expires_at: DateTime<Utc>,
-        entry: LogEntry,
-    ) -> Result<bool, Error> {
+        mut entry: LogEntry,
+    ) -> Result<Option<DateTime<Utc>>, Error> {
         self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let own = uploads::table.find(&id).filter(unfinished());
-                let is_there = diesel::update(own)
+                let changed = diesel::update(own)
                     .set(uploads::expires_at.eq(no_sooner(from_time(expires_at))))
-                    .execute(conn)?
-                    == 1;
-                if is_there {
-                    append_change(conn, &id, &entry)?;
+                    .execute(conn)?;
+                if changed == 0 {
+                    return Ok(None);
                 }
-                Ok(is_there)
+                let own = uploads::table.find(&id);
+                let until: NaiveDateTime = own.select(uploads::expires_at).first(conn)?;
+                entry.detail.until = Some(to_time(until));
+                append_change(conn, &id, &entry)?;
+                Ok(entry.detail.until)
             })
         })
         .await

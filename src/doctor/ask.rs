@@ -3,6 +3,7 @@
 //! Separate from the store that uploads go through: that one asks again and turns answers into our words, while a
 //! diagnosis needs the first answer as it came, with its headers.
 
+use std::borrow::Cow;
 use std::error::Error as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,6 +11,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 use http::{HeaderMap, Method};
+use quick_xml::escape::unescape;
 
 use crate::clock::Clock;
 use crate::signing::{BucketLocation, Credentials, Operation, Payload, SigningError, v4};
@@ -92,6 +94,7 @@ impl Answer {
     /// Status, code and message, for whoever reads the report.
     pub fn words(&self) -> String {
         let message = self.element("Message").unwrap_or_default();
+        let message = unescape(message).unwrap_or(Cow::Borrowed(message));
         format!("{} {} {message}", self.status, self.code())
             .trim()
             .to_owned()
@@ -280,4 +283,20 @@ pub(super) fn trouble(error: reqwest::Error) -> Trouble {
         Cause::Silence
     };
     Trouble { cause, detail: words }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_message_of_the_store_is_told_as_text() {
+        let answer = Answer {
+            status: 400,
+            headers: HeaderMap::new(),
+            body: "<Error><Code>X</Code><Message>expecting &apos;eu-west-1&apos; &amp; no other</Message></Error>".to_owned(),
+        };
+
+        assert_eq!(answer.words(), "400 X expecting 'eu-west-1' & no other");
+    }
 }

@@ -168,8 +168,11 @@ findings! {
     PublicUnreachable "public-endpoint-unreachable" Error
         "Browsers would be sent to an address where nothing answers."
         => "Mend `s3.public_endpoint`.";
+    PublicNotS3 "public-endpoint-not-s3" Error
+        "Browsers would be sent to an address where something answers that does not speak S3."
+        => "Set `s3.public_endpoint` to the store's S3 address as browsers reach it.";
     PublicLoopback "public-endpoint-loopback" Error
-        "Browsers elsewhere would be sent to their own machine."
+        "Browsers elsewhere would be sent to their own machine. A warning where `server.address` alone says that there are any."
         => "Set `s3.public_endpoint` to the store's address as browsers reach it.";
     PublicInsecure "public-endpoint-insecure" Error
         "The page comes by HTTPS and would send parts by HTTP, which browsers block."

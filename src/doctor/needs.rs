@@ -151,11 +151,7 @@ pub fn lifecycle_days(config: &Config) -> u64 {
 
 /// The least policy of IAM for our key; `setup` adds what `doctor --fix` and `cors apply` need.
 pub fn iam_policy(config: &Config, setup: bool) -> Value {
-    let bucket = format!(
-        "arn:{}:s3:::{}",
-        partition(&config.s3.region),
-        bucket_name(config)
-    );
+    let bucket = bucket_arn(config);
     let prefixes = prefixes(config);
     let objects: Vec<String> = prefixes
         .iter()
@@ -269,6 +265,11 @@ pub fn bucket_name(config: &Config) -> &str {
     } else {
         &config.s3.bucket
     }
+}
+
+/// Its name in policies.
+pub fn bucket_arn(config: &Config) -> String {
+    format!("arn:{}:s3:::{}", partition(&config.s3.region), bucket_name(config))
 }
 
 fn partition(region: &str) -> &'static str {

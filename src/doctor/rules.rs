@@ -95,6 +95,11 @@ pub fn abort_rules(document: &str) -> Vec<AbortRule> {
     let rules = elements(document, "Rule").into_iter();
     rules
         .filter(|rule| text_of(rule, "Status") == Some("Enabled"))
+        .filter(|rule| {
+            !["<Tag>", "<ObjectSizeGreaterThan>", "<ObjectSizeLessThan>"]
+                .iter()
+                .any(|asked| rule.contains(asked))
+        })
         .filter_map(|rule| {
             Some(AbortRule {
                 id: text_of(rule, "ID").unwrap_or_default().to_owned(),
@@ -134,7 +139,7 @@ fn elements<'a>(document: &'a str, name: &str) -> Vec<&'a str> {
 }
 
 /// The text of the first element with that name; `None` where there is none, or it is empty.
-pub(super) fn text_of<'a>(document: &'a str, name: &str) -> Option<&'a str> {
+pub fn text_of<'a>(document: &'a str, name: &str) -> Option<&'a str> {
     let begin = format!("<{name}>");
     let at = document.find(&begin)? + begin.len();
     let text = document[at..].split('<').next()?;
@@ -172,6 +177,21 @@ mod tests {
         let off = lifecycle_rule(3).replace("Enabled", "Disabled");
 
         assert_eq!(abort_rules(&off), []);
+    }
+
+    #[test]
+    fn a_rule_that_asks_for_tags_or_sizes_drops_no_unfinished_upload() {
+        let prefix = "<Prefix></Prefix>";
+        for asked in [
+            "<Tag><Key>a</Key><Value>b</Value></Tag>",
+            "<ObjectSizeGreaterThan>9</ObjectSizeGreaterThan>",
+            "<ObjectSizeLessThan>9</ObjectSizeLessThan>",
+        ] {
+            let narrow = lifecycle_rule(3).replace(prefix, &format!("<And>{prefix}{asked}</And>"));
+
+            assert_eq!(abort_rules(&narrow), [], "{asked}");
+        }
+        assert_eq!(abort_rules(&lifecycle_rule(3)).len(), 1);
     }
 
     #[test]

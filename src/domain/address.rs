@@ -133,6 +133,9 @@ fn is_name(text: &str) -> bool {
 
 /// Whether a host, with or without a port, is this machine itself.
 pub fn is_loopback(host: &str) -> bool {
+    if let Ok(ip) = host.parse::<IpAddr>() {
+        return ip.is_loopback();
+    }
     let name = host.rsplit_once(':').map_or(host, |(name, port)| {
         if port.bytes().all(|byte| byte.is_ascii_digit()) {
             name

@@ -37,7 +37,7 @@ pub use event::{LogDetail, LogEntry, LogKind};
 pub use folder::Folder;
 pub use id::{IdMark, UploadId};
 pub use metadata::{check_object_metadata, object_metadata, told_size};
-pub use name::{FileName, KeyTemplate, ObjectKey};
+pub use name::{FileName, KeyTemplate, ObjectKey, with_directions_shown};
 pub use part::{PartDefect, PartNumber, PartSet, StoredPart, check_etag, check_whole};
 pub use plan::{MAX_PART_SIZE, MAX_PARTS, PartLimits, PartPlan, PartSizes};
 pub use policy::{MediaType, Policy};

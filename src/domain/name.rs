@@ -49,6 +49,11 @@ impl FileName {
         &self.0
     }
 
+    /// The name for the eyes: [`with_directions_shown`].
+    pub fn shown(&self) -> String {
+        with_directions_shown(&self.0)
+    }
+
     /// The name's last piece, made of `A-Z a-z 0-9 - _ .` alone, at most 200 bytes with its ending kept.
     fn for_key(&self) -> String {
         let base = self
@@ -103,6 +108,21 @@ impl FileName {
         }
         format!("attachment; filename=\"{plain}\"; filename*=UTF-8''{encoded}")
     }
+}
+
+/// The text with the characters that turn the direction of writing spelt out, such as `[U+202E]`: with one of those
+/// `invoice-[U+202E]fdp.exe` reads as if it ended in `.pdf`. In a name they are allowed, as scripts that run from right to
+/// left may want them.
+pub fn with_directions_shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        if matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}') {
+            let _ = write!(shown, "[U+{:04X}]", u32::from(c));
+        } else {
+            shown.push(c);
+        }
+    }
+    shown
 }
 
 /// The name of an object in its bucket: 1 to 1,024 bytes with no empty, `.` or `..` segment. Keys that we make for
@@ -246,6 +266,16 @@ impl KeyTemplate {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_turns_the_direction_of_writing_is_spelt_out_for_the_eyes() {
+        let name = FileName::new("invoice-\u{202e}fdp.exe").unwrap();
+
+        assert_eq!(name.shown(), "invoice-[U+202E]fdp.exe");
+        assert_eq!(with_directions_shown("a\u{61c}\u{2066}"), "a[U+061C][U+2066]");
+        let fine = "حساب \u{1f468}\u{200d}\u{1f469}.pdf";
+        assert_eq!(with_directions_shown(fine), fine);
+    }
 
     fn for_key(name: &str) -> String {
         FileName::new(name).unwrap().for_key()

@@ -28,12 +28,13 @@ impl SupportCode {
         Self(u64::from_str_radix(tail, 16).unwrap_or_default())
     }
 
-    /// Reads a code as people write it: in either case, with or without hyphen and spaces, `O` for 0, `I` and `L` for 1.
+    /// Reads a code as people write it: in either case, with or without spaces and a hyphen or whatever dash a program has
+    /// made of it, `O` for 0, `I` and `L` for 1.
     /// `None` for text that is none.
     pub fn parse(text: &str) -> Option<Self> {
         let mut value = 0;
         let mut characters = 0;
-        for character in text.chars().filter(|c| !matches!(c, '-' | ' ')) {
+        for character in text.chars().filter(|c| !is_between(*c)) {
             let character = match character.to_ascii_uppercase() {
                 'O' => '0',
                 'I' | 'L' => '1',
@@ -54,6 +55,12 @@ impl SupportCode {
     pub fn id_tail(self) -> String {
         format!("{:0DIGITS$x}", self.0)
     }
+}
+
+/// What stands between the characters of a code and is none of them.
+fn is_between(c: char) -> bool {
+    let is_dash = matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{ff0d}');
+    is_dash || c.is_whitespace()
 }
 
 impl fmt::Display for SupportCode {
@@ -81,7 +88,14 @@ mod tests {
 
         assert_eq!(code.to_string(), "03ZZ-ZZR1");
         assert!(id.as_str().ends_with(&code.id_tail()));
-        for text in ["03ZZ-ZZR1", "03zzzzr1", " O3ZZ zzRl ", "o3zz-zzri"] {
+        for text in [
+            "03ZZ-ZZR1",
+            "03zzzzr1",
+            " O3ZZ zzRl ",
+            "o3zz-zzri",
+            "03ZZ\u{2013}ZZR1",
+            "03ZZ \u{2212}\u{a0}ZZR1",
+        ] {
             assert_eq!(SupportCode::parse(text), Some(code), "{text}");
         }
         for text in ["", "03ZZ", "03ZZ-ZZR1-0", "03ZZ-ZZRU", "03ZZ-ZZR\u{e9}"] {

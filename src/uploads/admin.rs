@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::TimeDelta;
 
 use super::Uploads;
 use crate::db::{OpenBytes, PartRecord, SweepRecord};
@@ -96,34 +96,25 @@ impl Uploads {
         }
     }
 
-    /// Lets an unfinished upload live for so many hours from now at least.
+    /// Lets an unfinished upload live for so many hours from now at least. False where it lives longer than that anyhow.
     ///
     /// # Errors
     /// [`Error::Forbidden`] without admin rights, [`Error::Invalid`] naming `hours`, [`Error::NotFound`],
     /// [`Error::WrongState`] for one that has ended.
-    pub async fn extend(
-        &self,
-        caller: &Principal,
-        id: &UploadId,
-        hours: u32,
-    ) -> Result<DateTime<Utc>, Error> {
+    pub async fn extend(&self, caller: &Principal, id: &UploadId, hours: u32) -> Result<bool, Error> {
         check_admin(caller)?;
         if !(1..=MOST_HOURS).contains(&hours) {
-            return Err(Error::invalid("hours", format!("is 1 to {MOST_HOURS}")));
+            return Err(Error::invalid("hours", format!("must be 1 to {MOST_HOURS}")));
         }
         let (db, now) = (&self.0.db, self.now());
-        let until = now + TimeDelta::hours(hours.into());
+        let asked = now + TimeDelta::hours(hours.into());
         let entry = LogEntry {
-            detail: LogDetail {
-                until: Some(until),
-                ..LogDetail::default()
-            },
             actor: Some(caller.owner.to_string()),
             ..LogEntry::new(now, LogKind::Extended)
         };
-        if db.extend(id, until, entry).await? {
+        if let Some(until) = db.extend(id, asked, entry).await? {
             tracing::info!(upload = %id, admin = %caller.owner, %until, "extended");
-            return Ok(until);
+            return Ok(until <= asked);
         }
         let upload = db.find_upload(id, None).await?.ok_or(Error::NotFound("upload"))?;
         upload.check_unfinished("extended")?;

@@ -40,7 +40,8 @@ pub struct Swept {
     pub completed: usize,
     /// Leftovers in the storage that were dropped.
     pub strays: usize,
-    /// Uploads that could be neither given up nor completed for now.
+    /// Uploads that could be neither given up nor completed for now, leftovers that could not be dropped, and storages that
+    /// could not be looked through for them.
     pub failed: usize,
 }
 
@@ -87,7 +88,7 @@ impl Uploads {
         self.complete_stuck(swept).await?;
         swept.strays += self.recheck_all().await?;
         if with_strays {
-            swept.strays += self.sweep_strays().await?;
+            self.sweep_strays(swept).await?;
         }
         self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
         Ok(())

@@ -1,6 +1,7 @@
 //! Status: what we hold so far, and which uploads there are.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
@@ -33,6 +34,8 @@ pub struct ListingQuery {
     pub multipart_id: Option<String>,
     /// With exactly so many bytes.
     pub size: Option<u64>,
+    /// With a number of bytes within these.
+    pub sizes: Option<RangeInclusive<u64>>,
     /// Begun from this address; for an admin alone.
     pub client_ip: Option<IpAddr>,
     /// With this support code.
@@ -65,7 +68,7 @@ pub struct Listing {
     pub uploads: Vec<UploadSummary>,
     /// Where the next page begins; `None` on the last.
     pub next: Option<UploadId>,
-    /// Whether more names begin so than were looked at.
+    /// Whether more names begin so, or more sizes lie there, than were looked at.
     pub is_cut: bool,
 }
 
@@ -170,6 +173,7 @@ impl Uploads {
                 key: query.key,
                 multipart_id: query.multipart_id,
                 size: query.size,
+                sizes: query.sizes,
                 client_ip: query.client_ip,
                 support_code: query.support_code,
                 id: query.id,

@@ -6,7 +6,7 @@
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use super::{CHECK_PATIENCE, Uploads};
+use super::{CHECK_PATIENCE, Swept, Uploads};
 use crate::domain::{Backend, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Storage, Stray};
@@ -62,22 +62,23 @@ impl Uploads {
         false
     }
 
-    /// Drops what lies in the storages, bears our mark, and belongs to no unfinished upload; how much that was.
-    pub(super) async fn sweep_strays(&self) -> Result<usize, Error> {
+    /// Drops what lies in the storages, bears our mark, and belongs to no unfinished upload. A storage that cannot be looked
+    /// through, or does not let go of something, is counted as failed.
+    pub(super) async fn sweep_strays(&self, swept: &mut Swept) -> Result<(), Error> {
         let mut storages = vec![&self.0.bucket];
         if self.0.relay.backend() != Backend::S3 {
             storages.push(&self.0.relay);
         }
-        let mut dropped = 0;
         for storage in storages {
             match storage.strays().await {
-                Ok(strays) => dropped += self.drop_unwanted(storage.as_ref(), strays).await?,
+                Ok(strays) => self.drop_unwanted(storage.as_ref(), strays, swept).await?,
                 Err(error) => {
+                    swept.failed += 1;
                     tracing::warn!(storage = %storage.backend(), %error, "leftovers could not be looked for");
                 }
             }
         }
-        Ok(dropped)
+        Ok(())
     }
 
     /// Whether an id is one of ours, by the mark that only we can make.
@@ -85,8 +86,12 @@ impl Uploads {
         self.0.mark.is_on(id)
     }
 
-    async fn drop_unwanted(&self, storage: &dyn Storage, strays: Vec<Stray>) -> Result<usize, Error> {
-        let mut dropped = 0;
+    async fn drop_unwanted(
+        &self,
+        storage: &dyn Storage,
+        strays: Vec<Stray>,
+        swept: &mut Swept,
+    ) -> Result<(), Error> {
         for stray in strays {
             let is_old = |last_active| last_active <= self.now() - self.0.orphan_grace;
             if !self.0.mark.is_on(&stray.upload) || !is_old(stray.last_active) {
@@ -103,15 +108,16 @@ impl Uploads {
             };
             match outcome {
                 Ok(()) => {
-                    dropped += 1;
+                    swept.strays += 1;
                     tracing::info!(upload = %stray.upload, place = stray.place, "a leftover was dropped");
                 }
                 Err(error) => {
+                    swept.failed += 1;
                     tracing::warn!(upload = %stray.upload, %error, "a leftover stays for now");
                 }
             }
         }
-        Ok(dropped)
+        Ok(())
     }
 }
 

@@ -20,6 +20,19 @@ export function bytes(count) {
   return `${Number(value.toFixed(digits))} ${UNITS[unit]}`;
 }
 
+/**
+ * A name for the eyes and for screen readers: what turns the direction of writing is spelt out, as with it
+ * "invoice-\u202efdp.exe" reads as if it ended in ".pdf".
+ * @param {string} text
+ * @returns {string} "invoice-[U+202E]fdp.exe"
+ */
+export function name(text) {
+  return text.replace(/[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]/gu, (turn) => {
+    const code = turn.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0");
+    return `[U+${code}]`;
+  });
+}
+
 /** @param {number} perSecond */
 export function speed(perSecond) {
   return `${bytes(Math.round(perSecond))}/s`;

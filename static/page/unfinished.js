@@ -83,7 +83,8 @@ export class Unfinished {
     const row = cloneTemplate("unfinished-row");
     row.dataset.name = entry.name;
     row.dataset.id = entry.id;
-    setText(find(row, ".file-name", HTMLElement), entry.name);
+    const name = format.name(entry.name);
+    setText(find(row, ".file-name", HTMLElement), name);
     setText(find(row, ".file-size", HTMLElement), format.bytes(entry.size));
     const percent = format.percent(entry.stored ?? 0, entry.size);
     const bar = find(row, ".bar", HTMLElement);
@@ -99,10 +100,10 @@ export class Unfinished {
     code.hidden = !entry.code;
     setText(find(code, "code", HTMLElement), entry.code ?? "");
     const choose = find(row, 'button[data-action="choose"]', HTMLButtonElement);
-    choose.setAttribute("aria-label", `Choose ${entry.name} again to go on`);
+    choose.setAttribute("aria-label", `Choose ${name} again to go on`);
     choose.addEventListener("click", this.page.choose);
     const discard = find(row, 'button[data-action="discard"]', HTMLButtonElement);
-    discard.setAttribute("aria-label", `Discard ${entry.name}`);
+    discard.setAttribute("aria-label", `Discard ${name}`);
     discard.addEventListener("click", () => void this.#discard(entry, row, discard));
     return row;
   }

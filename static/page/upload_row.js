@@ -63,11 +63,12 @@ export class UploadRow {
     this.element = cloneTemplate("upload-row");
     this.element.dataset.name = upload.name;
     this.element.dataset.size = String(upload.file.size);
-    setText(this.#part(".file-name"), upload.name);
+    const name = format.name(upload.name);
+    setText(this.#part(".file-name"), name);
     setText(this.#part(".file-size"), format.bytes(upload.file.size));
-    this.#part(".bar").setAttribute("aria-label", upload.name);
+    this.#part(".bar").setAttribute("aria-label", name);
     for (const button of this.element.querySelectorAll("button")) {
-      button.setAttribute("aria-label", `${button.title}: ${upload.name}`);
+      button.setAttribute("aria-label", `${button.title}: ${name}`);
     }
     this.element.addEventListener("click", (event) => this.#onClick(event));
     upload.on("state", (state) => this.#onState(state));

@@ -78,7 +78,7 @@ async fn an_extended_upload_lives_longer_and_no_sign_of_life_shortens_that() {
                 .act(&page, &format!("{page}/extend"), &[("hours", hours)])
                 .await;
             assert_eq!(refused.status, 400, "{hours}");
-            refused.says("hours: is 1 to 720");
+            refused.says("hours: must be 1 to 720");
         }
         let now = server.clock.now();
 
@@ -98,14 +98,26 @@ async fn an_extended_upload_lives_longer_and_no_sign_of_life_shortens_that() {
             .await;
         browser.api("GET", &own, Value::Null).await;
         assert!(expires(&browser, &own).await >= now + TimeDelta::hours(700));
-        // Less is no order to take it away.
-        browser
+        // Less is no order to take it away, and neither the answer nor the time line says that it were.
+        let until = expires(&browser, &own).await;
+        let told = format!("An admin lets it live until {}", until.format("%Y-%m-%d %H:%M UTC"));
+        let less = browser
             .act(&page, &format!("{page}/extend"), &[("hours", "1")])
             .await;
+        assert_eq!(less.location(), format!("{page}?done=unchanged"));
+        let shown = browser.get(less.location()).await;
+        shown.says("It already lives longer");
+        assert_eq!(shown.html.matches(&told).count(), 2);
         assert!(expires(&browser, &own).await >= now + TimeDelta::hours(700));
+        // What an address claims to be done is said only where the state bears it out.
         browser
+            .get(&format!("{page}?done=aborted"))
+            .await
+            .says_not("It was given up");
+        let aborted = browser
             .act(&page, &format!("{page}/abort"), &[("sure", "yes")])
             .await;
+        browser.get(aborted.location()).await.says("It was given up");
         let late = browser
             .act("/admin", &format!("{page}/extend"), &[("hours", "1")])
             .await;
@@ -163,8 +175,14 @@ async fn webhooks_are_listed_by_state_and_sent_again() {
             .await;
 
         assert_eq!(done.status, 303);
-        browser.get("/admin/webhooks").await.says("is-pending");
-        assert_eq!(browser.get("/admin/webhooks?state=odd").await.status, 400);
+        browser
+            .get("/admin/webhooks")
+            .await
+            .says("is-pending")
+            .says_not("next just now");
+        let odd = browser.get("/admin/webhooks?state=odd").await;
+        assert_eq!(odd.status, 400);
+        odd.says("state: must be a state of the list");
     })
     .await;
 }

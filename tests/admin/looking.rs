@@ -123,6 +123,23 @@ async fn what_a_client_names_its_file_is_text_and_nothing_else() {
 }
 
 #[tokio::test]
+async fn a_name_that_would_read_backwards_shows_what_turns_it() {
+    on_both(async |server| {
+        let browser = Browser::logged_in(&server).await;
+        let upload = browser.begin("invoice-\u{202e}fdp.exe", 1, &[], &[]).await;
+
+        for path in ["/admin".into(), format!("/admin/uploads/{}", id(&upload))] {
+            let page = browser.get(&path).await;
+            page.says("invoice-[U+202E]fdp.exe").says_not("\u{202e}");
+        }
+        // It is found by the name that it has.
+        let found = browser.get("/admin?q=invoice-%E2%80%AEfdp").await;
+        assert_eq!(found.ids(), [id(&upload)]);
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn owners_sweeps_and_strangers_ids() {
     on_both(async |server| {
         let browser = Browser::logged_in(&server).await;

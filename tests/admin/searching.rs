@@ -26,14 +26,21 @@ async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
             ("code", code.to_lowercase().replace('-', "")),
             ("address", "203.0.113.9".into()),
             ("size", "48".into()),
+            ("size", "0.05 kB".into()),
+            ("size", "0,05 KiB".into()),
             ("key", text("key")),
+            ("key", format!("s3://uploads/{}", text("key"))),
             ("upload", text("upload_id")),
             ("", text("id")),
-            ("", code),
+            ("", code.clone()),
             ("", "Über uns".into()),
             ("", "203.0.113.9".into()),
             ("", "48".into()),
+            ("", "48 B".into()),
+            ("", "0.05 KiB".into()),
             ("", text("key")),
+            ("", format!("s3://uploads/{}", text("key"))),
+            ("code", code.replace('-', "\u{2013}")),
             ("", text("upload_id")),
         ] {
             let found = browser.get(&address(&[("in", kind), ("q", &q)])).await;
@@ -45,6 +52,11 @@ async fn an_upload_is_found_by_everything_that_somebody_may_know_of_it() {
             .get(&address(&[("in", "owner"), ("q", "nobody")]))
             .await
             .says("No upload is like that");
+        // What is missed only by its case says what counts.
+        browser
+            .get(&address(&[("q", "OTHER.bin")]))
+            .await
+            .says("upper and lower case count");
         for (kind, q) in [("address", "300.1"), ("size", "big"), ("code", "ABC")] {
             let page = browser.get(&address(&[("in", kind), ("q", q)])).await;
             page.says("role=\"alert\"");

@@ -236,6 +236,7 @@ fn searches() -> Vec<(&'static str, UploadQuery)> {
         ("uploads_object_key (", asking(|q| q.key = text())),
         ("uploads_multipart_id (", asking(|q| q.multipart_id = text())),
         ("uploads_size (", asking(|q| q.size = Some(7))),
+        ("uploads_size (", asking(|q| q.sizes = Some(7..=9))),
         (
             "uploads_client_ip (",
             asking(|q| q.client_ip = "192.0.2.7".parse().ok()),

@@ -104,12 +104,27 @@ fn a_finding_that_is_meant_can_be_excepted_by_its_name_alone() {
     let open = [open[0], open[1], ("MULETEER_DEV_S3__PORT", "0")];
 
     let found = place.run_with(&["doctor"], &open);
-    let excepted = place.run_with(&["doctor", "--except", "anonymous-open"], &open);
+    // The embedded S3 is this machine's alone, which is another finding.
+    let one = place.run_with(&["doctor", "--except", "anonymous-open", "--json"], &open);
+    let both = ["doctor", "--except", "anonymous-open", "--except", "public-endpoint-loopback"];
+    let excepted = place.run_with(&both, &open);
     let unknown = place.run_with(&["doctor", "--except", "anonymous"], &open);
 
     assert_eq!(found.status.code(), Some(1), "{found:?}");
+    assert_eq!(names(&json(&one)["findings"]), ["public-endpoint-loopback"], "{one:?}");
     assert_eq!(excepted.status.code(), Some(0), "{excepted:?}");
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
+}
+
+#[test]
+fn the_flags_that_the_server_is_started_with_count_for_the_doctor() {
+    let place = Place::new();
+
+    let output = place.run(&["doctor", "--port", "8123", "--s3-port", "0"]);
+
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = String::from_utf8_lossy(&output.stdout);
+    assert!(said.contains("http://localhost:8123/doctor"), "{said}");
 }
 
 #[test]

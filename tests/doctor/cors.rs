@@ -82,6 +82,21 @@ async fn a_public_endpoint_where_nothing_listens_is_named() {
 }
 
 #[tokio::test]
+async fn a_public_endpoint_where_something_else_answers_is_named() {
+    on_each(async |mut ground| {
+        let before = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::not_found).await;
+        ground.config.s3.public_endpoint = before;
+
+        assert_only(
+            &ground.examine().await,
+            "public-endpoint-not-s3",
+            "s3.public_endpoint",
+        );
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_proxy_before_the_store_that_keeps_everything_is_fine() {
     on_each(async |mut ground| {
         let before = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::nothing).await;
@@ -112,6 +127,21 @@ async fn a_proxy_that_drops_cors_is_told_from_a_bucket_without() {
         ground.config.s3.public_endpoint = before;
 
         assert_only(&ground.examine().await, "cors-swallowed", "Access-Control");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_store_on_loopback_is_a_warning_where_other_machines_reach_the_server_itself() {
+    on_each(async |mut ground| {
+        ground.config.server.address = "0.0.0.0".into();
+        ground.set_up(&ground.config).await;
+
+        let report = ground.examine().await;
+
+        assert_only(&report, "public-endpoint-loopback", "browsers reach");
+        assert!(report.findings[0].seen.contains("0.0.0.0"), "{report:#?}");
+        assert_eq!(report.findings[0].severity.as_str(), "warning");
     })
     .await;
 }

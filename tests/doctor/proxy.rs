@@ -48,6 +48,11 @@ pub fn nothing(bytes: Vec<u8>, _: &str) -> Vec<u8> {
     bytes
 }
 
+/// Answers as a web server does that has no such page.
+pub fn not_found(_: Vec<u8>, _: &str) -> Vec<u8> {
+    b"HTTP/1.1 404 Not Found\r\ncontent-length: 0\r\nconnection: close\r\n\r\n".to_vec()
+}
+
 /// Puts the store's own address into `Host`.
 pub fn rewrite_host(bytes: Vec<u8>, store: &str) -> Vec<u8> {
     let Ok(text) = String::from_utf8(bytes.clone()) else {

@@ -125,16 +125,33 @@ fn a_wrong_key_and_an_address_that_is_not_ours_are_named() {
     assert_eq!(of("http://127.0.0.1:9", KEY), ["server-unreachable"]);
 }
 
-#[test]
-fn a_path_that_new_uploads_are_not_told_and_options_that_the_proxy_answers_are_named() {
+/// What is open at a server.
+async fn open_uploads(server: &str) -> Vec<Value> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let list = http.get(format!("{server}/api/v1/uploads?state=open"));
+    let answer = list.header("x-api-key", KEY).send().await.expect("an answer");
+    let text = answer.text().await.expect("its text");
+    let page: Value = serde_json::from_str(&text).expect("JSON");
+    page["uploads"].as_array().expect("a list").clone()
+}
+
+// The server is another process, so this thread may wait for the program.
+#[tokio::test]
+async fn a_path_that_new_uploads_are_not_told_and_options_that_the_proxy_answers_are_named() {
     let place = Place::new();
     let server = place.serve(&[("API_KEY", KEY)]);
     let below = Nginx::at("/up/", place.path(), &format!("{}/", server.base), RIGHT);
     let deaf = format!("{RIGHT} if ($request_method = OPTIONS) {{ return 204; }}");
     let deaf = Nginx::start(place.path(), &server.base, &deaf);
+    let nameless = format!("{RIGHT} proxy_hide_header Location;");
+    let nameless = Nginx::start(place.path(), &server.base, &nameless);
 
     let of = |base: &str| found(&place, base, KEY).1;
 
     assert_eq!(of(&format!("{}/up", below.base)), ["proxy-location"]);
+    assert_eq!(of(&nameless.base), ["proxy-drops-headers"]);
+    let left = open_uploads(&server.base).await;
+    assert!(left.is_empty(), "{left:?}");
     assert_eq!(of(&deaf.base), ["proxy-drops-headers"]);
 }

@@ -32,6 +32,7 @@ fn store_with(main: Credentials, own: Credentials) -> S3Store {
         location: location(),
         public_location: location(),
         url_lifetime: std::time::Duration::from_hours(1),
+        answer_timeout: std::time::Duration::from_secs(10),
         signature_v2: None,
         handed_out: Some(own),
         checksum: muleteer::domain::WantedChecksum::Auto,

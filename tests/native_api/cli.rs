@@ -90,17 +90,40 @@ fn a_bad_owner_or_scope_is_named() {
         (vec!["keys", "create"], "owner"),
     ] {
         let output = place.run(&arguments);
-        assert!(
-            !output.status.success() && output.stdout.is_empty(),
-            "{arguments:?}"
-        );
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}");
+        assert!(output.stdout.is_empty(), "{arguments:?}");
         assert!(
             complaint(&output).contains(name),
             "{arguments:?}: {}",
             complaint(&output)
         );
     }
+    assert!(!place.path().join("data").exists(), "nothing was begun");
     assert!(!printed(&place.run(&["keys", "list"])).contains(" a "));
+}
+
+#[test]
+fn a_database_that_keys_has_to_make_is_told() {
+    let place = Place::new();
+    let create = ["keys", "create", "--owner", "anna"];
+
+    let (first, second) = (place.run(&create), place.run(&create));
+
+    let said = complaint(&first);
+    assert!(said.contains("a new database was made at"), "{said}");
+    assert!(said.contains("data/muleteer.sqlite"), "{said}");
+    assert_eq!(printed(&first).lines().count(), 1, "the key is printed alone");
+    assert!(!complaint(&second).contains("new database"), "{}", complaint(&second));
+}
+
+#[test]
+fn an_address_to_ask_for_health_that_is_none_is_a_mistake_of_usage() {
+    let place = Place::new();
+    for address in ["127.0.0.1:8080", "ftp://example.org/", "nonsense"] {
+        let output = place.run(&["health", "--url", address]);
+        assert_eq!(output.status.code(), Some(2), "{address}");
+        assert!(complaint(&output).contains("--url"), "{}", complaint(&output));
+    }
 }
 
 #[tokio::test]
@@ -216,6 +239,45 @@ fn the_document_of_the_api_is_printed_without_a_server() {
 }
 
 #[tokio::test]
+async fn a_folder_that_gets_only_some_of_the_files_is_told_at_the_start() {
+    for (backend, is_told) in [("local", true), ("s3", false)] {
+        let place = Place::new();
+        let folder = place.path().join("files");
+        std::fs::create_dir(&folder).expect("a folder");
+        let server = place.serve(&[
+            ("STORAGE_BACKEND", backend),
+            ("LOCAL_STORAGE_PATH", folder.to_str().expect("UTF-8")),
+        ]);
+
+        Api::at(&server.base).outside().get("/health/live").await.expect(200);
+
+        let (_, log) = server.stop();
+        let told = log.contains("storage.backend is set and s3.bucket is not");
+        assert_eq!(told, is_told, "{backend}: {log}");
+    }
+}
+
+#[test]
+fn a_sweep_that_cannot_look_through_the_store_has_failed() {
+    let place = Place::new();
+    // Nobody listens there.
+    let output = place.run_with(
+        &["sweep", "--json"],
+        &[
+            ("S3_BUCKET", "media"),
+            ("S3_ENDPOINT", "http://127.0.0.1:9"),
+            ("AWS_REGION", "us-east-1"),
+            ("AWS_ACCESS_KEY_ID", "AKIDOFTHETEST"),
+            ("AWS_SECRET_ACCESS_KEY", "the-secret-of-the-test"),
+        ],
+    );
+
+    assert_eq!(output.status.code(), Some(1), "{}", complaint(&output));
+    let swept: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!((&swept["swept"], &swept["failed"]), (&json!(true), &json!(1)));
+}
+
+#[tokio::test]
 async fn it_serves_and_stops_when_nobody_reads_its_log_any_more() {
     let place = Place::new();
     let server = place.serve_unheard(true);
@@ -225,6 +287,46 @@ async fn it_serves_and_stops_when_nobody_reads_its_log_any_more() {
     api.get("/nowhere").await.problem(404, "not-found");
 
     server.stop();
+}
+
+const PRINTING: &[&[&str]] = &[
+    &["openapi"],
+    &["policy"],
+    &["completions", "bash"],
+    &["keys", "list"],
+    &["doctor", "--list"],
+];
+
+#[test]
+fn a_reader_that_has_enough_is_no_failure() {
+    let place = Place::new();
+    for arguments in PRINTING {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+
+        let output = place.run_into(arguments, writer);
+
+        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", complaint(&output));
+        assert!(!complaint(&output).contains("panicked"), "{}", complaint(&output));
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn output_that_cannot_be_written_is_a_failure_and_no_panic() {
+    let place = Place::new();
+    for arguments in PRINTING {
+        let full = std::fs::File::options()
+            .write(true)
+            .open("/dev/full")
+            .expect("it is there");
+
+        let output = place.run_into(arguments, full);
+
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}");
+        let text = complaint(&output);
+        assert!(text.contains("standard output cannot be written"), "{arguments:?}: {text}");
+    }
 }
 
 #[test]

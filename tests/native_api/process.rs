@@ -43,8 +43,16 @@ impl Place {
 
     /// Runs it to its end with these variables.
     pub fn run_with(&self, arguments: &[&str], variables: &[(&str, &str)]) -> Output {
-        let mut command = self.command(arguments, variables);
-        command.stdout(Stdio::piped()).stderr(Stdio::piped());
+        Self::to_its_end(self.command(arguments, variables), Stdio::piped())
+    }
+
+    /// Runs it to its end with this standard output.
+    pub fn run_into(&self, arguments: &[&str], output: impl Into<Stdio>) -> Output {
+        Self::to_its_end(self.command(arguments, &[]), output.into())
+    }
+
+    fn to_its_end(mut command: Command, output: Stdio) -> Output {
+        command.stdout(output).stderr(Stdio::piped());
         let child = command.spawn().expect("the program starts");
         let id = child.id().to_string();
         let (done, waiting) = std::sync::mpsc::channel::<()>();

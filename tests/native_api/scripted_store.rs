@@ -17,6 +17,7 @@ type Scripted = (u16, String);
 struct Script {
     to_begin: VecDeque<Scripted>,
     to_complete: VecDeque<Scripted>,
+    is_mute: bool,
     seen: Vec<String>,
 }
 
@@ -57,6 +58,11 @@ impl ScriptedStore {
     /// Completing an upload is answered so, that many times.
     pub fn to_complete(&self, times: usize, status: u16, body: &str) {
         self.change(|script| script.to_complete = vec![(status, body.to_owned()); times].into());
+    }
+
+    /// From now on it takes requests and never answers; or it does again.
+    pub fn mute(&self, is_mute: bool) {
+        self.change(|script| script.is_mute = is_mute);
     }
 
     /// How many requests there were whose first line begins so.
@@ -106,6 +112,11 @@ async fn serve(mut stream: TcpStream, script: Arc<Mutex<Script>>) {
         return;
     }
     let (status, body) = answer(text.lines().next().unwrap_or_default(), &script);
+    if script.lock().unwrap_or_else(PoisonError::into_inner).is_mute {
+        // Until the other side has had enough.
+        let _ = stream.read(&mut [0]).await;
+        return;
+    }
     let head = format!(
         "HTTP/1.1 {status} Scripted\r\nContent-Type: application/xml\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
         body.len()

@@ -35,6 +35,30 @@ async fn a_store_that_stumbles_once_is_asked_again() {
 }
 
 #[tokio::test]
+async fn a_store_that_never_answers_is_asked_twice_and_told_as_unavailable() {
+    let store = ScriptedStore::start().await;
+    on_both_with(
+        |config| {
+            store.configure(config);
+            config.s3.answer_timeout_s = 1;
+        },
+        async |server| {
+            let api = Api::of(&server);
+            let before = store.seen("POST ");
+            store.mute(true);
+
+            let refused = api.post("/uploads", &file("film.mp4", PART)).await;
+
+            store.mute(false);
+            refused.problem(503, "unavailable");
+            assert_eq!(store.seen("POST "), before + 2);
+            api.create("film.mp4", PART).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_store_that_stumbles_on_is_told_as_unavailable_and_the_upload_can_still_be_completed() {
     let store = ScriptedStore::start().await;
     on_both_with(

@@ -44,6 +44,10 @@ async fn every_shape_of_error_that_has_room_names_the_request() {
         ("GET", "/s3/multipart/x?key=y"),
         ("DELETE", "/chunk/nothing"),
         ("POST", "/fineuploader/success"),
+        // Methods that an address does not take.
+        ("POST", "/chunk"),
+        ("GET", "/fineuploader/signature"),
+        ("PUT", "/upload/00000000-0000-4000-8000-000000000000/status"),
     ];
     for (method, path) in shapes {
         let answer = api.send(method, path, None).await;

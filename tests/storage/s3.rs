@@ -123,6 +123,7 @@ impl Place for Bucket {
             location: locate(),
             public_location: locate(),
             url_lifetime: Duration::from_mins(10),
+            answer_timeout: Duration::from_secs(10),
             signature_v2: None,
             handed_out: None,
             checksum: muleteer::domain::WantedChecksum::Auto,

@@ -1,6 +1,6 @@
 //! What cannot be done, and how it is said.
 
-use super::command::Sender;
+use super::command::{Sender, ended};
 use super::places::Place;
 
 #[tokio::test(flavor = "multi_thread")]
@@ -56,11 +56,29 @@ fn what_cannot_be_begun_is_a_mistake_of_usage() {
 fn standard_input_is_refused_with_the_reason() {
     let sender = Sender::to("http://127.0.0.1:9");
     let ended = sender.run(&["-"]);
-    assert_eq!(ended.code, Some(1), "{ended:?}");
+    assert_eq!(ended.code, Some(2), "{ended:?}");
     assert!(
         ended.stderr.contains("standard input cannot be sent"),
         "{ended:?}"
     );
+}
+
+#[cfg(target_os = "linux")]
+#[tokio::test(flavor = "multi_thread")]
+async fn results_that_cannot_be_written_are_a_failure_although_the_file_is_uploaded() {
+    let place = Place::embedded().await;
+    let sender = Sender::to(&place.server.base);
+    sender.file("note.txt", b"hello");
+    for arguments in [&["note.txt", "--json"] as &[_], &["note.txt"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full");
+        let mut command = sender.command(arguments);
+        command.stdout(full.expect("it is there"));
+
+        let ended = ended(command.spawn().expect("the program starts"));
+
+        assert_eq!(ended.code, Some(1), "{arguments:?} {ended:?}");
+        assert!(ended.stderr.contains("standard output cannot be written"), "{ended:?}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -12,6 +12,7 @@ use super::native::Session;
 use super::remote::{self, put_slice};
 use super::signatures::{Signatures, WINDOW};
 use super::trouble::{Kind, Trouble, kind_of};
+use crate::doctor::rules::text_of;
 
 /// Codes of the store's 4xx answers that are about the connection, not about the request.
 const PASSING_CODES: &[&str] = &[
@@ -94,8 +95,8 @@ impl Direct {
     }
 
     async fn refusal(&self, number: u64, status: u16, text: &str) -> Trouble {
-        let code = element(text, "Code").unwrap_or_default();
-        let told = match (code, element(text, "Message").unwrap_or_default()) {
+        let code = text_of(text, "Code").unwrap_or_default();
+        let told = match (code, text_of(text, "Message").unwrap_or_default()) {
             ("", _) => format!("status {status}"),
             (code, "") => code.to_owned(),
             (code, words) => format!("{code}: {words}"),
@@ -138,10 +139,4 @@ async fn signed_with(session: &Session<'_>, number: u64, checksum: &str) -> Resu
         let message = format!("the server did not sign part {number}");
         Trouble::new(Kind::Final, "bad-answer", message)
     })
-}
-
-/// The text of the first element of this name.
-fn element<'a>(text: &'a str, name: &str) -> Option<&'a str> {
-    let (_, after) = text.split_once(&format!("<{name}>"))?;
-    Some(after.split_once('<')?.0)
 }

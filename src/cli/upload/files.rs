@@ -27,11 +27,7 @@ impl Found {
 pub fn find(given: &[PathBuf], recursive: bool) -> Vec<Found> {
     let mut found = Vec::new();
     for path in given {
-        if path.as_os_str() == "-" {
-            let hint = "standard input cannot be sent: its size is not known, and it cannot be read again after a break; \
-                        write it to a file first (a file of this name is ./-)";
-            found.push(problem(path, Trouble::file("standard-input", hint.to_owned())));
-        } else if recursive && path.is_dir() {
+        if recursive && path.is_dir() {
             walk(path, &name_of(path), &mut found);
         } else {
             let name = name_of(path);

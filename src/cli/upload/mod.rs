@@ -32,8 +32,8 @@ use self::progress::Progress;
 use self::remote::Remote;
 use self::source::Source;
 use self::trouble::{Kind, Trouble};
-use super::client;
 use super::exit::Exit;
+use super::{client, output};
 
 /// While one file is begun or joined, the next may send already.
 const FILES_AT_ONCE: usize = 3;
@@ -110,7 +110,7 @@ pub async fn run(args: UploadArgs) -> anyhow::Result<Exit> {
     let settings = match settings_of(&args) {
         Ok(settings) => settings,
         Err(error) => {
-            eprintln!("muleteer: {error:#}");
+            output::complain(&format!("{error:#}"));
             return Ok(Exit::Usage);
         }
     };
@@ -119,7 +119,7 @@ pub async fn run(args: UploadArgs) -> anyhow::Result<Exit> {
         exit = send_all(args, settings) => exit,
         _ = tokio::signal::ctrl_c() => {
             if !json {
-                eprintln!("\nmuleteer: interrupted; run the same command again, and only what is missing is sent");
+                output::remark("\nmuleteer: interrupted; run the same command again, and only what is missing is sent");
             }
             Ok(Exit::Interrupted)
         }
@@ -134,6 +134,12 @@ fn settings_of(args: &UploadArgs) -> anyhow::Result<Settings> {
     }
     if base.query().is_some() || base.fragment().is_some() {
         anyhow::bail!("--server {server}: an address has no ? and no #");
+    }
+    if args.files.iter().any(|file| file.as_os_str() == "-") {
+        anyhow::bail!(
+            "standard input cannot be sent: its size is not known, and it cannot be read again after a break; write it to a \
+             file first (a file of this name is ./-)"
+        );
     }
     if args.receipt.is_some() && (args.files.len() != 1 || args.recursive || args.via == Via::Tus) {
         anyhow::bail!("--receipt is for one file, and not for --via tus");
@@ -201,7 +207,12 @@ async fn send_all(args: UploadArgs, settings: Settings) -> anyhow::Result<Exit> 
             .as_ref()
             .is_some_and(|trouble| trouble.kind == Kind::Refused)
     };
+    let unwritten = progress.unwritten();
+    if let Some(error) = &unwritten {
+        output::complain(&format!("{error:#}"));
+    }
     Ok(match failed {
+        0 if unwritten.is_some() => Exit::Failed,
         0 => Exit::Done,
         _ if ended.iter().all(is_refused) => Exit::Refused,
         _ => Exit::Failed,

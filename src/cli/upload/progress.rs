@@ -4,7 +4,7 @@
 //! to standard output, one event a line.
 
 use std::collections::HashMap;
-use std::io::{IsTerminal as _, Write as _};
+use std::io::IsTerminal as _;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use serde_json::{Value, json};
 
 use super::remote::Told;
 use super::trouble::{Kind, Trouble};
+use crate::cli::output;
 
 const FILE_BAR: &str =
     "{prefix:24!} {wide_bar} {bytes:>10}/{total_bytes:10} {binary_bytes_per_sec:>13} {eta:>4} {msg}";
@@ -35,6 +36,8 @@ pub struct Progress {
     bars: MultiProgress,
     /// Only where there are several files.
     total: Option<ProgressBar>,
+    /// What first kept standard output from being written.
+    unwritten: Mutex<Option<anyhow::Error>>,
 }
 
 /// A finished upload.
@@ -67,7 +70,12 @@ impl Progress {
             let bar = bars.add(ProgressBar::new(bytes).with_style(style(TOTAL_BAR)));
             bar.with_prefix(format!("{files} files"))
         });
-        Arc::new(Self { manner, bars, total })
+        Arc::new(Self {
+            manner,
+            bars,
+            total,
+            unwritten: Mutex::default(),
+        })
     }
 
     /// The file whose upload begins now.
@@ -134,15 +142,27 @@ impl Progress {
         self.write(false, &event.to_string());
     }
 
-    /// Whoever reads us may be gone, which must not end an upload.
+    /// Why a result could not be written, if one could not; asked once, at the end.
+    pub fn unwritten(&self) -> Option<anyhow::Error> {
+        self.unwritten
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take()
+    }
+
+    /// Whoever reads us may be gone, or its disk full, which must not end an upload.
     fn write(&self, to_errors: bool, line: &str) {
-        self.bars.suspend(|| {
-            let _ = if to_errors {
-                writeln!(std::io::stderr().lock(), "{line}")
-            } else {
-                writeln!(std::io::stdout().lock(), "{line}")
-            };
+        let written = self.bars.suspend(|| {
+            if to_errors {
+                output::remark(line);
+                return Ok(());
+            }
+            output::say(line)
         });
+        if let Err(error) = written {
+            let mut unwritten = self.unwritten.lock().unwrap_or_else(PoisonError::into_inner);
+            unwritten.get_or_insert(error);
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 //! <https://tus.io/protocols/resumable-upload>
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -16,6 +17,9 @@ use super::trouble::{Kind, Trouble};
 
 /// The one part of a file that is not cut.
 const WHOLE: u64 = 1;
+
+/// How long the server is asked how much arrived of a file that is given up.
+const LAST_LOOK: Duration = Duration::from_secs(5);
 
 /// Uploads one file, or what is missing of it.
 ///
@@ -113,7 +117,7 @@ async fn send(job: &Job<'_>, url: &str, mut offset_now: u64) -> Result<(), Troub
     while offset_now < job.source.size {
         let is_first = Cell::new(true);
         let before = offset_now;
-        offset_now = job
+        let sent = job
             .remote
             .persist(job.meter, || async {
                 // After a break only the server knows how much arrived. If anything did, patience begins anew.
@@ -125,7 +129,17 @@ async fn send(job: &Job<'_>, url: &str, mut offset_now: u64) -> Result<(), Troub
                 }
                 append(job, url, before).await
             })
-            .await?;
+            .await;
+        offset_now = match sent {
+            Ok(offset) => offset,
+            Err(trouble) => {
+                // What arrived before counts as sent, as far as the server still tells it.
+                if let Ok(Ok(offset)) = tokio::time::timeout(LAST_LOOK, offset(job, url)).await {
+                    job.meter.arrived(WHOLE, offset.saturating_sub(before));
+                }
+                return Err(trouble);
+            }
+        };
         job.meter.arrived(WHOLE, offset_now.saturating_sub(before));
     }
     Ok(())

@@ -22,7 +22,7 @@ const FIX: &str = "`muleteer cors apply`, or `muleteer doctor --fix`";
 
 /// Asks for each origin that uses us; one finding of each kind is enough.
 pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, report: &mut Report) {
-    if report.has(Id::PublicUnreachable) {
+    if report.has(Id::PublicUnreachable) || report.has(Id::PublicNotS3) {
         return;
     }
     let key = probe_key(&upload_prefix(config));

@@ -6,10 +6,11 @@
 use bytes::Bytes;
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::{probe_key, upload_prefix};
 use crate::config::Config;
 use crate::doctor::ask::{Answer, Ask, Cause, Trouble};
 use crate::doctor::{Finding, Id, Report};
-use crate::signing::{AddressingStyle, BucketLocation, Operation};
+use crate::signing::{AddressingStyle, BucketLocation, ObjectHeaders, Operation};
 
 /// From this difference of the clocks on a URL's life is visibly off.
 const NOTICED: TimeDelta = TimeDelta::minutes(1);
@@ -37,13 +38,18 @@ pub async fn check(config: &Config, ask: &mut Ask, report: &mut Report) -> anyho
             first = ask.send(LOOK, "", Bytes::new()).await;
         }
     }
-    let problem = match &first {
+    let mut problem = match &first {
         Ok(answer) if answer.is_fine() && answer.body.contains("ListMultipartUploadsResult") => {
             return Ok(true);
         }
         Ok(answer) => answered(config, ask, answer),
         Err(trouble) => silent(config, ask, trouble),
     };
+    let is_denied = matches!(&first, Ok(answer) if answer.code() == "AccessDenied");
+    if is_denied && !config.s3.session_token.is_empty() && !may_write(config, ask).await {
+        // Stores that know no tokens, or not this one, say no more than that, whatever they are asked for.
+        problem = bad_token(config, problem.seen);
+    }
     let could_be_style = matches!(
         problem.id,
         Id::EndpointDns | Id::EndpointNotS3 | Id::BucketMissing | Id::EndpointTls | Id::StoreFails
@@ -157,8 +163,6 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
             "get new temporary credentials, or leave s3.access_key_id empty and let a role give them",
         ),
         "InvalidToken" | "InvalidClientTokenId" | "UnrecognizedClientException" => bad_token(config, seen),
-        // Stores that know no tokens, or not this one, say no more than that.
-        "AccessDenied" if !s3.session_token.is_empty() => bad_token(config, seen),
         "RequestTimeTooSkewed" => Finding::new(
             Id::ClockSkew,
             seen,
@@ -185,6 +189,21 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
         ),
         _ => Finding::new(Id::StoreFails, seen, "see the store's own log"),
     }
+}
+
+/// Whether an object can be written where uploads go; it is removed again.
+async fn may_write(config: &Config, ask: &Ask) -> bool {
+    let key = probe_key(&upload_prefix(config));
+    let put = Operation::PutObject {
+        content_length: Some(1),
+        headers: ObjectHeaders::default(),
+    };
+    let written = ask.send(put, &key, Bytes::from_static(b"x")).await;
+    let is_written = written.is_ok_and(|answer| answer.is_fine());
+    if is_written {
+        let _ = ask.send(Operation::DeleteObject, &key, Bytes::new()).await;
+    }
+    is_written
 }
 
 fn bucket_missing(config: &Config, seen: String) -> Finding {

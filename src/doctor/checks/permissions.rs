@@ -155,14 +155,11 @@ impl Probe<'_> {
                 return false;
             }
         };
-        let resource = format!(
-            "arn:aws:s3:::{}/{}*",
-            needs::bucket_name(self.config),
-            self.key.split(".muleteer-doctor-").next().unwrap_or_default()
-        );
+        let bucket = needs::bucket_arn(self.config);
+        let prefix = self.key.split(".muleteer-doctor-").next().unwrap_or_default();
         let resource = match id {
-            Id::ListObjects => format!("arn:aws:s3:::{}", needs::bucket_name(self.config)),
-            _ => resource,
+            Id::ListObjects => bucket,
+            _ => format!("{bucket}/{prefix}*"),
         };
         let fix = format!("allow {action} on {resource}; `muleteer policy` prints all that is needed");
         self.add_once(id, seen, fix);

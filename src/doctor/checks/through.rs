@@ -1,16 +1,19 @@
 //! The way from outside to us: whether the proxy in front passes on what uploads need.
 //!
-//! Nothing is stored for it, but for one empty tus upload that is terminated again. Buffering shows in that we refuse a
-//! part of an upload that is not there as soon as we have read its head: a proxy that keeps the body back until it is
-//! whole lets nobody see that.
+//! Nothing is stored for it, but for one tus upload of a byte that never comes, which is terminated again. Buffering shows
+//! in that we refuse a part of an upload that is not there as soon as we have read its head: a proxy that keeps the body back
+//! until it is whole lets nobody see that.
 
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use futures_util::StreamExt as _;
 use futures_util::stream;
 use http::Method;
 use serde_json::Value;
+use uuid::Uuid;
 
 use crate::config::Config;
 use crate::doctor::ask::{self, Answer, Trouble};
@@ -143,7 +146,8 @@ impl ThroughProxy {
         tokio::time::timeout(PATIENCE, ask::read(request)).await.ok()
     }
 
-    /// Makes an upload of no use, finds it by the address that it was given, and terminates it.
+    /// Makes an upload of no use, finds it by the address that it was given, and terminates it; where that address leads
+    /// nowhere, by its name.
     async fn tus(&self, config: &Config, report: &mut Report) {
         let door = &config.protocols.tus;
         if !door.enabled {
@@ -163,9 +167,10 @@ impl ThroughProxy {
             ));
             return;
         }
+        let name = format!("muleteer-doctor-{}", Uuid::new_v4().simple());
         let create = fields(Method::POST, &door.path)
             .header("upload-length", 1)
-            .header("upload-metadata", "filename ZG9jdG9y")
+            .header("upload-metadata", format!("filename {}", STANDARD.encode(&name)))
             .header(http::header::CONTENT_LENGTH, 0);
         let Ok(created) = ask::read(create).await else {
             return;
@@ -182,11 +187,32 @@ impl ThroughProxy {
             return;
         }
         let told = created.header("location").unwrap_or_default();
-        self.follow(&door.path, told, report).await;
+        if !self.follow(&door.path, told, report).await {
+            self.discard(config, &name).await;
+        }
+    }
+
+    /// Gives up the uploads of this name, as far as they are of our key's owner. One of a visitor, without a key, ends by
+    /// itself.
+    async fn discard(&self, config: &Config, name: &str) {
+        let uploads = format!("{}/v1/uploads", config.protocols.native.path);
+        let list = self.request(Method::GET, &format!("{uploads}?filename={name}"));
+        let Ok(answer) = ask::read(list.timeout(PATIENCE)).await else {
+            return;
+        };
+        let page: Value = serde_json::from_str(&answer.body).unwrap_or_default();
+        for upload in page["uploads"].as_array().into_iter().flatten() {
+            let id = upload["id"].as_str().unwrap_or_default();
+            // A server that does not know the question might list others.
+            if upload["filename"] == name && !id.is_empty() {
+                let give_up = self.request(Method::DELETE, &format!("{uploads}/{id}"));
+                let _ = ask::read(give_up.timeout(PATIENCE)).await;
+            }
+        }
     }
 
     /// Whether the address that a new upload was given leads to it; then the upload is terminated.
-    async fn follow(&self, door: &str, told: &str, report: &mut Report) {
+    async fn follow(&self, door: &str, told: &str, report: &mut Report) -> bool {
         let here = url::Url::parse(&format!("{}{door}", self.base)).ok();
         let place = here.and_then(|here| here.join(told).ok());
         let Some(place) = place.filter(|_| !told.is_empty()) else {
@@ -195,7 +221,7 @@ impl ThroughProxy {
                 "the answer to a tus creation has no Location",
                 "have the proxy pass the field Location",
             ));
-            return;
+            return false;
         };
         let at = |method| {
             let request = self
@@ -221,9 +247,10 @@ impl ThroughProxy {
                 "serve us at the root of a host name; or set protocols.tus.location = \"absolute\" with server.public_url; or \
                  have the proxy rewrite Location (nginx: `proxy_redirect`)",
             ));
-            return;
+            return false;
         }
-        let _ = ask::read(at(Method::DELETE).timeout(PATIENCE)).await;
+        let ended = ask::read(at(Method::DELETE).timeout(PATIENCE)).await;
+        ended.is_ok_and(|answer| answer.is_fine())
     }
 
     async fn web_socket(&self, config: &Config, report: &mut Report) {

@@ -5,7 +5,7 @@
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::session::Fields;
-use super::words::read_bytes;
+use super::words::read_sizes;
 use crate::domain::{State, SupportCode, UploadId};
 use crate::error::Error;
 use crate::uploads::ListingQuery;
@@ -99,19 +99,28 @@ impl Search {
         };
         let own = |text: &str| Some(text.to_owned());
         let name = || with(&|query| query.filename_prefix = own(text));
-        let key = || with(&|query| query.key = own(text));
+        let key = || with(&|query| query.key = own(key_in(text)));
         let upload = || with(&|query| query.multipart_id = own(text));
         let owner = || with(&|query| query.owner = own(text));
         let address = text.parse().ok();
         let address = address.map(|address| with(&|query| query.client_ip = Some(address)));
-        let size = read_bytes(text).map(|size| with(&|query| query.size = Some(size)));
+        let sizes: Vec<ListingQuery> = read_sizes(text)
+            .into_iter()
+            .map(|sizes| {
+                with(&|query| match sizes.start() {
+                    exact if exact == sizes.end() => query.size = Some(*exact),
+                    _ => query.sizes = Some(sizes.clone()),
+                })
+            })
+            .collect();
         let code = SupportCode::parse(text).map(|code| with(&|query| query.support_code = Some(code)));
         let id = UploadId::parse(text).ok();
         let id = id.map(|id| with(&|query| query.id = Some(id.clone())));
-        let must = |found: Option<ListingQuery>, rule: &str| {
-            found
-                .map(|query| vec![query])
-                .ok_or_else(|| Error::invalid("search", rule))
+        let must = |found: Vec<ListingQuery>, rule: &str| {
+            if found.is_empty() {
+                return Err(Error::invalid("search", rule));
+            }
+            Ok(found)
         };
         match self.kind.as_str() {
             "name" => Ok(vec![name()]),
@@ -119,18 +128,18 @@ impl Search {
             "key" => Ok(vec![key()]),
             "upload" => Ok(vec![upload()]),
             "owner" => Ok(vec![owner()]),
-            "address" => must(address, "an IP address looks like 192.0.2.7 or 2001:db8::7"),
+            "address" => must(address.into_iter().collect(), "an IP address looks like 192.0.2.7 or 2001:db8::7"),
             "size" => must(
-                size,
+                sizes,
                 "a size is a number of bytes, or a number with a unit such as 5 MiB",
             ),
             "code" => must(
-                code,
+                code.into_iter().collect(),
                 "a support code has eight letters and digits, such as 7K3M-0Q9X",
             ),
             _ => {
                 let sure = [name(), key(), upload(), owner()];
-                let maybe = [address, size, code, id].into_iter().flatten();
+                let maybe = [address, code, id].into_iter().flatten().chain(sizes);
                 Ok(sure.into_iter().chain(maybe).collect())
             }
         }
@@ -140,15 +149,15 @@ impl Search {
         let state = match self.state.as_str() {
             "" => None,
             text => {
-                Some(State::parse(text).ok_or_else(|| Error::invalid("state", "is a state of the list"))?)
+                Some(State::parse(text).ok_or_else(|| Error::invalid("state", "must be a state of the list"))?)
             }
         };
         let age = AGES.iter().find(|(value, ..)| *value == self.age);
-        let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "is an age of the list"))?;
+        let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "must be an age of the list"))?;
         let cursor = match self.before.as_str() {
             "" => None,
             text => {
-                Some(UploadId::parse(text).map_err(|_| Error::invalid("before", "is the cursor of a page"))?)
+                Some(UploadId::parse(text).map_err(|_| Error::invalid("before", "must be the cursor of a page"))?)
             }
         };
         Ok(ListingQuery {
@@ -160,4 +169,11 @@ impl Search {
             ..ListingQuery::default()
         })
     }
+}
+
+/// The key in an address of the store such as `s3://bucket/key`, as an upload's page and logs have it; else the text itself.
+fn key_in(text: &str) -> &str {
+    let path = text.strip_prefix("s3://");
+    path.and_then(|path| path.split_once('/'))
+        .map_or(text, |(_bucket, key)| key)
 }

@@ -72,7 +72,7 @@ pub(super) async fn with_form(
 /// # Errors
 /// [`Error::Invalid`] for what is no form, [`Error::Forbidden`] for a form of anybody else.
 pub(super) fn checked(form: Sent, cookie: &CookieSecret) -> Result<Fields, Error> {
-    let Form(fields) = form.map_err(|_| Error::invalid("form", "is a form of this page, and short"))?;
+    let Form(fields) = form.map_err(|_| Error::invalid("form", "must be a form of this page, and short"))?;
     let token = fields.get(TOKEN_FIELD).map_or("", String::as_str);
     if cookie.gave(token) {
         Ok(fields)

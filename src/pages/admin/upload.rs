@@ -11,7 +11,7 @@ use super::session::{Fields, Sent, see_other, with_admin, with_form};
 use super::timeline::{self, Line};
 use super::words::{Moment, bytes};
 use super::{Frame, MOUNT, VERSION, html};
-use crate::domain::{State, SupportCode, Upload, UploadId};
+use crate::domain::{State, SupportCode, Upload, UploadId, with_directions_shown};
 use crate::error::Error;
 use crate::uploads::{Inspection, MOST_HOURS, StoreView, Uploads};
 use crate::web::peer::outer_prefix;
@@ -69,7 +69,7 @@ pub(super) async fn show(
             version: VERSION,
             frame: Frame::new(&request, admin, "uploads"),
             id: upload.id.to_string(),
-            name: upload.filename.as_str().to_owned(),
+            name: upload.filename.shown(),
             code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
             is_unfinished,
@@ -83,7 +83,9 @@ pub(super) async fn show(
             store: store_words(&inspection, now),
             lines: timeline::lines(&inspection, now),
             most_hours: MOST_HOURS,
-            done: query.get("done").and_then(|done| done_words(done)),
+            done: query
+                .get("done")
+                .and_then(|done| done_words(done, upload.state)),
         };
         html(&page)
     })
@@ -102,7 +104,7 @@ pub(super) async fn abort(
         if fields.get("sure").map(String::as_str) != Some("yes") {
             return Err(Error::invalid(
                 "sure",
-                "has to be ticked: what is aborted is gone",
+                "must be ticked: what is aborted is gone",
             ));
         }
         uploads.abort_for_admin(&admin.caller, &id).await?;
@@ -121,9 +123,9 @@ pub(super) async fn extend(
     with_form(&request, form, async |admin, fields| {
         let id = UploadId::parse(&path)?;
         let hours = fields.get("hours").and_then(|hours| hours.trim().parse().ok());
-        let hours = hours.ok_or_else(|| Error::invalid("hours", format!("is 1 to {MOST_HOURS}")))?;
-        uploads.extend(&admin.caller, &id, hours).await?;
-        Ok(back_to(&request, &id, "extended"))
+        let hours = hours.ok_or_else(|| Error::invalid("hours", format!("must be 1 to {MOST_HOURS}")))?;
+        let is_longer = uploads.extend(&admin.caller, &id, hours).await?;
+        Ok(back_to(&request, &id, if is_longer { "extended" } else { "unchanged" }))
     })
     .await
 }
@@ -147,11 +149,14 @@ fn back_to(request: &HttpRequest, id: &UploadId, done: &str) -> HttpResponse {
     see_other(request, &format!("{MOUNT}/uploads/{id}?done={done}"))
 }
 
-fn done_words(done: &str) -> Option<&'static str> {
-    match done {
-        "aborted" => Some("It was given up."),
-        "extended" => Some("It lives longer now."),
-        "completed" => Some("It is complete."),
+/// What is said after an act, as far as the upload still is as that left it: the address may be somebody's bookmark.
+fn done_words(done: &str, state: State) -> Option<&'static str> {
+    match (done, state) {
+        ("aborted", State::Aborted) => Some("It was given up."),
+        ("extended", State::Open | State::Completing) => Some("It lives longer now."),
+        ("unchanged", State::Open | State::Completing) => Some("It already lives longer than that."),
+        ("completed", State::Completing) => Some("It is being completed."),
+        ("completed", State::Complete) => Some("It is complete."),
         _ => None,
     }
 }
@@ -197,7 +202,7 @@ fn facts(upload: &Upload, uploads: &Uploads) -> Vec<Fact> {
             format!("{} of {}", plan.part_count(), bytes(upload.part_size)),
         ));
     }
-    facts.push(plain("Stored at", uploads.address(upload)));
+    facts.push(plain("Stored at", with_directions_shown(&uploads.address(upload))));
     if let Some(multipart_id) = &upload.multipart_id {
         facts.push(plain("S3 upload id", multipart_id.clone()));
     }

@@ -168,7 +168,7 @@ impl Line {
         });
         Self {
             address: format!("{MOUNT}/uploads/{}", upload.id),
-            name: upload.filename.as_str().to_owned(),
+            name: upload.filename.shown(),
             code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
             size: size.map_or_else(|| "unknown".to_owned(), bytes),

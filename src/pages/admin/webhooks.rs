@@ -3,9 +3,10 @@
 use actix_web::web::{Data, Path, Query};
 use actix_web::{HttpRequest, HttpResponse};
 use askama::Template;
+use chrono::{DateTime, TimeDelta, Utc};
 
 use super::session::{Fields, Sent, see_other, with_admin, with_form};
-use super::words::Moment;
+use super::words::{Moment, span};
 use super::{Frame, MOUNT, VERSION, html};
 use crate::domain::{EventId, EventState};
 use crate::error::Error;
@@ -24,7 +25,8 @@ struct Line {
     attempts: u32,
     outcome: String,
     written: Moment,
-    next: Option<Moment>,
+    /// When the next attempt is, in words.
+    next: Option<String>,
 }
 
 #[derive(Template)]
@@ -54,13 +56,13 @@ pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Da
             None => None,
             Some(text) => {
                 let state = EventState::parse(text);
-                Some(state.ok_or_else(|| Error::invalid("state", "is a state of the list"))?)
+                Some(state.ok_or_else(|| Error::invalid("state", "must be a state of the list"))?)
             }
         };
         let cursor = given("before").map(EventId::parse).transpose();
         let wanted = WebhookQuery {
             state,
-            cursor: cursor.map_err(|_| Error::invalid("before", "is the cursor of a page"))?,
+            cursor: cursor.map_err(|_| Error::invalid("before", "must be the cursor of a page"))?,
             limit: Some(PAGE),
         };
         let (listing, now) = (uploads.webhooks(&admin.caller, wanted).await?, uploads.now());
@@ -75,7 +77,7 @@ pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Da
                 (None, None) => String::new(),
             },
             written: Moment::new(event.created_at, now),
-            next: (event.state == EventState::Pending).then(|| Moment::new(event.next_attempt_at, now)),
+            next: (event.state == EventState::Pending).then(|| next_words(event.next_attempt_at, now)),
             url: event.url,
             id: event.id.to_string(),
         };
@@ -92,6 +94,16 @@ pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Da
         html(&page)
     })
     .await
+}
+
+/// A time that is over says no more than that it is somebody's turn.
+fn next_words(at: DateTime<Utc>, now: DateTime<Utc>) -> String {
+    let left = at - now;
+    if left < TimeDelta::seconds(1) {
+        "due now".to_owned()
+    } else {
+        format!("next in {}", span(left))
+    }
 }
 
 /// `POST /admin/webhooks/{id}/replay`

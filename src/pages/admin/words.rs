@@ -1,5 +1,7 @@
 //! Times, sizes and states in words, for every page alike.
 
+use std::ops::RangeInclusive;
+
 use chrono::{DateTime, SecondsFormat, TimeDelta, Utc};
 
 /// A time as the pages show it: exactly, and how long ago.
@@ -61,28 +63,59 @@ pub(super) fn bytes(bytes: u64) -> String {
     }
 }
 
-/// The size that somebody typed: digits with or without separators, in bytes or with a unit.
-pub(super) fn read_bytes(text: &str) -> Option<u64> {
+/// The sizes that somebody may mean by what they typed: so many bytes, or with a unit whatever is rounded to that, up or
+/// down. What calls itself MB counts by 1000 in one program and by 1024 in another, so it means two ranges. None for text
+/// that is no size.
+pub(super) fn read_sizes(text: &str) -> Vec<RangeInclusive<u64>> {
+    const LETTERS: [&str; 5] = ["k", "m", "g", "t", "p"];
     let text = text.trim();
     let end = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
     let (number, unit) = text.split_at(end);
-    let digits: String = number
-        .chars()
-        .filter(|c| !matches!(c, ' ' | ',' | '_' | '\''))
-        .collect();
-    let factor: u64 = match unit.trim().to_ascii_lowercase().as_str() {
-        "" | "b" | "bytes" => 1,
-        "kib" => 1 << 10,
-        "mib" => 1 << 20,
-        "gib" => 1 << 30,
-        "tib" => 1 << 40,
-        "kb" => 1_000,
-        "mb" => 1_000_000,
-        "gb" => 1_000_000_000,
-        "tb" => 1_000_000_000_000,
-        _ => return None,
+    let Some((digits, decimals)) = read_number(number) else {
+        return Vec::new();
     };
-    digits.parse::<u64>().ok()?.checked_mul(factor)
+    let unit = unit.trim().to_ascii_lowercase();
+    if matches!(unit.as_str(), "" | "b" | "byte" | "bytes") {
+        let exact = Some(digits).filter(|_| decimals == 0);
+        return exact.map(|size| size..=size).into_iter().collect();
+    }
+    let (letter, bases): (&str, &[u128]) = match unit.strip_suffix("ib") {
+        Some(letter) => (letter, &[1024]),
+        None => (unit.strip_suffix('b').unwrap_or(&unit), &[1000, 1024]),
+    };
+    let Some(power) = (1..).zip(LETTERS).find(|(_, known)| *known == letter) else {
+        return Vec::new();
+    };
+    let ranges = bases.iter().filter_map(|base| {
+        let (unit, scale) = (base.pow(power.0), 10_u128.pow(decimals));
+        let digits = u128::from(digits);
+        let from = ((2 * digits).saturating_sub(1) * unit).div_ceil(2 * scale);
+        let below = ((digits + 1) * unit).div_ceil(scale);
+        Some(u64::try_from(from).ok()?..=u64::try_from(below - 1).ok()?)
+    });
+    ranges.collect()
+}
+
+/// A number as people write it, as its digits and how many of them are decimals. A comma before three digits separates
+/// thousands.
+fn read_number(text: &str) -> Option<(u64, u32)> {
+    const MOST_DECIMALS: usize = 3;
+    let text: String = text
+        .chars()
+        .filter(|c| !matches!(c, ' ' | '\u{a0}' | '\u{202f}' | '_' | '\''))
+        .collect();
+    let is_decimal = |at: usize| text[at..].starts_with('.') || text.len() - at != 4;
+    let point = text.rfind(['.', ',']).filter(|at| is_decimal(*at));
+    let (whole, decimals) = match point {
+        Some(at) => (&text[..at], &text[at + 1..]),
+        None => (text.as_str(), ""),
+    };
+    if whole.is_empty() || decimals.len() > MOST_DECIMALS {
+        return None;
+    }
+    let digits = format!("{}{decimals}", whole.replace(',', ""));
+    let decimals = u32::try_from(decimals.len()).ok()?;
+    digits.parse().ok().map(|digits| (digits, decimals))
 }
 
 /// How much of `whole` there is, in percent, rounded down so that 100 means all.
@@ -107,7 +140,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_told_short_and_read_back() {
+    fn sizes_are_told_short() {
         for (count, told) in [
             (0, "0 B"),
             (1023, "1023 B"),
@@ -117,17 +150,43 @@ mod tests {
         ] {
             assert_eq!(bytes(count), told);
         }
-        for (text, count) in [
-            ("1048576", Some(1 << 20)),
-            ("1,048,576", Some(1 << 20)),
-            ("5 MiB", Some(5 << 20)),
-            ("2GB", Some(2_000_000_000)),
-            ("99999999999 TiB", None),
-            ("IMG_1", None),
-            ("", None),
-        ] {
-            assert_eq!(read_bytes(text), count, "{text}");
-        }
         assert_eq!((percent(99, 100), percent(199, 200), percent(0, 0)), (99, 99, 0));
+    }
+
+    #[test]
+    fn a_size_means_whatever_is_shown_like_that() {
+        for (text, ranges) in [
+            ("1048576", vec![1 << 20..=1 << 20]),
+            ("1,048,576", vec![1 << 20..=1 << 20]),
+            ("48 bytes", vec![48..=48]),
+            ("2 KiB", vec![1536..=3071]),
+            ("2KB", vec![1500..=2999, 1536..=3071]),
+            ("1.5 kib", vec![1485..=1638]),
+            ("1,5 kib", vec![1485..=1638]),
+            ("0 k", vec![0..=999, 0..=1023]),
+            ("99999999999 TiB", vec![]),
+            ("1.5", vec![]),
+            ("1.2345 MB", vec![]),
+            ("MB", vec![]),
+            ("IMG_1", vec![]),
+            ("5 Mbit", vec![]),
+            ("-5 MB", vec![]),
+            ("\u{fc}.5 MB", vec![]),
+            ("", vec![]),
+        ] {
+            assert_eq!(read_sizes(text), ranges, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_size_as_it_is_told_is_found_by_it() {
+        for size in [1024, 1700, 6_920_601, 100 << 20, (1 << 40) - 1, 1 << 50] {
+            let told = bytes(size);
+            assert!(
+                read_sizes(&told).iter().any(|range| range.contains(&size)),
+                "{told}: {:?}",
+                read_sizes(&told)
+            );
+        }
     }
 }

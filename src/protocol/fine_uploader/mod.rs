@@ -69,7 +69,7 @@ fn only(path: &str, method: &'static str) -> Resource {
         let answer = HttpResponse::MethodNotAllowed()
             .insert_header((CACHE_CONTROL, "no-store"))
             .insert_header((ALLOW, method))
-            .json(json!({ "error": text, "preventRetry": true }));
+            .json(json!({ "error": text, "request_id": request_id(), "preventRetry": true }));
         std::future::ready(answer)
     }))
 }

@@ -408,6 +408,7 @@ impl ListUploads {
             filename_prefix: given(self.filename_prefix),
             key: given(self.key),
             multipart_id: given(self.upload_id),
+            sizes: None,
             id: None,
         };
         if bad.is_empty() {

@@ -213,7 +213,7 @@ pub fn wrong_method() -> HttpResponse {
     let text = format!("this address takes {allowed}");
     let mut answer = answer(
         405,
-        &json!({ "error": text, "status": 405, "code": "method_not_allowed" }),
+        &json!({ "error": text, "status": 405, "code": "method_not_allowed", "request_id": request_id() }),
     );
     let allowed = actix_web::http::header::HeaderValue::from_static("PUT, GET, HEAD, DELETE");
     answer.headers_mut().insert(ALLOW, allowed);

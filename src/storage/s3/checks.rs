@@ -131,7 +131,7 @@ impl S3Store {
             header: header.name(),
             value: &value,
         };
-        let list = super::completion_list(parts);
+        let list = super::join::completion_list(parts);
         let completed = self.send(complete, key.as_str(), now, list).await?.completed()?;
         if completed.full_object.is_some_and(|own| own != *whole) {
             return Err(Error::ChecksumMismatch { what: Digested::File });

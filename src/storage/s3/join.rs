@@ -5,6 +5,8 @@
 //! sent is the [plan](super::join_plan)'s to say. It follows from the sources' sizes alone: whoever begins anew sends the
 //! same parts again.
 
+use std::fmt::Write as _;
+
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
@@ -193,4 +195,20 @@ impl S3Relay {
             Err(_) => stream::iter([Err(BodyError::Cut)]).boxed(),
         }
     }
+}
+
+/// The body of a completion, with every part in ascending order.
+pub(super) fn completion_list(parts: &[StoredPart]) -> Bytes {
+    let mut xml = String::with_capacity(64 + parts.len() * 100);
+    xml.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
+    for part in parts {
+        let etag = quick_xml::escape::escape(part.etag.as_str());
+        let _ = write!(
+            xml,
+            "<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>",
+            part.number
+        );
+    }
+    xml.push_str("</CompleteMultipartUpload>");
+    Bytes::from(xml)
 }

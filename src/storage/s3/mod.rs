@@ -18,7 +18,6 @@ mod observed;
 mod relay;
 mod sts;
 
-use std::fmt::Write as _;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
@@ -28,6 +27,7 @@ use chrono::{DateTime, Utc};
 use self::answers::{ABOUT_THE_KEY, Answer};
 pub use self::browsers::Binds;
 pub use self::checks::is_signed;
+use self::join::completion_list;
 pub use self::relay::S3Relay;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
@@ -47,8 +47,9 @@ const PAUSES: [Duration; 3] = [
     Duration::from_secs(1),
 ];
 
-/// Joining ten thousand parts, or copying a large one, may take a store minutes; all else is quick.
+/// Joining ten thousand parts, or copying a large one, may take a store minutes.
 const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
+/// What has bytes of files, and dropping what there is of ten thousand parts; for all else there is a setting.
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// What clients say of our credentials is looked into so often at most.
@@ -66,6 +67,8 @@ pub struct StoreSettings {
     pub public_location: BucketLocation,
     /// How long a presigned URL lives.
     pub url_lifetime: Duration,
+    /// How long an answer to a request without bytes of files may take.
+    pub answer_timeout: Duration,
     /// A long-term key for SigV2 alone, which its clients can use where it is given.
     pub signature_v2: Option<Credentials>,
     /// A long-term key of which clients get the signing key of the day, where it is given; never that of the store.
@@ -323,7 +326,22 @@ impl S3Store {
         }
     }
 
-    /// Sends one request of our own, up to four times.
+    /// How long the answer to a request of our own may take.
+    fn patience(&self, operation: Operation<'_>) -> Duration {
+        match operation {
+            Operation::CompleteMultipartUpload { .. }
+            | Operation::CompleteChecked { .. }
+            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
+            Operation::AbortMultipartUpload { .. }
+            | Operation::PutObject { .. }
+            | Operation::UploadPart { .. }
+            | Operation::UploadAnyPart { .. }
+            | Operation::GetObject { .. } => PATIENCE,
+            _ => self.settings.answer_timeout,
+        }
+    }
+
+    /// Sends one request of our own, up to four times; twice where no answer comes in time.
     async fn send(
         &self,
         operation: Operation<'_>,
@@ -332,7 +350,7 @@ impl S3Store {
         body: Bytes,
     ) -> Result<Answer, Error> {
         let mut pauses = PAUSES.into_iter();
-        let began = Instant::now();
+        let (began, patience) = (Instant::now(), self.patience(operation));
         loop {
             // Signed anew for each attempt: stores refuse what was signed a quarter of an hour ago.
             let now = now + began.elapsed();
@@ -342,7 +360,9 @@ impl S3Store {
                 Err(Error::CredentialsExpired) => self.credentials.is_renewed(),
                 Err(error) => matches!(error, Error::Unavailable { .. }),
             };
-            match pauses.next().filter(|_| again) {
+            // One time-out may be a dead connection's, two are the store's.
+            let has_time = began.elapsed() < patience + patience / 2;
+            match pauses.next().filter(|_| again && has_time) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return outcome,
             }
@@ -361,12 +381,7 @@ impl S3Store {
         } else {
             Payload::Bytes(&body)
         };
-        let patience = match operation {
-            Operation::CompleteMultipartUpload { .. }
-            | Operation::CompleteChecked { .. }
-            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
-            _ => PATIENCE,
-        };
+        let patience = self.patience(operation);
         loop {
             let credentials = self.credentials.current(now).await?;
             let request = self.request(operation, key, now, payload, &credentials)?;
@@ -474,20 +489,4 @@ fn unsigned(error: SigningError) -> Error {
         SigningError::NoLifetime => Error::CredentialsExpired,
         other => Error::internal(other),
     }
-}
-
-/// The body of a completion, with every part in ascending order.
-fn completion_list(parts: &[StoredPart]) -> Bytes {
-    let mut xml = String::with_capacity(64 + parts.len() * 100);
-    xml.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
-    for part in parts {
-        let etag = quick_xml::escape::escape(part.etag.as_str());
-        let _ = write!(
-            xml,
-            "<Part><PartNumber>{}</PartNumber><ETag>{etag}</ETag></Part>",
-            part.number
-        );
-    }
-    xml.push_str("</CompleteMultipartUpload>");
-    Bytes::from(xml)
 }

@@ -12,7 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
-use super::{PATIENCE, PAUSES, S3Store, http_client, unsigned};
+use super::{PAUSES, S3Store, http_client, unsigned};
 use crate::domain::{KeyPrefix, Owner};
 use crate::error::Error;
 use crate::signing::Credentials;
@@ -195,7 +195,9 @@ impl S3Store {
                 outcome,
                 Err(Error::Unavailable { .. } | Error::CredentialsExpired)
             );
-            match pauses.next().filter(|_| again) {
+            let patience = self.settings.answer_timeout;
+            let has_time = began.elapsed() < patience + patience / 2;
+            match pauses.next().filter(|_| again && has_time) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return outcome,
             }
@@ -220,7 +222,11 @@ impl S3Store {
         };
         let region = self.settings.location.region();
         let signed = assume_role(wanted, &sts.url, region, &own, now).map_err(unsigned)?;
-        let mut request = sts.http.post(&sts.url).timeout(PATIENCE).body(signed.body);
+        let mut request = sts
+            .http
+            .post(&sts.url)
+            .timeout(self.settings.answer_timeout)
+            .body(signed.body);
         for (name, value) in signed.headers {
             request = request.header(name, value);
         }
