@@ -277,7 +277,10 @@ impl Source {
         // Tests beside the code may print.
         let spoken = scan::without_test_modules(&scan::code_only(&self.text));
         let spoken: String = spoken.split_whitespace().collect();
-        if ["println!(", "print!("].iter().any(|macro_name| spoken.contains(macro_name)) {
+        if ["println!(", "print!("]
+            .iter()
+            .any(|macro_name| spoken.contains(macro_name))
+        {
             complain("prints by a macro that panics where nobody reads; use `cli::output`");
         }
         violations

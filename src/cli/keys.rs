@@ -86,7 +86,9 @@ async fn act(command: KeysCommand, db: &Database) -> anyhow::Result<()> {
             } else {
                 key
             })
-            .context("the key is made, but nobody was told it: revoke it (`muleteer keys list` has its id)")?;
+            .context(
+                "the key is made, but nobody was told it: revoke it (`muleteer keys list` has its id)",
+            )?;
         }
         KeysCommand::List { json: true } => {
             let keys = db.list_keys().await.map_err(explain)?;

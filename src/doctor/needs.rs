@@ -269,7 +269,11 @@ pub fn bucket_name(config: &Config) -> &str {
 
 /// Its name in policies.
 pub fn bucket_arn(config: &Config) -> String {
-    format!("arn:{}:s3:::{}", partition(&config.s3.region), bucket_name(config))
+    format!(
+        "arn:{}:s3:::{}",
+        partition(&config.s3.region),
+        bucket_name(config)
+    )
 }
 
 fn partition(region: &str) -> &'static str {

@@ -59,7 +59,10 @@ impl SupportCode {
 
 /// What stands between the characters of a code and is none of them.
 fn is_between(c: char) -> bool {
-    let is_dash = matches!(c, '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{ff0d}');
+    let is_dash = matches!(
+        c,
+        '-' | '\u{2010}'..='\u{2015}' | '\u{2212}' | '\u{fe58}' | '\u{ff0d}'
+    );
     is_dash || c.is_whitespace()
 }
 

@@ -100,7 +100,10 @@ async fn an_extended_upload_lives_longer_and_no_sign_of_life_shortens_that() {
         assert!(expires(&browser, &own).await >= now + TimeDelta::hours(700));
         // Less is no order to take it away, and neither the answer nor the time line says that it were.
         let until = expires(&browser, &own).await;
-        let told = format!("An admin lets it live until {}", until.format("%Y-%m-%d %H:%M UTC"));
+        let told = format!(
+            "An admin lets it live until {}",
+            until.format("%Y-%m-%d %H:%M UTC")
+        );
         let less = browser
             .act(&page, &format!("{page}/extend"), &[("hours", "1")])
             .await;

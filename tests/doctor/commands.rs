@@ -106,12 +106,22 @@ fn a_finding_that_is_meant_can_be_excepted_by_its_name_alone() {
     let found = place.run_with(&["doctor"], &open);
     // The embedded S3 is this machine's alone, which is another finding.
     let one = place.run_with(&["doctor", "--except", "anonymous-open", "--json"], &open);
-    let both = ["doctor", "--except", "anonymous-open", "--except", "public-endpoint-loopback"];
+    let both = [
+        "doctor",
+        "--except",
+        "anonymous-open",
+        "--except",
+        "public-endpoint-loopback",
+    ];
     let excepted = place.run_with(&both, &open);
     let unknown = place.run_with(&["doctor", "--except", "anonymous"], &open);
 
     assert_eq!(found.status.code(), Some(1), "{found:?}");
-    assert_eq!(names(&json(&one)["findings"]), ["public-endpoint-loopback"], "{one:?}");
+    assert_eq!(
+        names(&json(&one)["findings"]),
+        ["public-endpoint-loopback"],
+        "{one:?}"
+    );
     assert_eq!(excepted.status.code(), Some(0), "{excepted:?}");
     assert_eq!(unknown.status.code(), Some(2), "{unknown:?}");
 }

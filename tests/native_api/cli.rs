@@ -113,7 +113,11 @@ fn a_database_that_keys_has_to_make_is_told() {
     assert!(said.contains("a new database was made at"), "{said}");
     assert!(said.contains("data/muleteer.sqlite"), "{said}");
     assert_eq!(printed(&first).lines().count(), 1, "the key is printed alone");
-    assert!(!complaint(&second).contains("new database"), "{}", complaint(&second));
+    assert!(
+        !complaint(&second).contains("new database"),
+        "{}",
+        complaint(&second)
+    );
 }
 
 #[test]
@@ -249,7 +253,11 @@ async fn a_folder_that_gets_only_some_of_the_files_is_told_at_the_start() {
             ("LOCAL_STORAGE_PATH", folder.to_str().expect("UTF-8")),
         ]);
 
-        Api::at(&server.base).outside().get("/health/live").await.expect(200);
+        Api::at(&server.base)
+            .outside()
+            .get("/health/live")
+            .await
+            .expect(200);
 
         let (_, log) = server.stop();
         let told = log.contains("storage.backend is set and s3.bucket is not");
@@ -306,7 +314,12 @@ fn a_reader_that_has_enough_is_no_failure() {
 
         let output = place.run_into(arguments, writer);
 
-        assert_eq!(output.status.code(), Some(0), "{arguments:?}: {}", complaint(&output));
+        assert_eq!(
+            output.status.code(),
+            Some(0),
+            "{arguments:?}: {}",
+            complaint(&output)
+        );
         assert!(!complaint(&output).contains("panicked"), "{}", complaint(&output));
     }
 }
@@ -325,7 +338,10 @@ fn output_that_cannot_be_written_is_a_failure_and_no_panic() {
 
         assert_eq!(output.status.code(), Some(1), "{arguments:?}");
         let text = complaint(&output);
-        assert!(text.contains("standard output cannot be written"), "{arguments:?}: {text}");
+        assert!(
+            text.contains("standard output cannot be written"),
+            "{arguments:?}: {text}"
+        );
     }
 }
 

@@ -77,7 +77,10 @@ async fn results_that_cannot_be_written_are_a_failure_although_the_file_is_uploa
         let ended = ended(command.spawn().expect("the program starts"));
 
         assert_eq!(ended.code, Some(1), "{arguments:?} {ended:?}");
-        assert!(ended.stderr.contains("standard output cannot be written"), "{ended:?}");
+        assert!(
+            ended.stderr.contains("standard output cannot be written"),
+            "{ended:?}"
+        );
     }
 }
 

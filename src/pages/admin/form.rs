@@ -128,7 +128,10 @@ impl Search {
             "key" => Ok(vec![key()]),
             "upload" => Ok(vec![upload()]),
             "owner" => Ok(vec![owner()]),
-            "address" => must(address.into_iter().collect(), "an IP address looks like 192.0.2.7 or 2001:db8::7"),
+            "address" => must(
+                address.into_iter().collect(),
+                "an IP address looks like 192.0.2.7 or 2001:db8::7",
+            ),
             "size" => must(
                 sizes,
                 "a size is a number of bytes, or a number with a unit such as 5 MiB",
@@ -148,17 +151,18 @@ impl Search {
     fn filters(&self, now: DateTime<Utc>) -> Result<ListingQuery, Error> {
         let state = match self.state.as_str() {
             "" => None,
-            text => {
-                Some(State::parse(text).ok_or_else(|| Error::invalid("state", "must be a state of the list"))?)
-            }
+            text => Some(
+                State::parse(text).ok_or_else(|| Error::invalid("state", "must be a state of the list"))?,
+            ),
         };
         let age = AGES.iter().find(|(value, ..)| *value == self.age);
         let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "must be an age of the list"))?;
         let cursor = match self.before.as_str() {
             "" => None,
-            text => {
-                Some(UploadId::parse(text).map_err(|_| Error::invalid("before", "must be the cursor of a page"))?)
-            }
+            text => Some(
+                UploadId::parse(text)
+                    .map_err(|_| Error::invalid("before", "must be the cursor of a page"))?,
+            ),
         };
         Ok(ListingQuery {
             state,

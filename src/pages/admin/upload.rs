@@ -83,9 +83,7 @@ pub(super) async fn show(
             store: store_words(&inspection, now),
             lines: timeline::lines(&inspection, now),
             most_hours: MOST_HOURS,
-            done: query
-                .get("done")
-                .and_then(|done| done_words(done, upload.state)),
+            done: query.get("done").and_then(|done| done_words(done, upload.state)),
         };
         html(&page)
     })
@@ -102,10 +100,7 @@ pub(super) async fn abort(
     with_form(&request, form, async |admin, fields| {
         let id = UploadId::parse(&path)?;
         if fields.get("sure").map(String::as_str) != Some("yes") {
-            return Err(Error::invalid(
-                "sure",
-                "must be ticked: what is aborted is gone",
-            ));
+            return Err(Error::invalid("sure", "must be ticked: what is aborted is gone"));
         }
         uploads.abort_for_admin(&admin.caller, &id).await?;
         Ok(back_to(&request, &id, "aborted"))
@@ -125,7 +120,11 @@ pub(super) async fn extend(
         let hours = fields.get("hours").and_then(|hours| hours.trim().parse().ok());
         let hours = hours.ok_or_else(|| Error::invalid("hours", format!("must be 1 to {MOST_HOURS}")))?;
         let is_longer = uploads.extend(&admin.caller, &id, hours).await?;
-        Ok(back_to(&request, &id, if is_longer { "extended" } else { "unchanged" }))
+        Ok(back_to(
+            &request,
+            &id,
+            if is_longer { "extended" } else { "unchanged" },
+        ))
     })
     .await
 }
@@ -202,7 +201,10 @@ fn facts(upload: &Upload, uploads: &Uploads) -> Vec<Fact> {
             format!("{} of {}", plan.part_count(), bytes(upload.part_size)),
         ));
     }
-    facts.push(plain("Stored at", with_directions_shown(&uploads.address(upload))));
+    facts.push(plain(
+        "Stored at",
+        with_directions_shown(&uploads.address(upload)),
+    ));
     if let Some(multipart_id) = &upload.multipart_id {
         facts.push(plain("S3 upload id", multipart_id.clone()));
     }
