@@ -3,7 +3,7 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
+    AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
     EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
     LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
     NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, S3Config, Secret, ServerConfig, SmbStorageConfig,
@@ -125,16 +125,6 @@ impl Default for SmbStorageConfig {
             password: Secret::default(),
             share: "share".into(),
             path: String::new(),
-        }
-    }
-}
-
-impl Default for AuthConfig {
-    fn default() -> Self {
-        Self {
-            anonymous: Anonymous::Auto,
-            api_key: Secret::default(),
-            secret: Secret::default(),
         }
     }
 }

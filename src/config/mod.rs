@@ -4,6 +4,7 @@
 //! because nothing but plain data may stand here: what the values mean is decided where they are used.
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
+mod auth;
 mod defaults;
 mod doors;
 mod load;
@@ -15,6 +16,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use auth::{Anonymous, AuthConfig, ForwardConfig, JwtConfig, is_plain};
 pub use load::{LoadError, Overrides, Sources, load};
 pub use observed::{MetricsConfig, TelemetryConfig};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
@@ -200,30 +202,6 @@ pub struct SmbStorageConfig {
     pub share: String,
     /// The folder in the share; empty takes all of it.
     pub path: String,
-}
-
-/// When visitors without any credential may upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Anonymous {
-    /// Only while we listen on a loopback address and the settings name neither a proxy nor a public address.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
-}
-
-/// Who may upload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthConfig {
-    /// When visitors without any credential may upload; each is known by a signed cookie.
-    pub anonymous: Anonymous,
-    /// One API key with the scopes `upload` and `admin`, owner `default`, besides those in the database.
-    pub api_key: Secret,
-    /// Signs upload tokens and cookies, at least 32 characters; empty makes one and keeps it in the database.
-    pub secret: Secret,
 }
 
 /// What may be uploaded.
