@@ -17,11 +17,13 @@ mod server;
 mod s3_client;
 
 mod api;
+mod issuer;
 mod process;
 mod scripted_store;
 mod webhook_receiver;
 
 mod access;
+mod application;
 mod cli;
 mod completing;
 mod creating;
