@@ -28,6 +28,7 @@ mod cli;
 mod completing;
 mod creating;
 mod ending;
+mod everybody;
 mod listing;
 mod mistakes;
 mod operations;
