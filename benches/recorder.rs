@@ -20,8 +20,8 @@ use diesel::upsert::excluded;
 use diesel::{PgConnection, SqliteConnection};
 use muleteer::db::{Database, RecordedPart};
 use muleteer::domain::{
-    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
-    UploadId,
+    Backend, Checksums, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer,
+    Upload, UploadId,
 };
 
 /// Clients that record at the same time.
@@ -299,6 +299,7 @@ fn sample_upload() -> Upload {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),
@@ -323,5 +324,6 @@ fn recorded(number: i32) -> Result<RecordedPart, Failure> {
         size: 6 << 20,
         etag: Some(ETAG.into()),
         sha256: None,
+        checksums: Checksums::default(),
     })
 }

@@ -16,6 +16,7 @@ use super::connection::write_transaction;
 use super::events::append_change;
 use super::schema::uploads;
 use super::uploads::{UploadRow, created, insert, unfinished};
+use super::webhooks::NewEvent;
 use crate::domain::{Cut, LogEntry, LogKind, Owner, State, Upload, UploadId};
 use crate::error::Error;
 
@@ -31,10 +32,10 @@ impl Database {
     ///
     /// # Errors
     /// As [`insert_upload`](Self::insert_upload).
-    pub async fn claim_key(&self, upload: Upload) -> Result<bool, Error> {
+    pub async fn claim_key(&self, upload: Upload, events: Vec<NewEvent>) -> Result<bool, Error> {
         let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
         self.run(
-            move |conn| match write_transaction(conn, |conn| insert(conn, &row, &entry)) {
+            move |conn| match write_transaction(conn, |conn| insert(conn, &row, &entry, events)) {
                 Ok(()) => Ok(true),
                 Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
                 Err(error) => Err(error),

@@ -16,6 +16,7 @@ use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_by
 use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
 use super::schema::{leases, parts, uploads};
+use super::webhooks::{NewEvent, insert_events};
 use crate::domain::{
     Backend, Bounds, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
     Sha256Sum, State, Transfer, Upload, UploadId,
@@ -28,8 +29,16 @@ impl Database {
     /// # Errors
     /// [`Error::TooLarge`] for a size that no column holds, [`Error::Invalid`] for an unusable `last_modified`.
     pub async fn insert_upload(&self, upload: Upload) -> Result<(), Error> {
+        self.insert_and_tell(upload, Vec::new()).await
+    }
+
+    /// The same, with events that are written in the same transaction.
+    ///
+    /// # Errors
+    /// As [`insert_upload`](Self::insert_upload).
+    pub async fn insert_and_tell(&self, upload: Upload, events: Vec<NewEvent>) -> Result<(), Error> {
         let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
-        self.run(move |conn| write_transaction(conn, |conn| insert(conn, &row, &entry)))
+        self.run(move |conn| write_transaction(conn, |conn| insert(conn, &row, &entry, events)))
             .await
     }
 
@@ -93,28 +102,29 @@ impl Database {
         .await
     }
 
-    /// Moves an upload from one of the states `from` to the state `to`, keeping `etag` where one is given.
-    /// True if this call did it: of several that try at once, one does.
+    /// Moves an upload from one of the states `from` to the state `to`, and writes what is told of that in the same
+    /// transaction. True if this call did it: of several that try at once, one does.
     pub async fn change_state(
         &self,
         id: &UploadId,
         from: &[State],
         to: State,
-        etag: Option<String>,
+        events: impl IntoIterator<Item = NewEvent>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
+        let events: Vec<NewEvent> = events.into_iter().collect();
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
         self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let change = (
                     uploads::state.eq(to.as_str()),
                     uploads::updated_at.eq(from_time(now)),
-                    etag.map(|etag| uploads::etag.eq(etag)),
                 );
                 let in_time = uploads::table.find(&id).filter(uploads::state.eq_any(from));
                 let changed = diesel::update(in_time).set(change).execute(conn)?;
                 if changed == 1 {
                     append_change(conn, &id, &LogEntry::new(now, LogKind::Became(to)))?;
+                    insert_events(conn, &id, events, now)?;
                 }
                 Ok(changed == 1)
             })
@@ -203,18 +213,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(uploads::state.eq(State::Completing.as_str()))
-                    .filter(uploads::updated_at.le(from_time(before)))
-                    .order(uploads::id.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(uploads::state.eq(State::Completing.as_str()))
+                .filter(uploads::updated_at.le(from_time(before)))
+                .order(uploads::id.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit` behind the first `skip`.
@@ -224,18 +232,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(unfinished())
-                    .filter(uploads::expires_at.le(from_time(now)))
-                    .order(uploads::expires_at.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(unfinished())
+                .filter(uploads::expires_at.le(from_time(now)))
+                .order(uploads::expires_at.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     pub(super) async fn find(
@@ -243,6 +249,14 @@ impl Database {
         work: impl FnOnce(&mut AnyConnection) -> QueryResult<Option<UploadRow>> + Send + 'static,
     ) -> Result<Option<Upload>, Error> {
         self.run(work).await?.map(Upload::try_from).transpose()
+    }
+
+    pub(super) async fn load(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<Vec<UploadRow>> + Send + 'static,
+    ) -> Result<Vec<Upload>, Error> {
+        let rows = self.run(work).await?;
+        rows.into_iter().map(Upload::try_from).collect()
     }
 }
 
@@ -265,10 +279,16 @@ pub(super) fn created(upload: &Upload) -> LogEntry {
     }
 }
 
-/// Writes a new upload with the first entry of its log, in the transaction that is open.
-pub(super) fn insert(conn: &mut AnyConnection, row: &UploadRow, entry: &LogEntry) -> QueryResult<()> {
+/// Writes a new upload with the first entry of its log and its events, in the transaction that is open.
+pub(super) fn insert(
+    conn: &mut AnyConnection,
+    row: &UploadRow,
+    entry: &LogEntry,
+    events: Vec<NewEvent>,
+) -> QueryResult<()> {
     diesel::insert_into(uploads::table).values(row).execute(conn)?;
-    append_change(conn, &row.id, entry)
+    append_change(conn, &row.id, entry)?;
+    insert_events(conn, &row.id, events, entry.at)
 }
 
 /// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a

@@ -131,6 +131,19 @@ fn is_name(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_alphabetic()) && text.trim_end_matches('.').split('.').all(label)
 }
 
+/// Whether a host, with or without a port, is this machine itself.
+pub fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    let ip = name.trim_matches(['[', ']']).parse();
+    name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -294,17 +294,15 @@ impl Uploads {
         key: &str,
     ) -> Result<Upload, Error> {
         let upload = self.find_asked(caller, door, bucket, key).await?;
+        let id = upload.id.clone();
         let upload = match self.look_in_turn(upload).await {
             Err(Error::Busy(_)) => return Err(Error::StillCompleting),
-            upload => upload?,
+            outcome => self.with_verdict(&id, outcome).await?,
         };
         match upload.state {
             State::Complete => Ok(upload),
             state if state.is_unfinished() => Err(Error::NotFound("object")),
-            state => Err(Error::WrongState {
-                state,
-                verb: "completed",
-            }),
+            state => Err(self.why_ended(&upload.id, state).await?),
         }
     }
 

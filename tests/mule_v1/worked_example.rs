@@ -45,6 +45,7 @@ async fn record(server: &TestServer, example: &Value) {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),

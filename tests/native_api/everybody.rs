@@ -30,6 +30,7 @@ const ABOUT_AN_UPLOAD: &[Row] = &[
     ),
     Row("PUT", "/api/v1/uploads/{id}/parts/1/content", "0123456789abcdef"),
     Row("POST", "/api/v1/uploads/{id}/complete", "{}"),
+    Row("GET", "/api/v1/uploads/{id}/receipt", ""),
     Row("DELETE", "/api/v1/uploads/{id}", ""),
     Row("HEAD", "/files/{tus}", ""),
     Row("PATCH", "/files/{tus}", "01234"),
@@ -65,8 +66,15 @@ const ABOUT_THE_CALLER: &[Row] = &[
     Row("GET", "/metrics", ""),
 ];
 
+/// Requests that only the token of a question is good for: no credential is, not even the owner's.
+const BY_ITS_TOKEN: &[Row] = &[Row(
+    "POST",
+    "/api/v1/uploads/{id}/verdict",
+    r#"{"verdict":"accept"}"#,
+)];
+
 /// Routes of the API that are nobody's alone.
-const OPEN: &[&str] = &["GET /session"];
+const OPEN: &[&str] = &["GET /session", "GET /receipts/key"];
 
 type Ids = BTreeMap<&'static str, String>;
 
@@ -250,13 +258,17 @@ async fn nobody_is_let_in_whom_we_do_not_know() {
             nobody.with("cookie", "muleteer_visitor=x.y; sid=1"),
         ),
     ];
-    for row in ABOUT_AN_UPLOAD.iter().chain(ABOUT_THE_CALLER) {
+    let by_its_token = BY_ITS_TOKEN.iter();
+    for row in by_its_token.clone().chain(ABOUT_AN_UPLOAD).chain(ABOUT_THE_CALLER) {
         for (who, stranger) in &strangers {
             let (real, none) = (row.ask(stranger, &ids).await, row.ask(stranger, &nothing).await);
             let name = row.name();
             assert_eq!(real.status, 401, "{name} by {who}: {}", real.text());
             assert_eq!(told(&real, &ids), told(&none, &nothing), "{name} by {who}");
         }
+    }
+    for row in by_its_token {
+        assert_eq!(row.ask(&anna, &ids).await.status, 401, "{}", row.name());
     }
     let admin = key(&server, "root", "admin").await;
     for row in ABOUT_THE_CALLER
@@ -284,7 +296,7 @@ async fn the_table_has_every_route_of_the_api() {
         }
     }
     assert!(routes.len() > 8, "{routes:?}");
-    let rows = ABOUT_AN_UPLOAD.iter().chain(ABOUT_THE_CALLER);
+    let rows = ABOUT_AN_UPLOAD.iter().chain(ABOUT_THE_CALLER).chain(BY_ITS_TOKEN);
     let listed: BTreeSet<String> = rows.map(|row| row.name().replace("/api/v1", "")).collect();
     let missing: Vec<&String> = routes
         .iter()
