@@ -7,7 +7,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::TimeDelta;
 use jsonwebtoken::Algorithm;
+use muleteer::clock::Clock;
 use muleteer::config::{Anonymous, Secret};
+use muleteer::db::Database;
+use muleteer::domain::Owner;
+use muleteer::identity::{Scopes, create_key};
 use serde_json::{Value, json};
 
 use super::access::key;
@@ -16,10 +20,13 @@ use super::issuer::{OTHER_ED, SECRET, sign};
 use super::{Kind, PART, TestServer, start};
 
 /// One request about an upload; `{…}` stands for an id of Anna's.
-struct Row(&'static str, &'static str, &'static str);
+pub struct Row(&'static str, &'static str, &'static str);
+
+/// Where uploads are made by the IETF's protocol; without the slash it is tus that is asked.
+const IETF: &str = "/files/";
 
 /// Method, address, and body of each; what ends an upload comes last.
-const ABOUT_AN_UPLOAD: &[Row] = &[
+pub const ABOUT_AN_UPLOAD: &[Row] = &[
     Row("GET", "/api/v1/uploads/{id}", ""),
     Row("POST", "/api/v1/uploads/{id}/signatures", r#"{"parts":"1"}"#),
     Row("PUT", "/api/v1/uploads/{id}/parts/1", r#"{"size":16}"#),
@@ -35,6 +42,48 @@ const ABOUT_AN_UPLOAD: &[Row] = &[
     Row("HEAD", "/files/{tus}", ""),
     Row("PATCH", "/files/{tus}", "01234"),
     Row("DELETE", "/files/{tus}", ""),
+    Row("HEAD", "/files/{ietf}", ""),
+    Row("PATCH", "/files/{ietf}", "01234"),
+    Row("DELETE", "/files/{ietf}", ""),
+    Row("GET", "/chunk?session_id={offset}", ""),
+    Row("HEAD", "/chunk?session_id={offset}", ""),
+    Row("PUT", "/chunk?session_id={offset}&offset=0", "01234"),
+    Row("DELETE", "/chunk?session_id={offset}", ""),
+    Row(
+        "GET",
+        "/upload-backend/get_all_signatures/?num_chunks=1&signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/get_chunk_signature/?chunk=1&signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/get_list_signature/?signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/get_end_signature/?signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/get_delete_signature/?signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/chunk_loaded/?chunk=1&key={mule_key}&upload_id={mule}",
+        "",
+    ),
+    Row(
+        "GET",
+        "/upload-backend/upload_finished/?signature_version=4&key={mule_key}&upload_id={mule}",
+        "",
+    ),
     Row("GET", "/upload/{chunks}/status", ""),
     Row("POST", "/upload/{chunks}/complete", ""),
     Row("DELETE", "/upload/{chunks}", ""),
@@ -44,6 +93,10 @@ const ABOUT_AN_UPLOAD: &[Row] = &[
     Row("DELETE", "/s3/multipart/{uppy}?key={key}", ""),
 ];
 
+/// How mule-uploader begins.
+const MULE: &str = "/upload-backend/get_init_signature/?key=a.bin&mime_type=text%2Fplain&filename=a.bin&filesize=40\
+                    &last_modified=1777975200000&signature_version=4";
+
 /// Requests that are about the caller, not about one upload: nobody gets an answer whom we do not know.
 const ABOUT_THE_CALLER: &[Row] = &[
     Row("GET", "/api/v1/uploads", ""),
@@ -51,6 +104,9 @@ const ABOUT_THE_CALLER: &[Row] = &[
     Row("GET", "/api/v1/webhooks", ""),
     Row("POST", "/api/v1/webhooks/{id}/replay", ""),
     Row("POST", "/files", ""),
+    Row("POST", IETF, ""),
+    Row("PUT", "/chunk", r#"{"bytes":5,"name":"a"}"#),
+    Row("GET", MULE, ""),
     Row("POST", "/upload/init", r#"{"filename":"a","total_size":5}"#),
     Row(
         "POST",
@@ -59,7 +115,16 @@ const ABOUT_THE_CALLER: &[Row] = &[
     ),
     Row("POST", "/s3/token", "{}"),
     Row("GET", "/s3/params?filename=a&type=text/plain", ""),
+    Row("GET", "/s3/sts", ""),
+    Row("POST", "/s3/presign", r#"{"method":"POST","key":"a.png"}"#),
     Row("POST", "/galileo/ticket", "{}"),
+    Row(
+        "GET",
+        "/evaporate/sign?to_sign=x&canonical_request=y&datetime=z",
+        "",
+    ),
+    Row("POST", "/fineuploader/signature", r#"{"headers":"x"}"#),
+    Row("POST", "/fineuploader/success", "key=a&bucket=uploads"),
     Row("GET", "/evaporate/settings", ""),
     Row("GET", "/fineuploader/settings", ""),
     Row("GET", "/fineuploader/session", ""),
@@ -76,31 +141,54 @@ const BY_ITS_TOKEN: &[Row] = &[Row(
 /// Routes of the API that are nobody's alone.
 const OPEN: &[&str] = &["GET /session", "GET /receipts/key"];
 
-type Ids = BTreeMap<&'static str, String>;
+pub type Ids = BTreeMap<&'static str, String>;
 
 impl Row {
-    async fn ask(&self, who: &Api, ids: &Ids) -> Reply {
+    pub async fn ask(&self, who: &Api, ids: &Ids) -> Reply {
         let Self(method, path, body) = self;
         let path = filled(path, ids);
-        let mut who = who.outside();
-        if path.starts_with("/files") {
-            who = who.with("tus-resumable", "1.0.0");
-            who = match *method {
-                "POST" => who.with("upload-length", "10"),
-                "PATCH" => who
-                    .with("upload-offset", "0")
-                    .with("content-type", "application/offset+octet-stream"),
-                _ => who,
-            };
-        } else if body.starts_with('{') {
-            who = who.with("content-type", "application/json");
-        }
-        who.raw(method, &path, body.as_bytes().to_vec()).await
+        self.fit_out(who)
+            .raw(method, &path, body.as_bytes().to_vec())
+            .await
     }
 
-    fn name(&self) -> String {
+    /// With the headers without which a door does not know what is asked.
+    fn fit_out(&self, who: &Api) -> Api {
+        let Self(method, path, body) = self;
+        let who = who.outside();
+        let of_ietf = *path == IETF || path.contains("{ietf}");
+        let kind = |text: &str| who.with("content-type", text);
+        match *method {
+            "POST" if of_ietf => speaking_ietf(&who).with("upload-complete", "?0"),
+            "PATCH" if of_ietf => speaking_ietf(&kind("application/partial-upload"))
+                .with("upload-complete", "?0")
+                .with("upload-offset", "0"),
+            _ if of_ietf => speaking_ietf(&who),
+            "POST" if path.starts_with("/files") => speaking_tus(&who).with("upload-length", "10"),
+            "PATCH" => speaking_tus(&kind("application/offset+octet-stream")).with("upload-offset", "0"),
+            _ if path.starts_with("/files") => speaking_tus(&who),
+            _ if body.starts_with('{') => kind("application/json"),
+            _ if body.starts_with("key=") => kind("application/x-www-form-urlencoded"),
+            _ => who,
+        }
+    }
+
+    /// Whether this is asked at Uppy's door, which can be reached with a token in the address.
+    pub fn is_of_uppy(&self) -> bool {
+        self.1.starts_with("/s3/")
+    }
+
+    pub fn name(&self) -> String {
         format!("{} {}", self.0, self.1)
     }
+}
+
+fn speaking_ietf(who: &Api) -> Api {
+    who.with("upload-draft-interop-version", "6")
+}
+
+fn speaking_tus(who: &Api) -> Api {
+    who.with("tus-resumable", "1.0.0")
 }
 
 fn filled(path: &str, ids: &Ids) -> String {
@@ -110,7 +198,7 @@ fn filled(path: &str, ids: &Ids) -> String {
 }
 
 /// All that an answer tells, without the ids that were asked for and what differs from request to request.
-fn told(reply: &Reply, ids: &Ids) -> (u16, Vec<(String, String)>, String) {
+pub fn told(reply: &Reply, ids: &Ids) -> (u16, Vec<(String, String)>, String) {
     let bare = |text: &str| {
         ids.values()
             .fold(text.to_owned(), |text, id| text.replace(id.as_str(), "ID"))
@@ -136,16 +224,18 @@ fn told(reply: &Reply, ids: &Ids) -> (u16, Vec<(String, String)>, String) {
 }
 
 /// One upload of hers at each kind of door.
-async fn begin_everywhere(anna: &Api) -> Ids {
+pub async fn begin_everywhere(anna: &Api) -> Ids {
     let outside = anna.outside();
     let native = anna.create("film.mp4", 3 * PART).await;
+    let last = |made: &Reply| {
+        let location = made.header("location").rsplit('/').next();
+        location.unwrap_or_default().to_owned()
+    };
     let tus = Row("POST", "/files", "").ask(anna, &Ids::new()).await;
-    let tus = tus
-        .header("location")
-        .rsplit('/')
-        .next()
-        .unwrap_or_default()
-        .to_owned();
+    let ietf = Row("POST", IETF, "").ask(anna, &Ids::new()).await;
+    let session = json!({ "bytes": 10, "name": "a.bin" });
+    let offset = outside.put("/chunk", &session).await.expect(202);
+    let mule = outside.get(MULE).await.expect(200);
     let new = json!({ "filename": "a", "total_size": 5 });
     let chunks = outside.post("/upload/init", &new).await.json();
     let new = json!({ "filename": "a.bin", "type": "text/plain", "metadata": {} });
@@ -153,7 +243,11 @@ async fn begin_everywhere(anna: &Api) -> Ids {
     let text = |value: &Value| value.as_str().expect("text").to_owned();
     let ids = Ids::from([
         ("id", text(&native["id"])),
-        ("tus", tus),
+        ("tus", last(&tus)),
+        ("ietf", last(&ietf)),
+        ("offset", text(&offset["session_id"])),
+        ("mule", text(&mule["upload_id"])),
+        ("mule_key", text(&mule["key"])),
         ("chunks", text(&chunks["file_id"])),
         ("uppy", text(&uppy["uploadId"])),
         ("key", text(&uppy["key"])),
@@ -163,7 +257,7 @@ async fn begin_everywhere(anna: &Api) -> Ids {
 }
 
 /// Ids of the same form, of nothing.
-fn of_nothing(ids: &Ids) -> Ids {
+pub fn of_nothing(ids: &Ids) -> Ids {
     let other = |text: &String| {
         let turned = text.bytes().map(|byte| match byte {
             b'0'..=b'8' | b'b'..=b'e' => byte + 1,
@@ -177,7 +271,7 @@ fn of_nothing(ids: &Ids) -> Ids {
     nothing
 }
 
-fn server(anonymous: Anonymous) -> TestServer {
+pub fn server(anonymous: Anonymous) -> TestServer {
     let started = start(Kind::Sqlite, |config| {
         config.auth.anonymous = anonymous;
         config.auth.jwt.secret = Secret::new(SECRET);
@@ -186,16 +280,41 @@ fn server(anonymous: Anonymous) -> TestServer {
     started.expect("SQLite is never skipped")
 }
 
-fn token(server: &TestServer, others: Value) -> Api {
+/// Ben's token of the application's own, with other claims.
+pub fn token(server: &TestServer, others: Value) -> Api {
+    let token = token_text(server, others);
+    Api::nobody(server).with("authorization", &format!("Bearer {token}"))
+}
+
+pub fn token_text(server: &TestServer, others: Value) -> String {
     let mut claims = json!({
         "sub": "ben",
         "iss": "https://id.example",
         "exp": (server.clock.now() + TimeDelta::hours(1)).timestamp(),
     });
-    let others = others.as_object().expect("an object").clone();
+    let Value::Object(others) = others else {
+        panic!("claims are an object");
+    };
     claims.as_object_mut().expect("an object").extend(others);
-    let token = sign(Algorithm::HS256, SECRET, None, &claims);
-    Api::nobody(server).with("authorization", &format!("Bearer {token}"))
+    sign(Algorithm::HS256, SECRET, None, &claims)
+}
+
+/// A key that was one.
+pub async fn revoked(server: &TestServer) -> String {
+    let db = Database::open(&server.config.database_url(), 1)
+        .await
+        .expect("the database");
+    let owner = Owner::named("anna").expect("a name");
+    let before = db.list_keys().await.expect("the keys");
+    let scopes = Scopes::parse("upload").expect("scopes");
+    let made = create_key(&db, &owner, scopes, Clock::system().now()).await;
+    let keys = db.list_keys().await.expect("the keys");
+    let is_new = |id: &str| before.iter().all(|known| known.id != id);
+    let record = keys.iter().find(|known| is_new(&known.id)).expect("the new key");
+    let is_revoked = db.revoke_key(&record.id, server.clock.now()).await;
+    assert!(is_revoked.expect("the database answers"));
+    db.close().await.expect("closed");
+    made.expect("a key")
 }
 
 #[tokio::test]
@@ -240,8 +359,14 @@ async fn nobody_is_let_in_whom_we_do_not_know() {
     let claims = json!({ "sub": "anna", "exp": 4_000_000_000_u32, "iss": "https://id.example" });
     let forged = sign(Algorithm::EdDSA, OTHER_ED, None, &claims);
     let nobody = Api::nobody(&server);
+    let revoked = revoked(&server).await;
     let strangers = [
         ("nobody", nobody.clone()),
+        ("a revoked key", nobody.with("x-api-key", &revoked)),
+        (
+            "a revoked key as a bearer",
+            nobody.with("authorization", &format!("Bearer {revoked}")),
+        ),
         ("a key that never was", nobody.with("x-api-key", "mule_wrong")),
         ("an expired token", token(&server, json!({ "exp": 1 }))),
         (

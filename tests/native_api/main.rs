@@ -50,6 +50,7 @@ mod recording;
 mod reference;
 mod resuming;
 mod signing;
+mod strangers;
 mod stumbling;
 mod visitors;
 mod webhook_failures;
