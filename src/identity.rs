@@ -1,8 +1,12 @@
-//! Who is asking: API keys, upload tokens and visitors' cookies, each turned into a [`Principal`].
+//! Who is asking: API keys, upload tokens, the application's own tokens and word, and visitors' cookies, each turned into a
+//! [`Principal`].
 //!
 //! Separate from `web`, which only knows where in a request each of them stands, and from `uploads`, which only
 //! asks what a principal may reach.
 
+mod forward;
+mod jwt;
+mod outside;
 mod sessions;
 mod tickets;
 
@@ -17,12 +21,14 @@ use subtle::ConstantTimeEq;
 use uuid::Uuid;
 
 use crate::clock::Clock;
+use crate::config::{ForwardConfig, JwtConfig};
 use crate::db::{ApiKeyRecord, Database};
 use crate::domain::{Grant, Owner, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::signing::{Tokens, UploadClaim};
 
 pub use crate::signing::{PartClaim, TicketClaim};
+pub use forward::{Circumstances, Shown};
 pub use sessions::{CookieSecret, SESSION_LIFE};
 pub use tickets::{Ticket, TicketBounds};
 
@@ -127,6 +133,8 @@ pub struct Identity {
     clock: Clock,
     tokens: Tokens,
     configured_key: Option<ConfiguredKey>,
+    jwt: Option<jwt::Verifier>,
+    forward: Option<forward::Forward>,
     anonymous: bool,
     token_lifetime: TimeDelta,
 }
@@ -148,25 +156,34 @@ pub struct IdentitySettings {
     pub anonymous: bool,
     /// How long an upload's token is good.
     pub token_lifetime: TimeDelta,
+    /// The application's own tokens.
+    pub jwt: JwtConfig,
+    /// The application's address that is asked.
+    pub forward: ForwardConfig,
 }
 
 impl Identity {
-    /// Everything that tells who is asking.
-    pub fn new(db: Database, clock: Clock, settings: &IdentitySettings) -> Self {
+    /// Everything that tells who is asking. Where keys are read from an address, that goes on in the background.
+    ///
+    /// # Errors
+    /// What is wrong with the keys of the application's tokens, for the operator.
+    pub fn open(db: Database, clock: Clock, settings: &IdentitySettings) -> Result<Self, String> {
         let key = &settings.api_key;
         let tokens = Tokens::new(&settings.secret);
         let configured_key = (!key.is_empty()).then(|| ConfiguredKey {
             hash: hash(key),
             id: tokens.alias(key),
         });
-        Self {
+        Ok(Self {
             db,
-            clock,
             tokens,
             configured_key,
+            jwt: jwt::Verifier::open(&settings.jwt, &clock)?,
+            forward: forward::Forward::open(&settings.forward, &clock)?,
+            clock,
             anonymous: settings.anonymous,
             token_lifetime: settings.token_lifetime,
-        }
+        })
     }
 
     /// Whether visitors without any credential may upload.
@@ -180,6 +197,57 @@ impl Identity {
     /// [`Error::Unauthenticated`] for a key that is not ours or was revoked.
     pub async fn by_key(&self, key: &str) -> Result<Principal, Error> {
         self.by_key_hash(&hash(key)).await
+    }
+
+    /// The holder of what stands where a key may: an API key, or a token of the application's own.
+    ///
+    /// # Errors
+    /// [`Error::Unauthenticated`] for what is neither, [`Error::Forbidden`] for a good token without a scope that is
+    /// needed, [`Error::Unavailable`].
+    pub async fn by_credential(&self, text: &str) -> Result<Principal, Error> {
+        match &self.jwt {
+            Some(jwt) if jwt::looks_like_one(text) => jwt.read(text).await,
+            _ => self.by_key(text).await,
+        }
+    }
+
+    /// The holder of what stands where a token may: an upload's token, or [a key](Self::by_credential).
+    ///
+    /// # Errors
+    /// As [`by_credential`](Self::by_credential).
+    pub async fn by_bearer(&self, text: &str) -> Result<Principal, Error> {
+        let unknown = match self.by_token(text) {
+            Err(error @ Error::Unauthenticated(_)) => error,
+            holder => return holder,
+        };
+        match self.by_credential(text).await {
+            // What is wrong with a token is the more useful answer.
+            Err(Error::Unauthenticated(_)) if self.jwt.is_none() || !jwt::looks_like_one(text) => {
+                Err(unknown)
+            }
+            holder => holder,
+        }
+    }
+
+    /// The names of the headers by which the application knows somebody; none where it is not asked.
+    pub fn shown_headers(&self) -> &[String] {
+        self.forward.as_ref().map_or(&[], forward::Forward::headers)
+    }
+
+    /// Who the application says that somebody is, by the headers that they sent; `None` for nobody that it knows, and
+    /// where it is not asked.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] where it refuses them, [`Error::Unavailable`] where it gives no answer that can be used.
+    pub async fn by_application(
+        &self,
+        shown: &Shown,
+        circumstances: &Circumstances,
+    ) -> Result<Option<Principal>, Error> {
+        match &self.forward {
+            Some(forward) => forward.ask(shown, circumstances).await,
+            None => Ok(None),
+        }
     }
 
     async fn by_key_hash(&self, hash: &str) -> Result<Principal, Error> {

@@ -108,11 +108,12 @@ const LAYERS: &[Layer] = &[
         may_use: &["uploads", "domain", "db", "clock", "error", "config", "metrics"],
         never: &["actix", "diesel", "utoipa", "askama"],
     },
-    // Who is asking. Knows nothing of HTTP: where a credential stands in a request is the business of `web`.
+    // Who is asking. Where a credential stands in a request is the business of `web`; whom the application knows, and by
+    // which keys its tokens are known, is asked from here.
     Layer {
         modules: &["identity"],
         may_use: &["domain", "db", "signing", "clock", "error", "config"],
-        never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
+        never: WEB_AND_DATABASE,
     },
     Layer {
         modules: &["web"],

@@ -70,13 +70,18 @@ pub(super) fn serve(
     let tls = certificate.map(|certificate| Tls::new(certificate, for_handshakes));
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
-    let with_cookies = [
-        &protocol::uppy::PROTOCOL,
-        &protocol::evaporate::PROTOCOL,
-        &protocol::fine_uploader::PROTOCOL,
-    ];
-    let with_cookies = with_cookies.iter();
+    let with_cookies: &[&protocol::Protocol] = if config.auth.forward.is_on() {
+        // The application's pages bring its cookies, wherever they send files to.
+        protocol::PROTOCOLS
+    } else {
+        &[
+            &protocol::uppy::PROTOCOL,
+            &protocol::evaporate::PROTOCOL,
+            &protocol::fine_uploader::PROTOCOL,
+        ]
+    };
     let with_cookies = with_cookies
+        .iter()
         .flat_map(|door| (door.mounts)(&config.protocols))
         .collect();
     let sites = Sites::new(&config.cors.allowed_origins, discoverable, with_cookies);

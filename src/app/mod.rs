@@ -141,7 +141,8 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         metrics: metrics.clone(),
     };
     let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
-    let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
+    let settings = identity_settings(&config, &db).await?;
+    let identity = Identity::open(db.clone(), clock.clone(), &settings).map_err(anyhow::Error::msg)?;
     let shared = Shared {
         policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
@@ -361,6 +362,8 @@ async fn identity_settings(config: &Config, db: &Database) -> anyhow::Result<Ide
         api_key: config.auth.api_key.expose().to_owned(),
         anonymous: config.admits_anonymous(),
         token_lifetime: hours(config.uploads.ttl_hours),
+        jwt: config.auth.jwt.clone(),
+        forward: config.auth.forward.clone(),
     })
 }
 

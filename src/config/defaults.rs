@@ -3,10 +3,10 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
-    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
-    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
-    NativeConfig, OffsetConfig, PathStyle, ProtocolsConfig, ReceiptsConfig, S3Config, Secret, ServerConfig,
+    AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
+    EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig, LocalStorageConfig,
+    LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig, NativeConfig,
+    OffsetConfig, PathStyle, ProtocolsConfig, ReceiptsConfig, S3Config, Secret, ServerConfig,
     SmbStorageConfig, StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::MAX_PART_SIZE;
@@ -114,16 +114,6 @@ impl Default for SmbStorageConfig {
             password: Secret::default(),
             share: "share".into(),
             path: String::new(),
-        }
-    }
-}
-
-impl Default for AuthConfig {
-    fn default() -> Self {
-        Self {
-            anonymous: Anonymous::Auto,
-            api_key: Secret::default(),
-            secret: Secret::default(),
         }
     }
 }

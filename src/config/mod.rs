@@ -4,6 +4,7 @@
 //! because nothing but plain data may stand here: what the values mean is decided where they are used.
 //! [`load`](load::load) reads them in Rocket's layers, [`Config::validate`] names every impossible value.
 
+mod auth;
 mod defaults;
 mod doors;
 mod hooks;
@@ -19,6 +20,7 @@ mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use auth::{Anonymous, AuthConfig, ForwardConfig, JwtConfig, is_plain};
 pub use hooks::{HooksConfig, OnReject, OnSilence, PreCompleteConfig, PreCreateConfig};
 pub use integrity::{ChecksumName, ReceiptsConfig};
 pub use load::{LoadError, Overrides, Sources, load};
@@ -141,30 +143,6 @@ pub struct DevS3Settings {
     pub min_part_size: u64,
     /// Lets it listen on an address that is not loopback.
     pub allow_remote: bool,
-}
-
-/// When visitors without any credential may upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Anonymous {
-    /// Only while we listen on a loopback address and the settings name neither a proxy nor a public address.
-    Auto,
-    /// Always.
-    On,
-    /// Never.
-    Off,
-}
-
-/// Who may upload.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct AuthConfig {
-    /// When visitors without any credential may upload; each is known by a signed cookie.
-    pub anonymous: Anonymous,
-    /// One API key with the scopes `upload` and `admin`, owner `default`, besides those in the database.
-    pub api_key: Secret,
-    /// Signs upload tokens and cookies, at least 32 characters; empty makes one and keeps it in the database.
-    pub secret: Secret,
 }
 
 /// What may be uploaded.

@@ -20,6 +20,7 @@ impl Config {
         let mut complaints = Complaints(Vec::new());
         self.check_server(&mut complaints);
         self.check_network(&mut complaints);
+        self.check_auth(&mut complaints);
         self.check_s3(&mut complaints);
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
@@ -93,18 +94,6 @@ impl Config {
             .iter()
             .any(|s| scheme.starts_with(s));
         complaints.unless(known, "database.url", "must begin with sqlite:// or postgres://");
-        let secret = self.auth.secret.expose();
-        complaints.unless(
-            secret.is_empty() || secret.len() >= 32,
-            "auth.secret",
-            "must have at least 32 characters",
-        );
-        let key = self.auth.api_key.expose();
-        complaints.unless(
-            key.is_empty() || key.len() >= 16,
-            "auth.api_key",
-            "must have at least 16 characters",
-        );
     }
 
     fn check_s3(&self, complaints: &mut Complaints) {

@@ -5,6 +5,13 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::name::ObjectKey;
+use super::policy::MediaType;
+use crate::error::FieldError;
+
+/// Most bytes of what keys are to begin with, so that there is room for a key.
+const LONGEST_PREFIX: usize = 512;
+
 /// What narrows the rules. Nothing in it widens them: where two bounds meet, the tighter one holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -35,6 +42,43 @@ impl Bounds {
         *self == Self::default()
     }
 
+    /// Whether these can hold at all, as they come from outside: types are patterns of media types, and the prefix is one
+    /// of keys.
+    ///
+    /// # Errors
+    /// [`FieldError`] on the member.
+    pub fn check(&self) -> Result<(), FieldError> {
+        for kind in self.types.iter().flatten() {
+            MediaType::new(kind).map_err(|_| {
+                FieldError::new(
+                    "types",
+                    format!("\"{kind}\" is no media type such as video/mp4 or image/*"),
+                )
+            })?;
+        }
+        self.key_prefix.as_deref().map_or(Ok(()), check_prefix)
+    }
+
+    /// Whether a key lies where these allow.
+    pub fn holds(&self, key: &ObjectKey) -> bool {
+        let prefix = self.key_prefix.as_deref().unwrap_or_default();
+        key.as_str().starts_with(prefix)
+    }
+
+    /// A key that is made here, put where these allow.
+    ///
+    /// # Errors
+    /// [`FieldError`] on `key` where it would be none with what it has to begin with.
+    pub fn place(&self, key: ObjectKey) -> Result<ObjectKey, FieldError> {
+        match &self.key_prefix {
+            None => Ok(key),
+            Some(prefix) => {
+                check_prefix(prefix)?;
+                ObjectKey::path(&format!("{prefix}{key}"))
+            }
+        }
+    }
+
     /// What both allow.
     #[must_use]
     pub fn and(&self, other: &Self) -> Self {
@@ -53,6 +97,22 @@ impl Bounds {
             open_bytes: tighter(self.open_bytes, other.open_bytes),
         }
     }
+}
+
+/// Whether keys can begin with this: whole segments of the safe alphabet, none of which is hidden.
+fn check_prefix(prefix: &str) -> Result<(), FieldError> {
+    let refused = |detail: &str| FieldError::new("key_prefix", detail);
+    let path = prefix
+        .strip_suffix('/')
+        .ok_or_else(|| refused("must end with a slash, such as tenants/7/"))?;
+    if prefix.len() > LONGEST_PREFIX {
+        return Err(refused("has 512 characters at most"));
+    }
+    ObjectKey::new(path).map_err(|error| refused(&error.detail.replace("a key", "a prefix")))?;
+    if path.split('/').any(|segment| segment.starts_with('.')) {
+        return Err(refused("no segment of it begins with a dot"));
+    }
+    Ok(())
 }
 
 /// The smaller of two limits, of which either may be missing.
@@ -134,6 +194,47 @@ mod tests {
         );
         assert_eq!(one.and(&Bounds::default()), one);
         assert!(Bounds::default().is_open() && !one.is_open());
+    }
+
+    #[test]
+    fn a_prefix_is_whole_segments_that_lead_nowhere_else() {
+        let bounds = |prefix: &str| Bounds {
+            key_prefix: Some(prefix.into()),
+            ..Bounds::default()
+        };
+        let key = |text: &str| ObjectKey::path(text).unwrap();
+        for bad in [
+            "",
+            "/",
+            "a",
+            "/a/",
+            "a//",
+            "a/../",
+            "../",
+            "./",
+            ".muleteer/",
+            "a/.b/",
+            "a\\b/",
+            "a b/",
+            "ü/",
+        ] {
+            assert!(bounds(bad).check().is_err(), "{bad}");
+            assert!(bounds(bad).place(key("k")).is_err(), "{bad}");
+        }
+        let good = bounds("tenants/7/");
+        assert!(good.check().is_ok());
+        assert_eq!(good.place(key("a/ü")).unwrap(), key("tenants/7/a/ü"));
+        assert!(good.holds(&key("tenants/7/a")));
+        assert!(!good.holds(&key("tenants/70/a")) && !good.holds(&key("tenants/7")));
+        assert!(good.place(key(&"k".repeat(1020))).is_err());
+        assert!(
+            Bounds {
+                types: Some(list(&["video"])),
+                ..Bounds::default()
+            }
+            .check()
+            .is_err()
+        );
     }
 
     #[test]

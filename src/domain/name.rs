@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use chrono::{DateTime, Datelike, Utc};
 
 use super::id::UploadId;
-use super::upload::Owner;
+use super::owner::Owner;
 use crate::error::{Error, FieldError};
 
 /// Longest file name we keep, in bytes of UTF-8.

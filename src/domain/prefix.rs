@@ -6,7 +6,7 @@
 use std::fmt::Write as _;
 
 use super::name::ObjectKey;
-use super::upload::Owner;
+use super::owner::Owner;
 
 /// What the keys of one owner begin with, such as `pages/{owner}/`.
 #[derive(Debug, Clone, PartialEq, Eq)]

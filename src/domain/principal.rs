@@ -4,9 +4,11 @@
 
 use std::net::IpAddr;
 
+use chrono::{DateTime, Utc};
+
 use super::bounds::Bounds;
 use super::id::UploadId;
-use super::upload::Owner;
+use super::owner::Owner;
 use crate::error::Error;
 
 /// What a caller may do.
@@ -35,6 +37,8 @@ pub struct Principal {
     pub address: Option<IpAddr>,
     /// How much less than everybody they may begin.
     pub bounds: Bounds,
+    /// When what they came with ends, where that is known: nothing that stands for it may last longer.
+    pub until: Option<DateTime<Utc>>,
 }
 
 impl Principal {
@@ -46,6 +50,7 @@ impl Principal {
             key: None,
             address: None,
             bounds: Bounds::default(),
+            until: None,
         }
     }
 
@@ -65,6 +70,15 @@ impl Principal {
         self
     }
 
+    /// The same caller, whose credential ends then.
+    #[must_use]
+    pub fn until(self, end: DateTime<Utc>) -> Self {
+        Self {
+            until: Some(end),
+            ..self
+        }
+    }
+
     /// The same caller, asking from there.
     #[must_use]
     pub fn at(self, address: Option<IpAddr>) -> Self {
@@ -74,6 +88,11 @@ impl Principal {
     /// Whether this caller sees everybody's uploads.
     pub fn is_admin(&self) -> bool {
         matches!(self.grant, Grant::Admin | Grant::UploadAndAdmin)
+    }
+
+    /// Whether the application has named this caller, in a token or in an answer, and not a key of ours.
+    pub fn is_of_application(&self) -> bool {
+        self.key.is_none() && !self.owner.is_visitor() && !matches!(self.grant, Grant::OneUpload(_))
     }
 
     /// Whether this caller may begin uploads.
@@ -100,6 +119,20 @@ impl Principal {
             Ok(())
         } else {
             Err(Error::Forbidden("only its owner may send parts of an upload"))
+        }
+    }
+
+    /// Whether this caller may have what works without us until it ends: nothing holds it within bounds.
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a caller with bounds.
+    pub fn may_have_keys(&self) -> Result<(), Error> {
+        if self.bounds.is_open() {
+            Ok(())
+        } else {
+            Err(Error::Forbidden(
+                "your credential has limits of its own, in which keys of the store cannot be held",
+            ))
         }
     }
 

@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use chrono::{DateTime, TimeDelta, Utc};
 use sha2::{Digest, Sha256};
-use uuid::Uuid;
 
 use super::appending::{Appending, CONTENT_ENCODING_FIELD, Length, NewAppending, Role};
 use super::backend::Backend;
@@ -17,68 +16,10 @@ use super::folder::Folder;
 use super::id::UploadId;
 use super::metadata::object_metadata;
 use super::name::{FileName, ObjectKey};
+use super::owner::Owner;
 use super::plan::PartPlan;
 use super::policy::MediaType;
-use crate::error::{Error, FieldError};
-
-/// What visitors' names begin with; no named owner has a colon.
-const VISITOR: &str = "visitor:";
-
-/// Whom an upload belongs to. Every look-up is within one owner.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Owner(String);
-
-impl Owner {
-    /// The holder of an API key: 1 to 100 characters of `A-Z a-z 0-9 . _ @ -`.
-    ///
-    /// # Errors
-    /// [`FieldError`] on `owner` for anything else.
-    pub fn named(name: &str) -> Result<Self, FieldError> {
-        let well_formed = (1..=100).contains(&name.len())
-            && name
-                .bytes()
-                .all(|b| b.is_ascii_alphanumeric() || b"._@-".contains(&b));
-        if well_formed {
-            Ok(Self(name.to_owned()))
-        } else {
-            Err(FieldError::new(
-                "owner",
-                "an owner has 1 to 100 characters of A-Z a-z 0-9 . _ @ -",
-            ))
-        }
-    }
-
-    /// An anonymous visitor; the colon keeps visitors apart from every named owner.
-    pub fn visitor(id: &Uuid) -> Self {
-        Self(format!("{VISITOR}{}", id.simple()))
-    }
-
-    /// All visitors together who come without a credential and keep no cookie: nobody can tell them apart.
-    pub fn anybody() -> Self {
-        Self::visitor(&Uuid::nil())
-    }
-
-    /// Whether this is an anonymous visitor.
-    pub fn is_visitor(&self) -> bool {
-        self.0.starts_with(VISITOR)
-    }
-
-    /// An owner as the database has it.
-    pub fn recorded(text: String) -> Self {
-        Self(text)
-    }
-
-    /// The owner's name.
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Display for Owner {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
+use crate::error::Error;
 
 /// What makes two choices of a file "the same file" when an upload is to go on: 64 hexadecimal digits.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -3,10 +3,11 @@
 //! Separate from keys and cookies, because these are made by somebody who has a credential, and end with that.
 
 use chrono::{DateTime, TimeDelta, Utc};
+use serde_json::Value;
 use uuid::Uuid;
 
 use super::{Identity, TicketClaim};
-use crate::domain::{Grant, Owner, Principal};
+use crate::domain::{Bounds, Grant, Owner, Principal};
 use crate::error::Error;
 
 /// How long a ticket is good.
@@ -43,7 +44,7 @@ impl Identity {
     /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
     pub fn ticket(&self, caller: &Principal, bounds: TicketBounds) -> Result<Ticket, Error> {
         caller.may_begin()?;
-        let expires_at = self.clock.now() + TICKET_LIFE;
+        let expires_at = ends(caller, self.clock.now() + TICKET_LIFE);
         let claim = TicketClaim {
             id: Uuid::new_v4().simple().to_string(),
             owner: caller.owner.as_str().to_owned(),
@@ -51,6 +52,7 @@ impl Identity {
             name: bounds.name,
             size: bounds.size,
             origin: bounds.origin,
+            bounds: narrowed(caller)?,
             exp: expires_at.timestamp(),
         };
         let ticket = self.tokens.for_ticket(&claim).map_err(Error::internal)?;
@@ -81,11 +83,11 @@ impl Identity {
             return Err(REFUSED);
         }
         let bounds = TicketBounds {
-            name: claim.name,
+            name: claim.name.clone(),
             size: claim.size,
-            origin: claim.origin,
+            origin: claim.origin.clone(),
         };
-        Ok((holder(claim.owner, claim.key), bounds))
+        Ok((holder(claim)?, bounds))
     }
 
     /// A pass with which somebody acts in this caller's name where nothing but an address can be given, any number of
@@ -95,7 +97,7 @@ impl Identity {
     /// [`Error::Forbidden`] for a caller who may not begin any; [`Error::Internal`] if it cannot be made.
     pub fn pass(&self, caller: &Principal, lifetime: TimeDelta) -> Result<Ticket, Error> {
         caller.may_begin()?;
-        let expires_at = self.clock.now() + lifetime;
+        let expires_at = ends(caller, self.clock.now() + lifetime);
         let claim = TicketClaim {
             id: Uuid::new_v4().simple().to_string(),
             owner: caller.owner.as_str().to_owned(),
@@ -103,6 +105,7 @@ impl Identity {
             name: None,
             size: None,
             origin: None,
+            bounds: narrowed(caller)?,
             exp: expires_at.timestamp(),
         };
         let ticket = self.tokens.for_pass(&claim).map_err(Error::internal)?;
@@ -122,7 +125,7 @@ impl Identity {
         if !self.is_backed(&claim).await? || self.db.lease_holder(&revocation(&claim)).await?.is_some() {
             return Err(PASS_REFUSED);
         }
-        Ok(holder(claim.owner, claim.key))
+        holder(claim)
     }
 
     /// Revokes a pass for good, at every instance; again does no harm.
@@ -148,12 +151,32 @@ impl Identity {
     }
 }
 
-/// Who acts in the owner's name, by something that depends on this key.
-fn holder(owner: String, key: Option<String>) -> Principal {
-    Principal {
-        key,
-        ..Principal::new(Owner::recorded(owner), Grant::Upload)
-    }
+/// Who acts in the owner's name, by something that depends on their key, and within what bounds they were held.
+fn holder(claim: TicketClaim) -> Result<Principal, Error> {
+    let bounds = match claim.bounds {
+        Some(bounds) => serde_json::from_value(bounds).map_err(Error::internal)?,
+        None => Bounds::default(),
+    };
+    Ok(Principal {
+        key: claim.key,
+        bounds,
+        until: DateTime::from_timestamp(claim.exp, 0),
+        ..Principal::new(Owner::recorded(claim.owner), Grant::Upload)
+    })
+}
+
+/// How a caller is narrowed, as a claim.
+fn narrowed(caller: &Principal) -> Result<Option<Value>, Error> {
+    let bounds = Some(&caller.bounds).filter(|bounds| !bounds.is_open());
+    bounds
+        .map(serde_json::to_value)
+        .transpose()
+        .map_err(Error::internal)
+}
+
+/// When something ends that was to end then: not after the credential with which it was made.
+fn ends(caller: &Principal, then: DateTime<Utc>) -> DateTime<Utc> {
+    caller.until.map_or(then, |until| until.min(then))
 }
 
 /// The name of the lease that notes that a pass was revoked.

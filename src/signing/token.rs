@@ -84,6 +84,9 @@ pub struct TicketClaim {
     /// The one site whose pages may use it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<String>,
+    /// How its maker is narrowed, as JSON: so is whoever uses it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bounds: Option<serde_json::Value>,
     /// Until when, in seconds since 1970.
     pub exp: i64,
 }
@@ -314,6 +317,7 @@ mod tests {
             name: None,
             size: None,
             origin: None,
+            bounds: None,
             exp: (now() + TimeDelta::hours(1)).timestamp(),
         };
         let pass = tokens.for_pass(&claim).unwrap();

@@ -79,6 +79,14 @@ impl SigningDoor {
     }
 }
 
+impl SigningDoor {
+    /// What this caller's keys begin with at this door.
+    fn prefix_of(&self, caller: &Principal) -> String {
+        let outer = caller.bounds.key_prefix.as_deref().unwrap_or_default();
+        format!("{outer}{}", self.prefix.of(&caller.owner))
+    }
+}
+
 const V2_IS_OFF: Error = Error::Forbidden(
     "SigV2 is switched off here: set the page's signature version to 4, or signature_v2 in the settings",
 );
@@ -100,7 +108,7 @@ impl Uploads {
         let bucket_url = location.url("").trim_end_matches('/').to_owned();
         let endpoint_url = bucket_url.strip_suffix(&format!("/{}", location.bucket()));
         Ok(SigningFacts {
-            prefix: door.prefix.of(&caller.owner),
+            prefix: door.prefix_of(caller),
             access_key_id: key.access_key_id.clone(),
             bucket: location.bucket().to_owned(),
             region: location.region().to_owned(),
@@ -407,7 +415,7 @@ fn decoded(text: &str) -> Option<String> {
 
 /// The key, if it is in this caller's part of the bucket.
 fn own_key(caller: &Principal, door: &SigningDoor, key: &str) -> Result<ObjectKey, Error> {
-    if !key.starts_with(&door.prefix.of(&caller.owner)) {
+    if !key.starts_with(&door.prefix_of(caller)) {
         return Err(Error::Forbidden(
             "key: must begin with its owner's prefix, which the door's /settings tells",
         ));

@@ -9,8 +9,8 @@ use super::claims::{Claim, Manner};
 use super::gate::Granted;
 use super::{Note, Status, Uploads};
 use crate::domain::{
-    Algorithm, Appending, Backend, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role,
-    State, Transfer, Upload, UploadId,
+    Algorithm, Appending, Backend, Bounds, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan,
+    Principal, Role, State, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
 use crate::storage::Storage;
@@ -40,6 +40,9 @@ impl Uploads {
             Transfer::Relay => self.0.relay.limits(),
         };
         let plan = self.0.policy.within(&caller.bounds).admit(&new, &limits)?;
+        if let Naming::Key(key) = &new.wishes.naming {
+            check_place(&caller.bounds, key)?;
+        }
         let (this, caller) = (self.clone(), caller.clone());
         let transfer = new.transfer;
         let begun = Self::see_through(async move {
@@ -56,7 +59,7 @@ impl Uploads {
             } else {
                 None
             };
-            if resume && let Some(status) = this.find_resumable(&caller.owner, &new).await? {
+            if resume && let Some(status) = this.find_resumable(&caller, &new).await? {
                 this.note(&status.upload.id, Note::resumed(caller.address));
                 return Ok(Begun {
                     status,
@@ -114,17 +117,19 @@ impl Uploads {
     /// The newest upload that can go on with this file, with its parts.
     pub(super) async fn find_resumable(
         &self,
-        owner: &Owner,
+        caller: &Principal,
         new: &NewUpload,
     ) -> Result<Option<Status>, Error> {
         let found = self
             .0
             .db
-            .find_resumable(owner, &new.fingerprint(), self.now())
+            .find_resumable(&caller.owner, &new.fingerprint(), self.now())
             .await?;
         // A bucket that is no longer ours to sign for holds nothing that could go on.
         let goes_on = |found: &Upload| {
-            found.transfer == new.transfer
+            // What was begun elsewhere is not what is asked for now.
+            caller.bounds.holds(&found.key)
+                && found.transfer == new.transfer
                 && found.cut.is_ours()
                 && (found.storage != Backend::S3 || found.bucket == self.0.store.bucket())
         };
@@ -171,7 +176,7 @@ impl Uploads {
         let mut upload = Upload {
             key: match key {
                 Some(key) => key,
-                None => self.key_of(&id, &new, &caller.owner, now)?,
+                None => self.key_of(&id, &new, &caller, now)?,
             },
             id,
             owner: caller.owner,
@@ -241,25 +246,29 @@ impl Uploads {
         &self,
         id: &UploadId,
         new: &NewUpload,
-        owner: &Owner,
+        caller: &Principal,
         now: DateTime<Utc>,
     ) -> Result<ObjectKey, Error> {
+        let (owner, bounds) = (&caller.owner, &caller.bounds);
         let role = new.wishes.appending.as_ref().map(|appending| &appending.role);
         if role == Some(&Role::Partial) {
             return ObjectKey::path(&format!(".muleteer/{id}/whole"))
                 .map_err(|error| Error::internal(error.detail));
         }
-        match &new.wishes.naming {
-            Naming::Template => self.0.template.key(id, &new.filename, owner, now),
-            Naming::Folder(folder) => folder
-                .key(&id.as_uuid_v4(), &new.filename)
-                .map_err(|error| Error::Invalid(vec![error])),
+        let refused = |error| Error::Invalid(vec![error]);
+        let key = match &new.wishes.naming {
+            Naming::Template => self.0.template.key(id, &new.filename, owner, now)?,
+            Naming::Folder(folder) => folder.key(&id.as_uuid_v4(), &new.filename).map_err(refused)?,
             Naming::Below(prefix) => {
                 let key = self.0.template.key(id, &new.filename, owner, now)?;
-                ObjectKey::new(&format!("{prefix}{key}")).map_err(|error| Error::Invalid(vec![error]))
+                ObjectKey::new(&format!("{prefix}{key}")).map_err(refused)?
             }
-            Naming::Key(key) => Ok(key.clone()),
-        }
+            Naming::Key(key) => {
+                check_place(bounds, key)?;
+                return Ok(key.clone());
+            }
+        };
+        bounds.place(key).map_err(refused)
     }
 
     /// Drops what was reserved in the storage and nobody will ever hear of.
@@ -272,6 +281,18 @@ impl Uploads {
             tracing::warn!(upload = %upload.id, %error, "an unrecorded upload stays in the storage for now");
         }
     }
+}
+
+/// Refuses a key of the client's choice that lies elsewhere than its caller may begin uploads.
+fn check_place(bounds: &Bounds, key: &ObjectKey) -> Result<(), Error> {
+    if bounds.holds(key) {
+        return Ok(());
+    }
+    let prefix = bounds.key_prefix.as_deref().unwrap_or_default();
+    Err(Error::invalid(
+        "key",
+        format!("must begin with {prefix}: nothing may be uploaded elsewhere"),
+    ))
 }
 
 /// Begins an upload in its storage, unless its client does; gives the checksum that its parts are sent with, if any.

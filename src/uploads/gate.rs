@@ -113,8 +113,9 @@ impl Uploads {
                 key,
             });
         }
-        let caller = caller.within(&terms.bounds);
+        let caller = narrowed(caller, &terms.bounds).map_err(unusable)?;
         let (new, key) = apply(terms, new).map_err(unusable)?;
+        check_place(&caller.bounds, &new, key.as_ref()).map_err(unusable)?;
         let limits = match new.transfer {
             Transfer::Direct => self.0.policy.parts,
             Transfer::Relay => self.0.relay.limits(),
@@ -225,6 +226,35 @@ fn apply(terms: Terms, mut new: NewUpload) -> Result<(NewUpload, Option<ObjectKe
     }
     let key = key.map(|key| ObjectKey::path(&key)).transpose()?;
     Ok((new, key))
+}
+
+/// The caller within the application's bounds as well, where such can hold.
+fn narrowed(caller: Principal, bounds: &Bounds) -> Result<Principal, FieldError> {
+    bounds.check()?;
+    let caller = caller.within(bounds);
+    // Two prefixes that are good can be too long together.
+    caller.bounds.check()?;
+    Ok(caller)
+}
+
+/// Whether the upload comes to lie where the bounds want it, those of its caller and those of the answer together. What we
+/// name ourselves is put there, and a key of the client's choice is for the client to hear of.
+fn check_place(bounds: &Bounds, new: &NewUpload, key: Option<&ObjectKey>) -> Result<(), FieldError> {
+    let Some(prefix) = &bounds.key_prefix else {
+        return Ok(());
+    };
+    if matches!(new.wishes.naming, Naming::Below(_)) {
+        // Its client's own credentials reach their own folder alone.
+        return Err(FieldError::new(
+            "bounds.key_prefix",
+            "cannot hold for a client with temporary credentials of its own",
+        ));
+    }
+    if key.is_some_and(|key| !bounds.holds(key)) {
+        let detail = format!("must begin with {prefix}, as key_prefix says");
+        return Err(FieldError::new("key", detail));
+    }
+    Ok(())
 }
 
 fn check_metadata(new: &NewUpload) -> Result<(), FieldError> {

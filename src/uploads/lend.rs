@@ -27,7 +27,8 @@ pub struct Lent {
 impl Uploads {
     /// What this caller's keys begin with where they may have credentials.
     pub fn lent_prefix(&self, caller: &Principal) -> Option<String> {
-        self.0.store.session_prefix(&caller.owner)
+        let prefix = self.0.store.session_prefix(&caller.owner);
+        prefix.filter(|_| caller.may_have_keys().is_ok())
     }
 
     /// The caller's newest upload with this key, where that is in their own part of the bucket and we began it.
@@ -51,6 +52,7 @@ impl Uploads {
     /// [`Error::Unavailable`] and [`Error::Busy`] from the STS and its queue.
     pub async fn lend(&self, caller: &Principal) -> Result<Lent, Error> {
         caller.may_begin()?;
+        caller.may_have_keys()?;
         let store = &self.0.store;
         let off =
             Error::Forbidden("temporary credentials are switched off here (protocols.uppy.sts.role_arn)");

@@ -259,7 +259,15 @@ impl Uploads {
     /// The signing key of the day for clients that sign by themselves; `None` where the operator has not set a
     /// credential for that apart. It signs whatever that credential may do, and not this upload alone: every one that
     /// is given is logged.
-    pub async fn hand_out_key(&self, upload: &Upload) -> Result<Option<HandedKey>, Error> {
+    ///
+    /// # Errors
+    /// [`Error::Forbidden`] for a caller with bounds, in which nothing would hold it.
+    pub async fn hand_out_key(
+        &self,
+        caller: &Principal,
+        upload: &Upload,
+    ) -> Result<Option<HandedKey>, Error> {
+        caller.may_have_keys()?;
         let key = self.0.store.handed_key(self.now()).await?;
         if let Some(key) = &key {
             let credential = key.access_key_id.as_str();

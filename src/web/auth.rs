@@ -1,7 +1,9 @@
-//! Where in a request its credential stands: `X-API-Key`, `Authorization: Bearer` (a token, or a key as well), or a
-//! visitor's cookie.
+//! Where in a request its credential stands: `X-API-Key`, `Authorization: Bearer` (a token, or a key as well), what the
+//! application knows it by, or a visitor's cookie.
 //!
-//! Separate from `identity`, which knows what each is worth and nothing of HTTP.
+//! Separate from `identity`, which knows what each is worth and nothing of requests.
+
+mod application;
 
 use actix_web::body::MessageBody;
 use actix_web::cookie::time::Duration;
@@ -61,7 +63,7 @@ pub async fn caller_with_key(
 ) -> Result<Principal, Error> {
     match key {
         Some(key) => {
-            let caller = identity(request)?.by_key(key).await?;
+            let caller = identity(request)?.by_credential(key).await?;
             Ok(located(request, caller))
         }
         None if newcomers => caller_or_newcomer(request).await,
@@ -123,7 +125,6 @@ pub async fn caller_or_anybody(request: &HttpRequest) -> Result<Principal, Error
     };
     if !may_call {
         refuse_other_sites(request)?;
-        refuse_other_origins(request)?;
     }
     let caller = visitor.or_else(|| identity.anybody()).ok_or(NOBODY)?;
     Ok(located(request, caller))
@@ -188,14 +189,14 @@ impl Page {
     }
 }
 
-/// Who is asking, by an API key alone.
+/// Who is asking, where visitors are not admitted: by an API key, or anything else that [`caller`] takes but a visitor's
+/// cookie.
 ///
 /// # Errors
-/// [`Error::Unauthenticated`] without one or with a wrong one.
+/// As [`caller`].
 pub async fn key_holder(request: &HttpRequest) -> Result<Principal, Error> {
-    let key = header(request, &HeaderName::from_static("x-api-key"))?;
-    let key = key.ok_or(Error::Unauthenticated("an API key is needed, in X-API-Key"))?;
-    let caller = identity(request)?.by_key(key.trim()).await?;
+    let caller = credentialed(request).await?;
+    let caller = caller.ok_or(Error::Unauthenticated("an API key is needed, in X-API-Key"))?;
     Ok(located(request, caller))
 }
 
@@ -230,37 +231,39 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     Ok(visitor)
 }
 
-/// Who is asking, by something that no browser sends by itself.
+/// Who is asking, by something that no browser sends by itself; and by what the application knows, of pages that may bring
+/// its cookies.
 async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     let identity = identity(request)?;
     if let Some(key) = header(request, &HeaderName::from_static("x-api-key"))? {
-        return identity.by_key(key.trim()).await.map(Some);
+        return identity.by_credential(key.trim()).await.map(Some);
     }
-    if let Some(value) = header(request, &AUTHORIZATION)? {
-        let token = value
-            .split_once(' ')
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
-        return bearer_of(identity, token.trim()).await.map(Some);
-    }
-    Ok(None)
-}
-
-/// The holder of an upload's token, or of an API key: some clients can set no other header than this one.
-async fn bearer_of(identity: &Identity, token: &str) -> Result<Principal, Error> {
-    let unknown = match identity.by_token(token) {
-        Err(error @ Error::Unauthenticated(_)) => error,
-        holder => return holder,
+    let Some(value) = header(request, &AUTHORIZATION)? else {
+        return application::knows(request, identity).await;
     };
-    match identity.by_key(token).await {
-        // What is wrong with a token is the more useful answer.
-        Err(Error::Unauthenticated(_)) => Err(unknown),
-        holder => holder,
+    let token = value
+        .split_once(' ')
+        .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
+    let outcome = match token {
+        Some((_, token)) => identity.by_bearer(token.trim()).await,
+        None => Err(Error::Unauthenticated("Authorization must be: Bearer TOKEN")),
+    };
+    match outcome {
+        // What is nothing to us may be the application's own.
+        Err(error @ Error::Unauthenticated(_)) if application::is_shown(identity, AUTHORIZATION.as_str()) => {
+            application::knows(request, identity)
+                .await?
+                .map_or(Err(error), |known| Ok(Some(known)))
+        }
+        outcome => outcome.map(Some),
     }
 }
 
 /// A cookie comes along by itself, so a request that carries nothing else must come from our own pages or from
 /// no page at all: <https://www.w3.org/TR/fetch-metadata/#sec-fetch-site-header>.
+///
+/// Browsers say so over HTTPS alone; over HTTP, and older ones, name the page's origin with all that could change
+/// something.
 fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
     if cors::is_from_site_with_cookies(request) {
         return Ok(());
@@ -268,10 +271,11 @@ fn refuse_other_sites(request: &HttpRequest) -> Result<(), Error> {
     match request
         .headers()
         .get("sec-fetch-site")
-        .and_then(|value| value.to_str().ok())
+        .map(|value| value.to_str().unwrap_or_default())
     {
-        None | Some("same-origin" | "none") => Ok(()),
+        Some("same-origin" | "none") => Ok(()),
         Some(_) => Err(OTHER_SITE),
+        None => refuse_other_origins(request),
     }
 }
 
@@ -293,11 +297,11 @@ pub fn refuse_foreign_forms(request: &HttpRequest) -> Result<(), Error> {
 /// For browsers that do not say where a request comes from in any other way than this:
 /// <https://www.rfc-editor.org/rfc/rfc6454#section-7>.
 fn refuse_other_origins(request: &HttpRequest) -> Result<(), Error> {
-    let Some(origin) = header(request, &ORIGIN)? else {
+    let Some(origin) = request.headers().get(ORIGIN) else {
         return Ok(());
     };
-    let says_otherwise = request.headers().contains_key("sec-fetch-site");
-    if says_otherwise || own_origin(request).as_deref() == Some(origin) {
+    let origin = origin.to_str().ok().and_then(origin_of);
+    if origin.is_some() && own_origin(request) == origin {
         return Ok(());
     }
     Err(OTHER_SITE)

@@ -37,7 +37,7 @@ async fn try_every_verb(api: &Api, upload: &str, check: impl Fn(&str, Reply)) {
 }
 
 /// A key as `muleteer keys create` makes it.
-async fn key(server: &TestServer, owner: &str, scopes: &str) -> Api {
+pub async fn key(server: &TestServer, owner: &str, scopes: &str) -> Api {
     let db = Database::open(&server.config.database_url(), 1)
         .await
         .expect("the database");

@@ -23,15 +23,18 @@ mod socket;
 
 mod api;
 mod icap_server;
+mod issuer;
 mod process;
 mod scripted_store;
 mod webhook_receiver;
 
 mod access;
+mod application;
 mod cli;
 mod completing;
 mod creating;
 mod ending;
+mod everybody;
 mod integrity;
 mod listing;
 mod lying;
@@ -47,6 +50,7 @@ mod recording;
 mod reference;
 mod resuming;
 mod signing;
+mod strangers;
 mod stumbling;
 mod visitors;
 mod webhook_failures;

@@ -1,10 +1,13 @@
 //! The application is asked before an upload begins, whatever protocol it comes by: it may refuse, name and narrow.
 
+use chrono::TimeDelta;
+use jsonwebtoken::Algorithm;
 use muleteer::config::{Config, OnSilence, Secret};
 use serde_json::{Value, json};
 
 use super::api::{Api, Reply};
 use super::around::on_both as on_both_started;
+use super::issuer::{self, sign};
 use super::page::{EMPTY, KEY_ID, Written, hash_of};
 use super::server::TestServer;
 use super::socket::Handshake;
@@ -304,6 +307,60 @@ async fn what_the_application_narrows_holds_from_then_on() {
     .await;
 }
 
+/// Somebody whose token says that all of theirs lies in `tenants/7/`.
+fn of_tenant(server: &TestServer) -> Api {
+    let claims = json!({
+        "sub": "anna",
+        "exp": (server.clock.now() + TimeDelta::hours(1)).timestamp(),
+        "muleteer": { "key_prefix": "tenants/7/" },
+    });
+    let token = sign(Algorithm::HS256, issuer::SECRET, None, &claims);
+    Api::nobody(server).with("authorization", &format!("Bearer {token}"))
+}
+
+#[tokio::test]
+async fn a_key_lies_where_its_callers_token_and_the_answer_want_it() {
+    let with_tokens = |config: &mut Config| config.auth.jwt.secret = Secret::new(issuer::SECRET);
+    asking(with_tokens, async |server, application| {
+        let anna = of_tenant(&server);
+        let begin = async |name: &str, answer: Value| {
+            application.next_answers(&[says(&answer)]);
+            anna.post("/uploads", &of_image(name)).await
+        };
+        let albums = json!({ "key_prefix": "albums/" });
+
+        for (n, answer) in [
+            json!({ "key": "albums/a.png" }),
+            json!({ "key": "tenants/70/a.png" }),
+            json!({ "key": "tenants/7/a.png", "bounds": albums }),
+            json!({ "key": "albums/a.png", "bounds": albums }),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            let refused = begin(&format!("{n}.png"), answer.clone()).await;
+            assert_eq!(refused.status, 503, "{answer}: {}", refused.text());
+        }
+        assert_eq!(reserved(&server).await, 0);
+
+        let exact = json!({ "key": "tenants/7/albums/a.png", "bounds": albums });
+        let named = begin("a.png", exact.clone()).await.expect(201);
+        assert_eq!(named["key"], exact["key"]);
+        let again = anna.post("/uploads", &of_image("a.png")).await.expect(200);
+        assert_eq!(again["id"], named["id"], "and it is found where it lies");
+        let placed = begin("b.png", json!({ "bounds": albums })).await.expect(201);
+        let key = placed["key"].as_str().expect("a key");
+        assert!(key.starts_with("tenants/7/albums/uploads/"), "{key}");
+
+        // A key that a client has chosen is for the client to hear of.
+        application.next_answers(&[says(&json!({ "bounds": albums }))]);
+        let refused = begin_by("evaporate", &server).await;
+        assert_eq!(refused.status, 403, "{}", refused.text());
+        assert!(refused.text().contains("albums/"), "{}", refused.text());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_client_that_chose_its_key_keeps_it_and_what_it_said() {
     asking(
@@ -385,6 +442,9 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
                 json!({ "key": "../x" }),
                 json!({ "filename": "" }),
                 json!({ "metadata": { "": "x" } }),
+                json!({ "bounds": { "key_prefix": "../" } }),
+                json!({ "bounds": { "types": ["image"] } }),
+                json!({ "key": "albums/x", "bounds": { "key_prefix": "others/" } }),
             ] {
                 application.next_answers(&[says(&answer)]);
                 assert_eq!(

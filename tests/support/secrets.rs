@@ -36,6 +36,7 @@ pub fn forms(config: &Config) -> Vec<(&'static str, Vec<u8>)> {
     let named = [
         ("auth.api_key", &config.auth.api_key),
         ("auth.secret", &config.auth.secret),
+        ("auth.jwt.secret", &config.auth.jwt.secret),
         ("s3.secret_access_key", &config.s3.secret_access_key),
         ("s3.session_token", &config.s3.session_token),
         ("dev_s3.secret_access_key", &config.dev_s3.secret_access_key),

@@ -107,7 +107,8 @@ const NOBODY: Error = Error::Unauthenticated(
     "say who you are: a ticket in the address, an API key in X-API-Key, or a token as a subprotocol",
 );
 
-/// A credential of a client that cannot set headers: a ticket, an upload's token, or an API key.
+/// A credential of a client that cannot set headers: a ticket, an upload's token, a token of the application's, or an API
+/// key.
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] for one that is none of them.
@@ -116,10 +117,7 @@ pub async fn by_any_token(identity: &Identity, token: &str) -> Result<(Principal
         Err(Error::Unauthenticated(_)) => {}
         outcome => return outcome,
     }
-    if let Ok(principal) = identity.by_token(token) {
-        return Ok((principal, TicketBounds::default()));
-    }
-    Ok((identity.by_key(token).await?, TicketBounds::default()))
+    Ok((identity.by_bearer(token).await?, TicketBounds::default()))
 }
 
 async fn known(

@@ -51,6 +51,8 @@ pub async fn signing_key(
     caller: &Principal,
     rounds: &ForcedRounds,
 ) -> Result<HttpResponse, Error> {
+    // Before anything is begun that no key would be given for.
+    caller.may_have_keys()?;
     let new = call.asked.new_upload(Generation::Second)?;
     let Status { upload, parts } = call.begin(caller, new, rounds).await?;
     // A page that was closed may have told of fewer than the store has, and its next life tells of those it sends.
@@ -63,7 +65,8 @@ pub async fn signing_key(
         });
         call.uploads.record(caller, &upload.id, held.collect()).await?;
     }
-    let key = call.uploads.hand_out_key(&upload).await?.ok_or(IS_OFF)?;
+    let key = call.uploads.hand_out_key(caller, &upload).await?;
+    let key = key.ok_or(IS_OFF)?;
     Ok(fresh(&json!({
         // The last releases append a `Z` to everything that does not end in one.
         "date": key.time.to_rfc3339_opts(SecondsFormat::Secs, true),

@@ -378,7 +378,7 @@ impl UploadPage {
 pub struct SessionView {
     /// Whose uploads are theirs; `null` for nobody.
     owner: Option<String>,
-    /// `api-key`, `upload-token`, `anonymous` or `none`.
+    /// `api-key`, `application`, `upload-token`, `anonymous` or `none`.
     kind: &'static str,
     /// What they may do.
     scopes: Vec<&'static str>,
@@ -420,6 +420,7 @@ impl SessionView {
                 grant: Grant::OneUpload(_),
                 ..
             }) => "upload-token",
+            Some(caller) if caller.is_of_application() => "application",
             Some(_) => "api-key",
         };
         Self {

@@ -1,0 +1,353 @@
+//! The application's own users: by tokens that it signs, and by its answer to the question who somebody is.
+
+use chrono::TimeDelta;
+use jsonwebtoken::Algorithm;
+use muleteer::config::{Anonymous, Config, Secret};
+use serde_json::{Value, json};
+
+use super::api::{Api, file, id};
+use super::issuer::{Application, EC, EC_PUBLIC, ED, ED_PUBLIC, OTHER_ED, RSA, RSA_PUBLIC, SECRET, sign};
+use super::visitors::visitor;
+use super::{Kind, PART, TestServer, on_both_with, start};
+
+fn on_sqlite(adjust: impl Fn(&mut Config)) -> TestServer {
+    start(Kind::Sqlite, adjust).expect("SQLite is never skipped")
+}
+
+/// Claims that are good for an hour, and others.
+fn claims(server: &TestServer, others: &Value) -> Value {
+    let mut claims = json!({ "sub": "anna", "exp": (server.clock.now() + TimeDelta::hours(1)).timestamp() });
+    let others = others.as_object().expect("an object").clone();
+    claims.as_object_mut().expect("an object").extend(others);
+    claims
+}
+
+fn bearer(server: &TestServer, token: &str) -> Api {
+    Api::nobody(server).with("authorization", &format!("Bearer {token}"))
+}
+
+/// Somebody with a token under [`SECRET`].
+fn with_claims(server: &TestServer, others: &Value) -> Api {
+    bearer(
+        server,
+        &sign(Algorithm::HS256, SECRET, None, &claims(server, others)),
+    )
+}
+
+async fn owner(api: &Api) -> Value {
+    api.get("/session").await.expect(200)["owner"].clone()
+}
+
+#[tokio::test]
+async fn a_token_counts_if_it_is_signed_with_the_key_and_in_no_other_way() {
+    for (algorithm, private, public) in [
+        (Algorithm::HS256, SECRET, ""),
+        (Algorithm::RS256, RSA, RSA_PUBLIC),
+        (Algorithm::ES256, EC, EC_PUBLIC),
+        (Algorithm::EdDSA, ED, ED_PUBLIC),
+    ] {
+        let server = on_sqlite(|config| {
+            if public.is_empty() {
+                config.auth.jwt.secret = Secret::new(SECRET);
+            } else {
+                config.auth.jwt.public_key = public.into();
+            }
+        });
+        let claims = claims(&server, &json!({}));
+        let good = sign(algorithm, private, None, &claims);
+        assert_eq!(owner(&bearer(&server, &good)).await, "jwt:anna", "{algorithm:?}");
+        let as_key = Api::nobody(&server).with("x-api-key", &good);
+        assert_eq!(owner(&as_key).await, "jwt:anna", "{algorithm:?}");
+
+        let mut expired = claims.clone();
+        expired["exp"] = (server.clock.now() - TimeDelta::minutes(5)).timestamp().into();
+        let (head, rest) = good.split_once('.').expect("three pieces");
+        let (body, signature) = rest.split_once('.').expect("three pieces");
+        let bad = [
+            sign(Algorithm::EdDSA, OTHER_ED, None, &claims),
+            sign(
+                Algorithm::HS256,
+                "another secret of thirty-two characters",
+                None,
+                &claims,
+            ),
+            // Whoever takes the algorithm from the token, verifies this with a key that everybody has.
+            sign(Algorithm::HS256, public.trim(), None, &claims),
+            sign(Algorithm::HS256, public, None, &claims),
+            sign(algorithm, private, None, &expired),
+            format!("eyJhbGciOiJub25lIn0.{body}."),
+            format!("eyJhbGciOiJub25lIn0.{body}.{signature}"),
+            format!("{head}.{body}."),
+            format!("{head}.eyJzdWIiOiJiZW4ifQ.{signature}"),
+        ];
+        for token in bad {
+            let reply = bearer(&server, &token).get("/uploads").await;
+            reply.problem(401, "unauthenticated");
+        }
+    }
+}
+
+#[tokio::test]
+async fn keys_change_without_a_restart_and_stay_good_while_nobody_answers() {
+    let issuer = Application::start().await;
+    let server = on_sqlite(|config| config.auth.jwt.jwks.clone_from(&issuer.url));
+    let with = |algorithm, key: &str, kid: &str| {
+        bearer(
+            &server,
+            &sign(algorithm, key, Some(kid), &claims(&server, &json!({}))),
+        )
+    };
+    let (old, new) = (with(Algorithm::ES256, EC, "ec"), with(Algorithm::EdDSA, ED, "ed"));
+    // While no key could be read, nobody can say whether a token is good; everybody else is served.
+    old.get("/uploads").await.problem(503, "unavailable");
+    assert_eq!(owner(&Api::of(&server)).await, "default");
+
+    drop(server);
+    issuer.publishes(&["ec"]);
+    let server = on_sqlite(|config| config.auth.jwt.jwks.clone_from(&issuer.url));
+    let (old, new) = (old.moved_to(&server.base), new.moved_to(&server.base));
+    assert_eq!(owner(&old).await, "jwt:anna");
+
+    issuer.publishes(&["ec", "ed"]);
+    assert_eq!(
+        owner(&new).await,
+        "jwt:anna",
+        "a key that nobody knew is looked for"
+    );
+    assert_eq!(owner(&old).await, "jwt:anna", "and the other is good beside it");
+    let seen = issuer.seen();
+    assert!(
+        seen.last()
+            .is_some_and(|head| head.contains("if-none-match: \"ec\"")),
+        "{seen:?}"
+    );
+
+    issuer.answers(500, "", "");
+    let before = issuer.seen().len();
+    for number in 0..50 {
+        let made_up = sign(
+            Algorithm::EdDSA,
+            OTHER_ED,
+            Some(&format!("k{number}")),
+            &claims(&server, &json!({})),
+        );
+        let reply = bearer(&server, &made_up).get("/uploads").await;
+        reply.problem(401, "unauthenticated");
+    }
+    assert!(
+        issuer.seen().len() - before < 10,
+        "made-up names hammer the issuer"
+    );
+    assert_eq!(owner(&new).await, "jwt:anna");
+}
+
+#[tokio::test]
+async fn claims_narrow_what_may_be_begun_at_every_door_that_makes_keys() {
+    let adjust = |config: &mut Config| config.auth.jwt.secret = Secret::new(SECRET);
+    on_both_with(adjust, async |server| {
+        let in_folder = |folder: &str| {
+            let bounds = json!({ "max_size": 100, "types": ["image/*"], "key_prefix": folder });
+            with_claims(&server, &json!({ "muleteer": bounds }))
+        };
+        let anna = in_folder("tenants/7/");
+        let image = |size: u64| json!({ "filename": "a.png", "size": size, "content_type": "image/png" });
+
+        anna.post("/uploads", &image(101)).await.problem(413, "too-large");
+        let text = json!({ "filename": "a.txt", "size": 5, "content_type": "text/plain" });
+        anna.post("/uploads", &text).await.problem(415, "type-refused");
+        let begun = anna.post("/uploads", &image(50)).await.expect(201);
+        let key = begun["key"].as_str().expect("a key");
+        assert!(key.starts_with("tenants/7/uploads/"), "{key}");
+        assert_eq!(
+            anna.post("/uploads", &image(50)).await.expect(200)["id"],
+            begun["id"]
+        );
+
+        // The same file of the same person for somewhere else is another upload.
+        let elsewhere = in_folder("tenants/8/")
+            .post("/uploads", &image(50))
+            .await
+            .expect(201);
+        assert_ne!(elsewhere["id"], begun["id"]);
+
+        // What is made with a token is held within it.
+        let made = anna.outside().post("/s3/token", &json!({})).await.expect(201);
+        let base = made["base"].as_str().expect("an address");
+        let path = base.strip_prefix(&server.base).unwrap_or(base);
+        let door = Api::nobody(&server).outside();
+        let wanted = json!({ "filename": "b.png", "type": "image/png", "metadata": {} });
+        let begun = door
+            .post(&format!("{path}/s3/multipart"), &wanted)
+            .await
+            .expect(200);
+        let key = begun["key"].as_str().expect("a key");
+        assert!(key.starts_with("tenants/7/"), "{key}");
+        let wanted = json!({ "filename": "b.txt", "type": "text/plain", "metadata": {} });
+        let refused = door.post(&format!("{path}/s3/multipart"), &wanted).await;
+        assert_eq!(refused.status, 415, "{}", refused.text());
+
+        for door in ["/evaporate/settings", "/fineuploader/settings"] {
+            let told = anna.outside().get(door).await.expect(200).to_string();
+            assert!(told.contains("tenants/7/pages/jwt_3aanna/"), "{door}: {told}");
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn no_claim_makes_anybody_somebody_else() {
+    let adjust = |config: &mut Config| config.auth.jwt.secret = Secret::new(SECRET);
+    on_both_with(adjust, async |server| {
+        let upload = Api::of(&server).create("film.mp4", 3 * PART).await;
+        let guest = visitor(&server).await;
+        let theirs = guest.create("film.mp4", 3 * PART).await;
+        let guest_owner = owner(&guest).await;
+
+        for sub in [&json!("default"), &guest_owner] {
+            let claims = json!({ "sub": sub, "own": sub, "owner": sub, "scope": "upload admin" });
+            let forger = with_claims(&server, &claims);
+            for wanted in [&upload, &theirs] {
+                let reply = forger.get(&format!("/uploads/{}", id(wanted))).await;
+                reply.problem(404, "not-found");
+            }
+            let session = forger.get("/session").await.expect(200);
+            assert_eq!(
+                (&session["kind"], &session["scopes"]),
+                (&json!("application"), &json!(["upload"]))
+            );
+        }
+    })
+    .await;
+}
+
+/// A server that asks this application, with no visitors.
+fn asking(application: &Application, config: &mut Config) {
+    config.auth.forward.url.clone_from(&application.url);
+    config.auth.anonymous = Anonymous::Off;
+}
+
+#[tokio::test]
+async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does_not() {
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        (config.auth.forward.cache_s, config.auth.forward.refused_cache_s) = (0, 0);
+    });
+    let anna = Api::nobody(&server).with("cookie", "sid=1; muleteer_visitor=x.y");
+    const JSON: &str = "Content-Type: application/json\r\n";
+
+    for (status, fields, body, expected) in [
+        (200, "X-Muleteer-Owner: 42\r\n", "<html>", 200),
+        (200, JSON, r#"{"owner":"42","bounds":{"max_size":9}}"#, 200),
+        (200, JSON, r#"{"owner":"42","scopes":["admin"]}"#, 403),
+        (200, JSON, r#"{"owner":"42","bounds":{"max_sise":9}}"#, 503),
+        (200, JSON, r#"{"owner":""}"#, 503),
+        (200, JSON, "{", 503),
+        (200, "", "", 503),
+        (302, "Location: /login\r\n", "", 503),
+        (401, "", "", 401),
+        (403, "", "", 403),
+        (404, "", "", 503),
+        (500, "X-Muleteer-Owner: 42\r\n", "", 503),
+    ] {
+        application.answers(status, fields, body);
+        let reply = anna.get("/uploads").await;
+        assert_eq!(reply.status, expected, "{status} {body}: {}", reply.text());
+    }
+    application.answers(
+        200,
+        JSON,
+        r#"{"owner":"42","scopes":["upload","admin"],"bounds":{"max_size":9}}"#,
+    );
+    let session = anna.get("/session").await.expect(200);
+    assert_eq!(
+        (&session["owner"], &session["scopes"]),
+        (&json!("app:42"), &json!(["upload"]))
+    );
+    anna.post("/uploads", &file("a", 10))
+        .await
+        .problem(413, "too-large");
+    let asked = application.seen().pop().expect("a question");
+    for line in [
+        "\r\ncookie: sid=1\r\n",
+        "\r\nx-forwarded-method: post\r\n",
+        "\r\nx-forwarded-uri: /api/v1/uploads\r\n",
+        "\r\nx-forwarded-for: 127.0.0.1\r\n",
+    ] {
+        assert!(asked.contains(line), "{line:?} in {asked}");
+    }
+
+    // A key of ours is none of its business; what is no key may be.
+    let before = application.seen().len();
+    assert_eq!(owner(&Api::of(&server)).await, "default");
+    Api::nobody(&server)
+        .get("/uploads")
+        .await
+        .problem(401, "unauthenticated");
+    assert_eq!(application.seen().len(), before);
+    let own_token = Api::nobody(&server).with("authorization", "Bearer of-the-application");
+    assert_eq!(owner(&own_token).await, "app:42");
+}
+
+#[tokio::test]
+async fn two_hundred_requests_at_once_are_one_question() {
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        config.auth.forward.cache_s = 3600;
+    });
+    application.answers(200, "X-Muleteer-Owner: 42\r\n", "");
+    let anna = Api::nobody(&server).with("cookie", "sid=1");
+
+    let all = futures_util::future::join_all((0..200).map(|_| anna.get("/uploads"))).await;
+
+    assert!(all.iter().all(|reply| reply.status == 200));
+    assert_eq!(application.seen().len(), 1);
+    application.answers(401, "", "");
+    let ben = Api::nobody(&server).with("cookie", "sid=2");
+    ben.get("/uploads").await.problem(401, "unauthenticated");
+    anna.get("/uploads").await.expect(200);
+    server.advance(TimeDelta::hours(2));
+    anna.get("/uploads").await.problem(401, "unauthenticated");
+}
+
+#[tokio::test]
+async fn a_page_of_another_site_cannot_use_the_applications_cookie() {
+    const LISTED: &str = "https://app.example.org";
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        config.cors.allowed_origins = vec![LISTED.into(), "*".into()];
+    });
+    application.answers(200, "X-Muleteer-Owner: 42\r\n", "");
+    let anna = Api::nobody(&server).with("cookie", "sid=1");
+    let doors = [
+        "/api/v1/uploads",
+        "/s3/multipart",
+        "/galileo/ticket",
+        "/upload/init",
+    ];
+
+    for foreign in [
+        anna.with("origin", "https://evil.example")
+            .with("sec-fetch-site", "cross-site"),
+        // Over plain HTTP a browser says no more than this.
+        anna.with("origin", "https://evil.example"),
+        anna.with("origin", "null"),
+    ] {
+        for door in doors {
+            let reply = foreign.outside().post(door, &file("a", 1)).await;
+            assert_eq!(reply.status, 403, "{door}: {}", reply.text());
+        }
+        assert_eq!(foreign.get("/uploads").await.status, 401);
+    }
+    assert_eq!(application.seen().len(), 0, "and nothing is asked");
+    let own = server.base.clone();
+    for page in [
+        anna.with("origin", &own),
+        anna.with("origin", LISTED).with("sec-fetch-site", "cross-site"),
+        anna.with("sec-fetch-site", "same-origin"),
+    ] {
+        assert_eq!(page.post("/uploads", &file("a", 1)).await.status / 100, 2);
+    }
+}
