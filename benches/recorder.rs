@@ -95,7 +95,7 @@ async fn compare<C: R2D2Connection + Send + 'static>(
     for _ in 0..CLIENTS {
         let upload = sample_upload();
         ids.push(upload.id.clone());
-        db.insert_upload(upload).await?;
+        db.insert_upload(upload, muleteer::db::Room::default()).await?;
     }
     let ids = Arc::new(ids);
 
@@ -299,6 +299,7 @@ fn sample_upload() -> Upload {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + TimeDelta::hours(1),

@@ -23,6 +23,7 @@ use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
 use crate::web::cors::{self, Sites};
+use crate::web::failures::Failures;
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
 use crate::web::methods::readable;
@@ -40,6 +41,7 @@ pub(super) struct Shared {
     pub(super) identity: Data<Identity>,
     pub(super) pages: Data<PageSettings>,
     pub(super) attempts: Data<Attempts>,
+    pub(super) failures: Data<Failures>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
     pub(super) metrics: Metrics,
@@ -82,6 +84,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
             .app_data(shared.attempts.clone())
+            .app_data(shared.failures.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())

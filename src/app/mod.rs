@@ -26,15 +26,16 @@ use self::http::Shared;
 pub use self::observe::Scrapes;
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, Secret, UploadsConfig};
+use crate::config::{Config, OwnerLimits, Secret, Sniff, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy};
+use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing};
 use crate::error::Error;
 use crate::hooks::{self, Deliveries};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
-use crate::uploads::{self, Outbox, Swept, Uploads};
+use crate::uploads::{self, Outbox, Rates, Swept, Uploads};
+use crate::web::failures::Failures;
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
 
@@ -129,6 +130,10 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         policies: Policies::new(&uploads.store_origin()),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
+        failures: Data::new(Failures::new(
+            config.limits.rates.failures_per_address,
+            clock.clone(),
+        )),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
@@ -203,6 +208,7 @@ async fn open_uploads(
         orphan_grace: hours(config.uploads.orphan_grace_hours),
         outbox,
         metrics,
+        rates: Rates::new(&config.limits.rates),
     }))
 }
 
@@ -271,7 +277,26 @@ fn policy(config: &Config) -> Policy {
     Policy {
         max_size: config.limits.max_size,
         types: Some(config.limits.types.clone()).filter(|types| !types.is_empty()),
-        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size),
+        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size)
+            .with_most(config.limits.max_parts),
+        quotas: Quotas {
+            named: quota(&config.limits.named),
+            visitor: quota(&config.limits.visitor),
+            anybody: quota(&config.limits.anybody),
+        },
+        sniffing: match config.limits.sniff {
+            Sniff::Off => Sniffing::Off,
+            Sniff::Types => Sniffing::Types,
+            Sniff::Declared => Sniffing::Declared,
+        },
+    }
+}
+
+fn quota(settings: &OwnerLimits) -> Quota {
+    let unless_zero = |limit: u64| (limit > 0).then_some(limit);
+    Quota {
+        uploads: unless_zero(settings.open_uploads),
+        bytes: unless_zero(settings.open_bytes),
     }
 }
 

@@ -15,22 +15,24 @@ use super::appending::AppendingRow;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
 use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
+use super::quotas::{self, Room};
 use super::schema::{leases, parts, uploads};
 use crate::domain::{
     Backend, Bounds, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
-    Sha256Sum, State, Transfer, Upload, UploadId,
+    Quota, Sha256Sum, State, Transfer, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
 impl Database {
-    /// Keeps a new upload.
+    /// Keeps a new upload, if there is room for it beside what its owner has open.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] for a size that no column holds, [`Error::Invalid`] for an unusable `last_modified`.
-    pub async fn insert_upload(&self, upload: Upload) -> Result<(), Error> {
-        let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
-        self.run(move |conn| write_transaction(conn, |conn| insert(conn, &row, &entry)))
-            .await
+    /// [`Error::QuotaReached`]; [`Error::TooLarge`] for a size that no column holds, or beyond the quota by itself;
+    /// [`Error::Invalid`] for an unusable `last_modified`.
+    pub async fn insert_upload(&self, upload: Upload, room: Room) -> Result<(), Error> {
+        let new = NewRow::new(upload, room)?;
+        self.run(move |conn| write_transaction(conn, |conn| new.insert(conn)))
+            .await?
     }
 
     /// The upload with this id, within one owner; `None` as owner looks among everybody's.
@@ -254,7 +256,7 @@ pub(super) fn no_sooner(until: NaiveDateTime) -> _ {
 }
 
 /// What the log says of a new upload.
-pub(super) fn created(upload: &Upload) -> LogEntry {
+fn created(upload: &Upload) -> LogEntry {
     LogEntry {
         detail: LogDetail {
             from: upload.client_ip.map(|address| address.to_string()),
@@ -265,10 +267,46 @@ pub(super) fn created(upload: &Upload) -> LogEntry {
     }
 }
 
-/// Writes a new upload with the first entry of its log, in the transaction that is open.
-pub(super) fn insert(conn: &mut AnyConnection, row: &UploadRow, entry: &LogEntry) -> QueryResult<()> {
-    diesel::insert_into(uploads::table).values(row).execute(conn)?;
-    append_change(conn, &row.id, entry)
+/// A new upload on its way into the tables.
+pub(super) struct NewRow {
+    row: UploadRow,
+    entry: LogEntry,
+    size: u64,
+    room: Room,
+    /// Bytes to keep free for it that its row does not tell.
+    unsaid: Option<i64>,
+}
+
+impl NewRow {
+    /// # Errors
+    /// As [`Database::insert_upload`], but for the quota.
+    pub(super) fn new(upload: Upload, mut room: Room) -> Result<Self, Error> {
+        if upload.is_joined() {
+            // Its bytes are those of uploads that are open already.
+            room.quota = Quota::default();
+        }
+        let is_unsaid = room.quota.bytes.is_some() && room.told > upload.size;
+        Ok(Self {
+            entry: created(&upload),
+            size: upload.size,
+            unsaid: is_unsaid.then(|| from_bytes(room.told)).transpose()?,
+            row: UploadRow::try_from(upload)?,
+            room,
+        })
+    }
+
+    /// Writes it with the first entry of its log, in the transaction that is open, unless there is no room for it.
+    pub(super) fn insert(&self, conn: &mut AnyConnection) -> QueryResult<Result<(), Error>> {
+        let row = &self.row;
+        if let Err(refused) = quotas::take(conn, &row.owner, self.size, self.room)? {
+            return Ok(Err(refused));
+        }
+        diesel::insert_into(uploads::table).values(row).execute(conn)?;
+        if let Some(bytes) = self.unsaid {
+            quotas::keep(conn, &row.id, bytes)?;
+        }
+        append_change(conn, &row.id, &self.entry).map(Ok)
+    }
 }
 
 /// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a

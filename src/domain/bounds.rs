@@ -56,7 +56,7 @@ impl Bounds {
 }
 
 /// The smaller of two limits, of which either may be missing.
-fn tighter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub(super) fn tighter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

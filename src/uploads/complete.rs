@@ -11,8 +11,8 @@ use super::Uploads;
 use super::claims::{Claim, Manner};
 use crate::db::RecordedPart;
 use crate::domain::{
-    Checksum, Cut, Hasher, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart, Upload, UploadId,
-    check_chosen, check_joinable, check_whole, told_size,
+    Checksum, Cut, Hasher, NamedPart, PartDefect, PartNumber, Principal, SNIFFED, State, StoredPart, Upload,
+    UploadId, check_chosen, check_joinable, check_whole, told_size,
 };
 use crate::error::{Digested, Error};
 use crate::storage::StoredObject;
@@ -231,6 +231,7 @@ impl Uploads {
         claimed: Option<&Checksum>,
     ) -> Result<Upload, Error> {
         self.verify(&upload, claimed).await?;
+        self.look_inside(&upload).await?;
         let now = self.now();
         if !upload.cut.is_ours() {
             let db = &self.0.db;
@@ -388,6 +389,33 @@ impl Uploads {
         tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
         self.reject(upload).await?;
         Err(Error::ChecksumMismatch { what: Digested::File })
+    }
+
+    /// Looks at the first bytes of the object, where the rules say so. Of an upload that goes straight to the store nobody
+    /// could before; so this is the last moment before it is announced. What is refused is removed, and the upload has
+    /// failed.
+    ///
+    /// # Errors
+    /// [`Error::ContentRefused`]; [`Error::StoreRefused`] where we may not read it, and it is not announced.
+    async fn look_inside(&self, upload: &Upload) -> Result<(), Error> {
+        let policy = self.policy_of(upload);
+        if !policy.sniffs() || upload.size == 0 {
+            return Ok(());
+        }
+        let range = 0..upload.size.min(SNIFFED);
+        let mut pieces = self.storage(upload)?.read(&upload.key, Some(range)).await?;
+        let mut first = Vec::new();
+        while let Some(piece) = pieces.next().await {
+            first.extend_from_slice(&piece?);
+        }
+        // A share does not let go of a file's name while somebody has it open.
+        drop(pieces);
+        let verdict = policy.check_content(&upload.content_type, &first);
+        if let Err(error) = &verdict {
+            tracing::warn!(upload = %upload.id, key = %upload.key, %error, "an object is not what it may be, and is removed");
+            self.reject(upload).await?;
+        }
+        verdict
     }
 
     /// Whether the finished object has these digests. Where there are none it is not read.

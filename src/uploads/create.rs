@@ -6,7 +6,9 @@
 use chrono::{DateTime, Utc};
 
 use super::claims::{Claim, Manner};
+use super::rates::Pace;
 use super::{Note, Status, Uploads};
+use crate::db::Room;
 use crate::domain::{
     Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
     Upload, UploadId,
@@ -27,11 +29,13 @@ impl Uploads {
     /// `resume` allows it. The multipart upload is made with our own credentials, under a key that is ours alone.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or webhook,
+    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::QuotaReached`] for a new one where its owner has as much open
+    /// as they may; [`Error::TooFast`], [`Error::Invalid`] for a bad part size or webhook,
     /// [`Error::Forbidden`], [`Error::KeyTaken`] for a key of the client's choice that is not free,
     /// [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
+        self.pace(Pace::Create, &caller.owner, caller.address, 1)?;
         let new = self.with_webhook_judged(caller, new)?;
         let limits = match new.transfer {
             Transfer::Direct => self.0.policy.parts,
@@ -143,6 +147,7 @@ impl Uploads {
             return Err(Error::internal("what passes through us is cut by us"));
         }
         let is_claimed = matches!(new.wishes.naming, Naming::Key(_));
+        let room = self.room_for(caller, &new).await?;
         let id = UploadId::marked(now, &self.0.mark);
         let storage = match new.transfer {
             Transfer::Direct => &self.0.bucket,
@@ -189,16 +194,16 @@ impl Uploads {
         if cut.is_begun_by_us() {
             upload.multipart_id = storage.begin(&upload).await?;
         }
-        self.keep(&upload, is_claimed).await?;
+        self.keep(&upload, is_claimed, room).await?;
         Ok(upload)
     }
 
     /// Writes a new upload down. Of one that cannot be, nothing stays in the storage.
-    async fn keep(&self, upload: &Upload, is_claimed: bool) -> Result<(), Error> {
+    async fn keep(&self, upload: &Upload, is_claimed: bool, room: Room) -> Result<(), Error> {
         let kept = if is_claimed {
-            self.keep_claimed(upload).await
+            self.keep_claimed(upload, room).await
         } else {
-            self.0.db.insert_upload(upload.clone()).await
+            self.0.db.insert_upload(upload.clone(), room).await
         };
         // What its client begins is not there yet; and under a key that is taken it is not ours to drop.
         if kept.is_err() && upload.cut.is_begun_by_us() {

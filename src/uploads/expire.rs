@@ -93,6 +93,7 @@ impl Uploads {
             swept.strays += self.sweep_strays().await?;
         }
         self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
+        self.0.db.purge_reservations().await?;
         Ok(swept)
     }
 

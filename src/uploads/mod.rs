@@ -22,6 +22,8 @@ mod join;
 mod lend;
 mod log_budget;
 mod notes;
+mod quota;
+mod rates;
 mod receive;
 mod recheck;
 mod record;
@@ -53,6 +55,7 @@ pub use expire::Swept;
 pub use hold::{Hold, HoldWatch};
 pub use lend::Lent;
 pub use notes::Note;
+pub use rates::Rates;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use sign::SignedParts;
@@ -123,6 +126,8 @@ pub struct Parts {
     pub outbox: Outbox,
     /// What counts.
     pub metrics: Metrics,
+    /// How often what may be done.
+    pub rates: Rates,
 }
 
 /// An upload with what the store holds of it.

@@ -13,6 +13,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cors;
+use super::failures::counted;
 use super::peer::{client_ip, is_https, origin_of, own_origin};
 use crate::domain::Principal;
 use crate::error::Error;
@@ -61,7 +62,7 @@ pub async fn caller_with_key(
 ) -> Result<Principal, Error> {
     match key {
         Some(key) => {
-            let caller = identity(request)?.by_key(key).await?;
+            let caller = counted(request, identity(request)?.by_key(key)).await?;
             Ok(located(request, caller))
         }
         None if newcomers => caller_or_newcomer(request).await,
@@ -195,7 +196,7 @@ impl Page {
 pub async fn key_holder(request: &HttpRequest) -> Result<Principal, Error> {
     let key = header(request, &HeaderName::from_static("x-api-key"))?;
     let key = key.ok_or(Error::Unauthenticated("an API key is needed, in X-API-Key"))?;
-    let caller = identity(request)?.by_key(key.trim()).await?;
+    let caller = counted(request, identity(request)?.by_key(key.trim())).await?;
     Ok(located(request, caller))
 }
 
@@ -234,14 +235,16 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
 async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     let identity = identity(request)?;
     if let Some(key) = header(request, &HeaderName::from_static("x-api-key"))? {
-        return identity.by_key(key.trim()).await.map(Some);
+        return counted(request, identity.by_key(key.trim())).await.map(Some);
     }
     if let Some(value) = header(request, &AUTHORIZATION)? {
         let token = value
             .split_once(' ')
             .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
         let (_, token) = token.ok_or(Error::Unauthenticated("Authorization must be: Bearer TOKEN"))?;
-        return bearer_of(identity, token.trim()).await.map(Some);
+        return counted(request, bearer_of(identity, token.trim()))
+            .await
+            .map(Some);
     }
     Ok(None)
 }

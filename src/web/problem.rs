@@ -62,6 +62,34 @@ pub const KINDS: &[Kind] = &[
         advice: "The operator accepts certain media types only (limits.types).",
     },
     Kind {
+        slug: "content-refused",
+        status: 415,
+        title: "The file is not what it is said to be",
+        advice: "Its first bytes are those of \"found\", which is not accepted here (limits.types, limits.sniff). The upload has \
+                 failed, and nothing of it is kept. Is the file's name or type right?",
+    },
+    Kind {
+        slug: "too-many-parts",
+        status: 413,
+        title: "The file is cut into too many parts",
+        advice: "\"limit\" is the most parts that one file may have here. Cut the file into larger parts.",
+    },
+    Kind {
+        slug: "quota-reached",
+        status: 429,
+        title: "You have as much open as you may have at once",
+        advice: "\"limit\" is the most of what \"what\" names, and \"held\" is how much is open. An upload that completes, is \
+                 aborted or expires makes room: complete or abort one, or try again after the seconds in Retry-After. \
+                 Uploads that were begun before can go on.",
+    },
+    Kind {
+        slug: "too-fast",
+        status: 429,
+        title: "This is done too often",
+        advice: "Send the same request again after the seconds in Retry-After. The operator says how often is too often \
+                 (limits.rates).",
+    },
+    Kind {
         slug: "not-found",
         status: 404,
         title: "There is no such thing, or it is not yours",
@@ -249,6 +277,10 @@ impl Kind {
             Error::TooLarge { .. } => "too-large",
             Error::BodyTooLarge { .. } => "body-too-large",
             Error::TypeRefused { .. } => "type-refused",
+            Error::ContentRefused { .. } => "content-refused",
+            Error::TooManyParts { .. } => "too-many-parts",
+            Error::QuotaReached { .. } => "quota-reached",
+            Error::TooFast { .. } => "too-fast",
             Error::NotFound(_) => "not-found",
             Error::Unauthenticated(_) => "unauthenticated",
             Error::Forbidden(_) => "forbidden",
@@ -357,6 +389,11 @@ impl ProblemDocument {
             }
             Error::LengthConflict { known, .. } => json!({ "expected": known }),
             Error::NoSpace { needed } => json!({ "needed": needed }),
+            Error::ContentRefused { found, declared } => json!({ "found": found, "declared": declared }),
+            Error::TooManyParts { limit, .. } => json!({ "limit": limit }),
+            Error::QuotaReached { what, limit, held } => {
+                json!({ "what": what.name(), "limit": limit, "held": held })
+            }
             _ => Value::Null,
         };
         let extra = if let Value::Object(members) = extra {
@@ -368,7 +405,17 @@ impl ProblemDocument {
             status,
             ..*Kind::of(error)
         };
-        kind.document(&error.to_string(), extra)
+        let mut answer = kind.document(&error.to_string(), extra);
+        tell_pause(&mut answer, error);
+        answer
+    }
+}
+
+/// Says in `Retry-After` how long to wait before the same request is worth another try, where the answer says to wait.
+pub fn tell_pause(answer: &mut HttpResponse, error: &Error) {
+    if matches!(answer.status().as_u16(), 429 | 503) {
+        let seconds = error.retry_after().unwrap_or(1);
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
 }
 

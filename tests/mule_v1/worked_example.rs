@@ -45,6 +45,7 @@ async fn record(server: &TestServer, example: &Value) {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::days(7),
@@ -52,7 +53,9 @@ async fn record(server: &TestServer, example: &Value) {
     let db = muleteer::app::open_database(&server.config)
         .await
         .expect("the example is possible");
-    db.insert_upload(upload).await.expect("the example is possible");
+    db.insert_upload(upload, muleteer::db::Room::default())
+        .await
+        .expect("the example is possible");
     db.close().await.expect("the example is possible");
 }
 

@@ -26,6 +26,7 @@ mod cli;
 mod completing;
 mod creating;
 mod ending;
+mod limits;
 mod listing;
 mod mistakes;
 mod operations;
@@ -84,6 +85,7 @@ fn beside(first: &TestServer) -> TestServer {
         config.s3.min_part_size = 8;
         config.uploads.part_size = PART;
         config.hooks.clone_from(&first.config.hooks);
+        config.limits.clone_from(&first.config.limits);
     });
     started.expect("SQLite is never skipped, and the address is the first server's")
 }

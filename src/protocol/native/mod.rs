@@ -95,6 +95,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
     (status = 401, description = "Nobody we know is asking"),
     (status = 413, description = "`limit` is the most bytes of one file"),
     (status = 415, description = "The media type is not accepted"),
+    (status = 429, description = "`limit` of `what` are open already, or too many are begun; `Retry-After` says when"),
 ))]
 #[post("/uploads")]
 async fn create(
@@ -123,6 +124,7 @@ async fn create(
         (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "The upload has ended; `state` says how"),
+        (status = 429, description = "Too many signatures are asked for; `Retry-After` says when"),
     ))]
 #[post("/uploads/{id}/signatures")]
 async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
@@ -249,6 +251,7 @@ async fn show(
     (status = 404, description = "Not there, or not yours"),
     (status = 409, description = "`defects` names the parts that are missing or of another size"),
     (status = 410, description = "The store has dropped the multipart upload; begin again"),
+    (status = 415, description = "The first bytes are of another type than is accepted; the upload has failed"),
 ))]
 #[post("/uploads/{id}/complete")]
 async fn complete(

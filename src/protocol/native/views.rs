@@ -7,7 +7,7 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::requests::SignatureFormat;
-use crate::domain::{Grant, MAX_PARTS, Policy, Principal, State, StoredPart, SupportCode};
+use crate::domain::{Grant, Policy, Principal, State, StoredPart, SupportCode};
 use crate::identity::Scopes;
 use crate::uploads::{Listing, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads};
 
@@ -357,7 +357,7 @@ impl SessionView {
                 max_size: policy.max_size(),
                 default_part_size: policy.parts.preferred,
                 min_part_size: policy.parts.min,
-                max_parts: MAX_PARTS,
+                max_parts: policy.parts.most,
                 types: policy.types.clone().unwrap_or_default(),
             },
             server_time,
