@@ -20,8 +20,8 @@ use diesel::upsert::excluded;
 use diesel::{PgConnection, SqliteConnection};
 use muleteer::db::{Database, RecordedPart};
 use muleteer::domain::{
-    Backend, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer, Upload,
-    UploadId,
+    Backend, Checksums, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer,
+    Upload, UploadId,
 };
 
 /// Clients that record at the same time.
@@ -324,5 +324,6 @@ fn recorded(number: i32) -> Result<RecordedPart, Failure> {
         size: 6 << 20,
         etag: Some(ETAG.into()),
         sha256: None,
+        checksums: Checksums::default(),
     })
 }

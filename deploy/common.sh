@@ -30,6 +30,44 @@ plain_path() {
     esac
 }
 
+# read_options PLACE OPTIONS…: what an installer is told. PLACE is the option that says where things go; `where` has it, and
+# is set before to where they go otherwise.
+read_options() {
+    place_option=$1
+    shift
+    binary='' storage='' mount='' mounted='' root='' action=install purge=''
+    while [ $# -gt 0 ]; do
+        case $1 in
+            --binary | --storage | --mount | --root | "$place_option")
+                [ $# -ge 2 ] || usage
+                case $1 in
+                    --binary) binary=$2 ;;
+                    --storage) storage=$2 ;;
+                    --mount) mount=$2 ;;
+                    --root) root=$2 ;;
+                    *) where=$2 ;;
+                esac
+                shift
+                ;;
+            --mounted) mounted=yes ;;
+            --uninstall) action=uninstall ;;
+            --purge) purge=yes ;;
+            *) usage ;;
+        esac
+        shift
+    done
+    plain_path "$place_option" "$where"
+    [ -z "$storage" ] || plain_path --storage "$storage"
+    [ -z "$root" ] || plain_path --root "$root"
+    [ -z "$mounted$mount" ] || [ -n "$storage" ] || fail "--mounted and --mount need --storage"
+    [ -z "$mounted" ] || mount=${mount:-$storage}
+    case $storage/ in
+        "${mount%/}"/*) ;;
+        *) fail "--mount: $storage does not lie below $mount" ;;
+    esac
+    [ -z "$purge" ] || [ "$action" = uninstall ] || fail "--purge needs --uninstall"
+}
+
 # secret: 32 random bytes as 64 digits.
 secret() {
     od -An -N 32 -tx1 /dev/urandom | tr -d ' \n'
@@ -99,6 +137,15 @@ TOML
 #region = "eu-central-1"
 TOML
     fi
+}
+
+# check_storage FILE NAME: says so where settings that are left as they are do not send files to the folder.
+check_storage() {
+    [ -z "$storage" ] || grep -qF "\"$storage\"" "$1" || say "but $2 does not name $storage: files go there once it has
+  [default.storage]
+  backend = \"local\"
+  [default.storage.local]
+  path = \"$storage\""
 }
 
 # secrets: the file of secrets of a new installation, on standard output.

@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs Muleteer as a service of systemd, or brings an installation up to date. As root:
 #
-#   deploy/install-linux.sh [--binary FILE] [--prefix DIR] [--storage DIR [--mounted]] [--root DIR]
+#   deploy/install-linux.sh [--binary FILE] [--prefix DIR] [--storage DIR [--mounted | --mount DIR]] [--root DIR]
 #   deploy/install-linux.sh --uninstall [--purge] [--prefix DIR] [--root DIR]
 #
 #   --binary FILE    the program; built from this folder where none is named
 #   --prefix DIR     where the program goes: DIR/bin, and DIR is /usr/local where none is named
 #   --storage DIR    files go to this folder, which the service may then write to; otherwise to S3
 #   --mounted        something has to be mounted at that folder before the service starts; it waits for it
+#   --mount DIR      the same of a folder further up, such as /srv/films for /srv/films/uploads
 #   --uninstall      removes program and service; settings, secrets and data stay
 #   --purge          removes these as well
 #   --root DIR       everything into this folder, as if it were /; no account is made and no service touched
@@ -21,36 +22,14 @@ me=install-linux
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
-binary='' prefix=/usr/local storage='' mounted='' root='' action=install purge=''
-while [ $# -gt 0 ]; do
-    case $1 in
-        --binary | --prefix | --storage | --root)
-            [ $# -ge 2 ] || usage
-            case $1 in
-                --binary) binary=$2 ;;
-                --prefix) prefix=$2 ;;
-                --storage) storage=$2 ;;
-                --root) root=$2 ;;
-            esac
-            shift
-            ;;
-        --mounted) mounted=yes ;;
-        --uninstall) action=uninstall ;;
-        --purge) purge=yes ;;
-        *) usage ;;
-    esac
-    shift
-done
-plain_path --prefix "$prefix"
-[ -z "$storage" ] || plain_path --storage "$storage"
-[ -z "$root" ] || plain_path --root "$root"
+where=/usr/local
+read_options --prefix "$@"
+prefix=$where
 case $storage in
     /home | /home/* | /root | /root/* | /run/user/* | /tmp | /tmp/* | /var/tmp | /var/tmp/*)
         fail "--storage: the service has no way into $storage: home folders and temporary ones are closed to it"
         ;;
 esac
-[ -z "$mounted" ] || [ -n "$storage" ] || fail "--mounted needs --storage"
-[ -z "$purge" ] || [ "$action" = uninstall ] || fail "--purge needs --uninstall"
 [ -n "$root" ] || [ "$(id -u)" -eq 0 ] || fail "this needs root; to look at what it would do, --root DIR"
 
 program=$prefix/bin/muleteer
@@ -81,15 +60,17 @@ the_unit() {
 # What the unit needs for a folder of the operator's; spaces as systemd wants them.
 the_drop_in() {
     folder=$(printf %s "$storage" | sed 's/ /\\x20/g')
+    # Below a mount the folder itself may not be there before that.
+    open=$(printf %s "${mount:-$storage}" | sed 's/ /\\x20/g')
     cat <<UNIT
 [Unit]
 RequiresMountsFor=$folder
 
 [Service]
-ReadWritePaths=$folder
+ReadWritePaths=$open
 UNIT
     # What is in no fstab systemd knows nothing of. As root, who may look everywhere.
-    [ -z "$mounted" ] || printf '%s\n' "ExecStartPre=+\"$waiter\" \"$storage\"" 'TimeoutStartSec=infinity'
+    [ -z "$mount" ] || printf '%s\n' "ExecStartPre=+\"$waiter\" \"$mount\"" 'TimeoutStartSec=infinity'
 }
 
 install_all() {
@@ -102,6 +83,7 @@ install_all() {
     chmod 700 "$root$data"
     if [ -e "$root$etc/Rocket.toml" ]; then
         say "$etc/Rocket.toml is there already, and is left as it is"
+        check_storage "$root$etc/Rocket.toml" "$etc/Rocket.toml"
     else
         settings "$data" | write 640 "$root$etc/Rocket.toml"
     fi
@@ -113,12 +95,12 @@ install_all() {
     the_unit | write 644 "$root$unit"
     # An upgrade without --storage keeps what an earlier one has said.
     if [ -n "$storage" ]; then
-        [ -n "$mounted" ] || mkdir -p "$root$storage"
+        [ -n "$mount" ] || mkdir -p "$root$storage"
         the_drop_in | write 644 "$root$unit.d/storage.conf"
     fi
     in_system chown -R root:muleteer "$etc"
     in_system chown muleteer:muleteer "$data"
-    if [ -n "$storage" ] && [ -z "$mounted" ]; then
+    if [ -n "$storage" ] && [ -z "$mount" ]; then
         in_system chown muleteer:muleteer "$storage"
     fi
     if has_systemd; then

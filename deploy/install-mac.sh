@@ -1,13 +1,14 @@
 #!/bin/sh
 # Installs Muleteer as an agent of launchd, of whoever runs this and without root, or brings an installation up to date:
 #
-#   deploy/install-mac.sh [--binary FILE] [--home DIR] [--storage DIR [--mounted]] [--root DIR]
+#   deploy/install-mac.sh [--binary FILE] [--home DIR] [--storage DIR [--mounted | --mount DIR]] [--root DIR]
 #   deploy/install-mac.sh --uninstall [--purge] [--home DIR] [--root DIR]
 #
 #   --binary FILE    the program; built from this folder where none is named
 #   --home DIR       program, settings, secrets and data; ~/Library/Application Support/Muleteer where none is named
 #   --storage DIR    files go to this folder, such as /Volumes/Films/uploads; otherwise to S3
 #   --mounted        something has to be mounted at that folder before the server starts; it waits for it
+#   --mount DIR      the same of a folder further up, such as /Volumes/Films for /Volumes/Films/uploads
 #   --uninstall      removes program and agent; settings, secrets and data stay
 #   --purge          removes these as well
 #   --root DIR       everything into this folder, as if it were /; no agent is touched
@@ -23,32 +24,10 @@ me=install-mac
 here=$(cd "$(dirname "$0")" && pwd)
 . "$here/common.sh"
 
-binary='' home="$HOME/Library/Application Support/Muleteer" storage='' mounted='' root='' action=install purge=''
-while [ $# -gt 0 ]; do
-    case $1 in
-        --binary | --home | --storage | --root)
-            [ $# -ge 2 ] || usage
-            case $1 in
-                --binary) binary=$2 ;;
-                --home) home=$2 ;;
-                --storage) storage=$2 ;;
-                --root) root=$2 ;;
-            esac
-            shift
-            ;;
-        --mounted) mounted=yes ;;
-        --uninstall) action=uninstall ;;
-        --purge) purge=yes ;;
-        *) usage ;;
-    esac
-    shift
-done
-plain_path --home "$home"
+where="$HOME/Library/Application Support/Muleteer"
+read_options --home "$@"
+home=$where
 plain_path "your home folder" "$HOME"
-[ -z "$storage" ] || plain_path --storage "$storage"
-[ -z "$root" ] || plain_path --root "$root"
-[ -z "$mounted" ] || [ -n "$storage" ] || fail "--mounted needs --storage"
-[ -z "$purge" ] || [ "$action" = uninstall ] || fail "--purge needs --uninstall"
 [ -n "$root" ] || [ "$(uname)" = Darwin ] || fail "this is for macOS; deploy/install-linux.sh is for Linux"
 
 label=org.muleteer.server
@@ -58,14 +37,21 @@ domain=gui/$(id -u)
 
 # The agent with our paths, behind the one who waits where something has to be mounted.
 the_agent() {
-    sed -e "s|@HOME@|$home|g" -e "s|@LOGS@|$logs|g" "$here/$label.plist" |
-        if [ -n "$mounted" ]; then
-            sed "s|^    <string>$home/bin/muleteer</string>|    <string>$home/bin/wait-for-mount</string>\\
-    <string>$storage</string>\\
-&|"
-        else
-            cat
-        fi
+    waiter=''
+    [ -z "$mount" ] || waiter="<string>$home/bin/wait-for-mount</string><string>$mount</string>"
+    sed -e "s|<!-- @WAITER@ -->|$waiter|" -e "s|@HOME@|$home|g" -e "s|@LOGS@|$logs|g" "$here/$label.plist"
+}
+
+# What an earlier installation was told to wait for holds until another is told where files go.
+remember_mount() {
+    kept=$root$home/mount
+    if [ -n "$mount" ]; then
+        printf '%s\n' "$mount" | write 600 "$kept"
+    elif [ -n "$storage" ]; then
+        rm -f -- "$kept"
+    elif [ -e "$kept" ]; then
+        mount=$(cat "$kept")
+    fi
 }
 
 unload() {
@@ -80,6 +66,7 @@ install_all() {
     put 755 "$here/wait-for-mount" "$root$home/bin/wait-for-mount"
     if [ -e "$root$home/Rocket.toml" ]; then
         say "$home/Rocket.toml is there already, and is left as it is"
+        check_storage "$root$home/Rocket.toml" "$home/Rocket.toml"
     else
         settings "$home/data" | write 600 "$root$home/Rocket.toml"
     fi
@@ -88,12 +75,8 @@ install_all() {
         secrets | write 600 "$root$home/.env"
         made=yes
     fi
-    # An upgrade without --storage keeps the agent's way of starting.
-    if [ -z "$storage" ] && [ -e "$root$agent" ]; then
-        say "$agent is left as it is"
-    else
-        the_agent | write 644 "$root$agent"
-    fi
+    remember_mount
+    the_agent | write 644 "$root$agent"
     if [ -z "$root" ]; then
         unload
         # The old one may take its time to end, and until then there is no place for a new one.

@@ -40,6 +40,8 @@ impl FieldError {
 pub enum Digested {
     /// One part, or one request's body: it can be sent again.
     Part,
+    /// The stored parts: nothing was made of them, and they can be sent again.
+    Parts,
     /// The whole file: the upload has failed.
     File,
 }
@@ -48,6 +50,7 @@ impl std::fmt::Display for Digested {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Part => "the body",
+            Self::Parts => "what is stored of the file",
             Self::File => "the file",
         })
     }
@@ -154,6 +157,20 @@ pub enum Error {
     /// We know who asks, and they may not.
     #[error("{0}")]
     Forbidden(&'static str),
+    /// The application does not want this upload.
+    #[error("{message}")]
+    Refused {
+        /// Its own words, cleaned.
+        message: String,
+        /// The status that it wants its client to be told.
+        status: u16,
+    },
+    /// A scanner has looked at the whole file, and it is not announced.
+    #[error("the file was not accepted: {reason}")]
+    Rejected {
+        /// The scanner's own words, cleaned.
+        reason: String,
+    },
     /// The upload's state does not allow the verb.
     #[error("the upload is {state}; it cannot be {verb}")]
     WrongState {
@@ -246,7 +263,7 @@ pub enum Error {
         /// Bytes that would be needed.
         needed: u64,
     },
-    /// Completion goes on, but takes longer than a request should wait.
+    /// Completion goes on, but takes longer than a request should wait: all is joined, or a scanner looks at the whole.
     #[error("the upload is being completed; ask again in a moment")]
     StillCompleting,
     /// The store refused a request of ours for a reason that a retry will not change.
@@ -255,6 +272,9 @@ pub enum Error {
         /// The store's own error code, such as `NoSuchBucket`.
         code: String,
     },
+    /// Our credentials for the store have ended, or the store takes them no more, and there are no others yet.
+    #[error("this server's credentials for the store have run out; try again in a moment")]
+    CredentialsExpired,
     /// Too much of something at once; try again later.
     #[error("{0}")]
     Busy(&'static str),
@@ -296,7 +316,11 @@ impl Error {
         match self {
             Self::QuotaReached { .. } => Some(QUOTA_PAUSE_S),
             Self::TooFast { wait, .. } => Some(*wait),
-            Self::Busy(_) | Self::Stopping | Self::StillCompleting | Self::Unavailable { .. } => Some(1),
+            Self::Busy(_)
+            | Self::Stopping
+            | Self::StillCompleting
+            | Self::CredentialsExpired
+            | Self::Unavailable { .. } => Some(1),
             _ => None,
         }
     }

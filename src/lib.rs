@@ -33,6 +33,8 @@ pub mod dev_s3;
 pub mod doctor;
 pub mod domain;
 pub mod error;
+#[doc(hidden)]
+pub mod fuzzing;
 pub mod hooks;
 pub mod identity;
 pub mod metrics;

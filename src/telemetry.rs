@@ -150,6 +150,7 @@ mod export {
 
     use super::{TARGET, TraceContext};
     use crate::config::TelemetryConfig;
+    use crate::domain::is_loopback;
 
     /// Longest wait for the collector, with one batch and at the end.
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -162,11 +163,12 @@ mod export {
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        // The collector may be on this machine, which no proxy of the surroundings reaches for us.
-        let http = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .build()
-            .map_err(|error| error.to_string())?;
+        let mut http = reqwest::Client::builder().timeout(PATIENCE);
+        // A collector on this machine no proxy of the surroundings reaches for us.
+        if is_on_this_machine(&settings.endpoint) {
+            http = http.no_proxy();
+        }
+        let http = http.build().map_err(|error| error.to_string())?;
         let headers = settings.header_pairs().map_err(str::to_owned)?;
         let exporter = opentelemetry_otlp::SpanExporter::builder()
             .with_http()
@@ -208,6 +210,11 @@ mod export {
     }
 
     /// Where traces are taken: <https://opentelemetry.io/docs/specs/otlp/#otlphttp-request>.
+    fn is_on_this_machine(endpoint: &str) -> bool {
+        let address = url::Url::parse(endpoint).ok();
+        address.is_some_and(|address| address.host_str().is_some_and(is_loopback))
+    }
+
     fn traces_address(endpoint: &str) -> String {
         let endpoint = endpoint.trim_end_matches('/');
         if endpoint.ends_with("/v1/traces") {

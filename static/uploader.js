@@ -61,6 +61,7 @@ function add(files) {
       onChange: summarise,
       start: () => void start(upload),
       dismiss,
+      receipt: saveReceipt,
     });
     upload.on("session", ({ id }) => unfinished.remove(id));
     upload.on("error", ({ status }) => status === 401 && identity.refused("The server wants to know who you are."));
@@ -101,6 +102,21 @@ function dismiss(row) {
   document.body.classList.toggle("has-uploads", rows.size > 0);
   summarise();
   input.focus();
+}
+
+/**
+ * Hands the receipt over as a file: with a key in the page a mere link to it would be refused.
+ * @param {Upload} upload
+ */
+async function saveReceipt(upload) {
+  if (!upload.id) return;
+  const receipt = await api.receipt(upload.id);
+  const blob = new Blob([`${JSON.stringify(receipt, null, 2)}\n`], { type: "application/json" });
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(blob);
+  link.download = `${upload.name}.receipt.json`;
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
 function summarise() {

@@ -12,6 +12,7 @@
  * @property {() => number} random  at least 0, less than 1
  * @property {typeof globalThis.fetch} fetch
  * @property {(new () => XMLHttpRequest) | undefined} XMLHttpRequest  the only way to see a request body leave
+ * @property {typeof globalThis.Worker | undefined} Worker  a thread for checksums; without one they are made here
  * @property {SubtleCrypto | undefined} subtle  missing on pages that were not loaded securely
  * @property {() => boolean} isOnline
  * @property {(listener: (online: boolean) => void) => () => void} onConnectivity  returns the way to stop
@@ -28,6 +29,7 @@ export const surroundings = {
   random: Math.random,
   fetch: (input, init) => globalThis.fetch(input, init),
   XMLHttpRequest: globalThis.XMLHttpRequest,
+  Worker: globalThis.Worker,
   subtle: globalThis.crypto?.subtle,
   // Outside browsers there is no `onLine`: whatever is not plainly false counts as online.
   isOnline: () => globalThis.navigator?.onLine !== false,

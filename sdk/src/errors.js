@@ -17,7 +17,7 @@
 
 /**
  * @typedef {object} Defect  one reason why the server does not join the parts yet
- * @property {"missing" | "wrong-size" | "surplus"} problem
+ * @property {"missing" | "wrong-size" | "wrong-checksum" | "surplus"} problem
  * @property {number} number
  * @property {number} [expected]
  * @property {number} [actual]
@@ -37,7 +37,7 @@
 export class UploadError extends Error {
   /**
    * @param {string} code  a stable word: the problem type's last segment, or one of our own: `network`,
-   *   `stalled`, `refused`, `store-error`, `bad-answer`, `file-changed`, `paused`, `cancelled`, `stopped`
+   *   `stalled`, `refused`, `damaged`, `store-error`, `bad-answer`, `file-changed`, `paused`, `cancelled`, `stopped`
    * @param {string} message  a sentence for a person
    * @param {Circumstances} [about]
    */

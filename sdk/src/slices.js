@@ -10,7 +10,13 @@ export const MISSING = 0;
 export const UNDER_WAY = 1;
 export const DONE = 2;
 
-/** @typedef {{number: number, size: number, etag?: string | null}} StoredPart */
+/**
+ * @typedef {object} StoredPart
+ * @property {number} number
+ * @property {number} size  bytes
+ * @property {string | null} [etag]
+ * @property {Record<string, string>} [checksums]  base64 by the algorithm's name
+ */
 
 export class Slices {
   /** Where the search for a missing part begins: every part below is under way or done. */

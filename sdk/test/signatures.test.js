@@ -86,3 +86,33 @@ test("where CORS hides the Date header the session's time is asked for", async (
 
   assert.equal(backend.count(/GET \/session/), 1);
 });
+
+test("credentials that the store takes no more are told to our server, and cost no part", async (t) => {
+  const { backend, upload } = await scene(t);
+  const told = [];
+  backend.onApi = ({ route, body }) => {
+    if (/signatures/.test(route)) told.push(body.refused);
+  };
+  backend.onPart = ({ number, attempt }) => {
+    if (number !== 3 || attempt > 4) return undefined;
+    const code = attempt % 2 === 0 ? "ExpiredToken" : "InvalidAccessKeyId";
+    return { status: 403, body: `<Error><Code>${code}</Code><Message>No longer.</Message></Error>` };
+  };
+
+  await upload(10_000, { workers: 1 }).start().finished();
+
+  assert.equal(new Set(backend.acknowledged).size, 10);
+  assert.deepEqual(told, [undefined, "InvalidAccessKeyId", "ExpiredToken", "InvalidAccessKeyId", "ExpiredToken"]);
+});
+
+test("an address that is too late again and again is asked for anew", async (t) => {
+  const { backend, upload } = await scene(t);
+  backend.onPart = ({ number, attempt }) => {
+    if (number !== 2 || attempt > 3) return undefined;
+    return { status: 403, body: "<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>" };
+  };
+
+  await upload(5000).start().finished();
+
+  assert.equal(new Set(backend.acknowledged).size, 5);
+});

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
 use crate::doctor::{self, Ask, Bucket, Finding, Id, Report};
+use crate::metrics::Metrics;
 
 /// The bucket that the settings mean, and the embedded S3 where that had to be started for it.
 pub struct StoreAtHand {
@@ -39,7 +40,7 @@ impl StoreAtHand {
         }
         let (location, public_location) = locate(config, &config.s3.bucket, &config.s3.endpoint)
             .map_err(|error| misplaced(error.into()))?;
-        let source = credentials(config, clock)
+        let source = credentials(config, clock, &Metrics::off())
             .await
             .map_err(|error| no_credentials(&error))?;
         let current = source.current(clock.now()).await;

@@ -3,6 +3,8 @@
 //! Separate from the putting together, because the order of what stands here is what a request meets.
 
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::Duration;
 
 use actix_web::dev::Server;
 use actix_web::http::header::{CACHE_CONTROL, LOCATION};
@@ -13,7 +15,8 @@ use anyhow::Context as _;
 use utoipa::openapi::{OpenApi, Server as ApiServer};
 use utoipa_swagger_ui::{Config as ReferenceConfig, SwaggerUi};
 
-use super::server;
+use super::certificate::Certificate;
+use super::server::{self, Tls};
 use crate::config::Config;
 use crate::error::Error;
 use crate::identity::Identity;
@@ -22,6 +25,7 @@ use crate::pages::{self, Attempts, PageSettings};
 use crate::protocol;
 use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
+use crate::web::body::BodyPatience;
 use crate::web::cors::{self, Sites};
 use crate::web::failures::Failures;
 use crate::web::headers::{Policies, protect};
@@ -58,7 +62,14 @@ pub(super) fn bind(config: &Config) -> anyhow::Result<TcpListener> {
 }
 
 /// Starts the workers on `listener`.
-pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> anyhow::Result<Server> {
+pub(super) fn serve(
+    listener: TcpListener,
+    config: &Config,
+    certificate: Option<Arc<Certificate>>,
+    shared: Shared,
+) -> anyhow::Result<Server> {
+    let for_handshakes = Duration::from_secs(config.server.tls.handshake_timeout_s);
+    let tls = certificate.map(|certificate| Tls::new(certificate, for_handshakes));
     let proxies = TrustedProxies::new(&config.server);
     let discoverable = (protocol::resumable::PROTOCOL.mounts)(&config.protocols);
     let with_cookies = [
@@ -77,8 +88,9 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
         embedded_store: config.uses_embedded_store(),
     });
     let access = metrics::Access::beside(&config.metrics.token);
+    let patience = BodyPatience(Duration::from_secs(config.server.connections.body_timeout_s));
     let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
-    let server = server::start(listener, &config.server, move || {
+    let server = server::start(listener, &config.server, tls.transpose()?, move || {
         App::new()
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
@@ -88,6 +100,7 @@ pub(super) fn serve(listener: TcpListener, config: &Config, shared: Shared) -> a
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())
+            .app_data(patience)
             .app_data(secrets.clone())
             .app_data(doors.clone())
             .app_data(facts.clone())

@@ -2,6 +2,7 @@
 //!
 //! Separate from the command line, so that tests start the same thing that `muleteer serve` starts.
 
+mod certificate;
 mod examine;
 mod http;
 mod observe;
@@ -21,20 +22,25 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use uuid::Uuid;
 
+use self::certificate::Certificate;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
+use self::signals::{Signals, Stopping};
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, OwnerLimits, Secret, Sniff, UploadsConfig};
+use crate::config::{Config, OnReject, OwnerLimits, Secret, Sniff, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{AllowedHosts, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing};
+use crate::domain::{
+    AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing,
+};
 use crate::error::Error;
-use crate::hooks::{self, Deliveries};
+use crate::hooks::{self, Deliveries, PreCreate};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
-use crate::uploads::{self, Outbox, Rates, Swept, Uploads};
+use crate::signing::ReceiptKey;
+use crate::uploads::{self, Gate, Outbox, Quarantine, Rates, Subscription, Swept, Uploads};
 use crate::web::failures::Failures;
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
@@ -42,21 +48,29 @@ use crate::web::health::Draining;
 /// The name under which the key that signs tokens and cookies is kept in the database.
 const TOKEN_SECRET: &str = "token-signing";
 
+/// The name under which the key that signs receipts is kept in the database.
+const RECEIPT_SECRET: &str = "receipt-signing";
+
 /// A server that accepts connections.
 pub struct Running {
     /// Where it listens.
     pub address: SocketAddr,
+    /// Whether it speaks TLS itself.
+    pub is_secure: bool,
     /// Where the embedded S3 listens, if it was started.
     pub store: Option<String>,
     /// The database, for what the command line does beside serving.
     pub db: Database,
     uploads: Uploads,
+    signals: Signals,
     server: Server,
     sweeper: JoinHandle<()>,
     notes: JoinHandle<()>,
+    scans: JoinHandle<()>,
     deliveries: Deliveries,
     embedded: Option<Embedded>,
     tidying: JoinHandle<()>,
+    renewals: Option<JoinHandle<()>>,
     draining: Draining,
     drain: Duration,
     /// Where metrics are served apart, if they are.
@@ -75,18 +89,21 @@ impl Running {
     /// Whatever ends the server otherwise.
     pub async fn serve(self) -> anyhow::Result<()> {
         let uploads = self.uploads.clone();
-        let stopping = signals::Stopping {
+        let stopping = Stopping {
+            signals: self.signals,
             server: self.server.handle(),
             uploads: self.uploads,
             draining: self.draining,
             drain: self.drain,
         };
-        let signals = tokio::spawn(stopping.on_signals());
+        let listening = tokio::spawn(stopping.on_signals());
         let outcome = self.server.await;
-        signals.abort();
+        listening.abort();
         self.sweeper.abort();
         self.tidying.abort();
+        self.renewals.inspect(JoinHandle::abort);
         self.notes.abort();
+        self.scans.abort();
         if let Err(error) = uploads.write_notes(true).await {
             tracing::warn!(%error, "the last notes of uploads' logs are lost");
         }
@@ -112,22 +129,24 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
 }
 
 async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
+    let certificate = Certificate::open(&config.server.tls)?;
     let db = open_database(&config).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
-    let outbox = Outbox {
-        allowed_hosts: allowed_hosts(&config)?,
-        ..Outbox::default()
-    };
+    let outbox = outbox(&config)?;
+    let quarantine = quarantine(&config, &clock)?;
+    let gate = PreCreate::open(&config.hooks, clock.clone(), metrics.clone()).map_err(explain)?;
     let around = Around {
         clock: clock.clone(),
         outbox: outbox.clone(),
+        gate: gate.map(|gate| Arc::new(gate) as Arc<dyn Gate>),
+        quarantine,
         metrics: metrics.clone(),
     };
     let uploads = open_uploads(&config, &db, embedded.as_ref(), around).await?;
     let identity = Identity::new(db.clone(), clock.clone(), &identity_settings(&config, &db).await?);
     let shared = Shared {
-        policies: Policies::new(&uploads.store_origin()),
+        policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
         failures: Data::new(Failures::new(
@@ -144,27 +163,21 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let scrapes = observe::listen(&config, &shared)?;
     let listener = http::bind(&config)?;
     let address = listener.local_addr()?;
-    let deliveries = hooks::start(
-        hooks::Parts {
-            db: db.clone(),
-            clock,
-            bell: outbox.bell,
-            allowed_hosts: outbox.allowed_hosts,
-            metrics: metrics.clone(),
-        },
-        &config.hooks,
-    )
-    .map_err(explain)?;
+    let deliveries = deliver(&config, &db, clock, outbox, &metrics)?;
     Ok(Running {
         address,
+        is_secure: certificate.is_some(),
+        renewals: certificate.as_ref().map(Certificate::watch),
         store: embedded.as_ref().map(|embedded| embedded.endpoint.clone()),
-        server: http::serve(listener, &config, shared)?,
+        signals: Signals::catch(),
+        server: http::serve(listener, &config, certificate, shared)?,
         sweeper: spawn_sweeper(uploads.clone(), &config.uploads),
         tidying: observe::tidy(metrics),
         draining,
         drain: Duration::from_secs(config.server.drain_s),
         scrapes,
         notes: spawn_notes(uploads.clone()),
+        scans: tokio::spawn(uploads.clone().run_scans()),
         uploads,
         deliveries,
         db,
@@ -172,10 +185,30 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     })
 }
 
+/// What brings events to their receivers, and begins to.
+fn deliver(
+    config: &Config,
+    db: &Database,
+    clock: Clock,
+    outbox: Outbox,
+    metrics: &Metrics,
+) -> anyhow::Result<Deliveries> {
+    let parts = hooks::Parts {
+        db: db.clone(),
+        clock,
+        bell: outbox.bell,
+        allowed_hosts: outbox.allowed_hosts,
+        metrics: metrics.clone(),
+    };
+    hooks::start(parts, &config.hooks).map_err(explain)
+}
+
 /// What the verbs are told of the world around them.
 struct Around {
     clock: Clock,
     outbox: Outbox,
+    gate: Option<Arc<dyn Gate>>,
+    quarantine: Option<Quarantine>,
     metrics: Metrics,
 }
 
@@ -189,10 +222,11 @@ async fn open_uploads(
     let Around {
         clock,
         outbox,
+        gate,
+        quarantine,
         metrics,
     } = around;
-    let store = store::open(config, embedded, &clock).await?;
-    let store = Arc::new(store.with_metrics(metrics.clone()));
+    let store = Arc::new(store::open(config, embedded, &clock, &metrics).await?);
     let bucket = store::bucket(config, &store, &clock);
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {
@@ -207,8 +241,11 @@ async fn open_uploads(
         mark: IdMark::new(&secret),
         orphan_grace: hours(config.uploads.orphan_grace_hours),
         outbox,
+        gate,
+        quarantine,
         metrics,
         rates: Rates::new(&config.limits.rates),
+        receipts: receipt_key(config, db).await?,
     }))
 }
 
@@ -220,13 +257,15 @@ pub async fn sweep(config: &Config, clock: Clock) -> anyhow::Result<Option<Swept
     let db = open_database(config).await?;
     let embedded = Embedded::start(config, &db).await?;
     // What a sweep finds complete is told of by the server, which reads the same database.
-    let outbox = Outbox {
-        allowed_hosts: allowed_hosts(config)?,
-        ..Outbox::default()
-    };
+    let outbox = outbox(config)?;
+    // What it finds whole is looked at by the server.
+    let quarantine = quarantine(config, &clock)?;
     let around = Around {
         clock,
         outbox,
+        // A sweep begins nothing.
+        gate: None,
+        quarantine,
         metrics: Metrics::off(),
     };
     let uploads = open_uploads(config, &db, embedded.as_ref(), around).await?;
@@ -304,6 +343,40 @@ fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
     AllowedHosts::new(&config.hooks.allowed_hosts).map_err(anyhow::Error::msg)
 }
 
+/// How others are told, and the operator besides.
+fn outbox(config: &Config) -> anyhow::Result<Outbox> {
+    let hooks = &config.hooks;
+    let url = Some(&hooks.url).filter(|url| !url.is_empty());
+    let operator = url.map(|url| -> anyhow::Result<_> {
+        let host = url::Url::parse(url)?.host_str().unwrap_or_default().to_owned();
+        let kinds = hooks.events.iter().filter_map(|name| EventKind::parse(name));
+        Ok(Arc::new(Subscription {
+            url: url.clone(),
+            host,
+            kinds: kinds.collect(),
+        }))
+    });
+    Ok(Outbox {
+        allowed_hosts: allowed_hosts(config)?,
+        operator: operator.transpose()?,
+        ..Outbox::default()
+    })
+}
+
+/// Where files wait that are looked at before their uploads are complete.
+fn quarantine(config: &Config, clock: &Clock) -> anyhow::Result<Option<Quarantine>> {
+    let hook = &config.hooks.pre_complete;
+    let scanner = hooks::scanner(&config.hooks, clock.clone()).map_err(explain)?;
+    Ok(scanner.map(|scanner| Quarantine {
+        scanner,
+        patience: Duration::from_secs(hook.wait_s),
+        later: Duration::from_secs(hook.later_s),
+        keeps: hook.rejected == OnReject::Keep,
+        bell: Arc::default(),
+        decided: Arc::default(),
+    }))
+}
+
 fn hours(hours: u64) -> TimeDelta {
     TimeDelta::hours(i64::try_from(hours).unwrap_or(i64::MAX / 3600))
 }
@@ -324,6 +397,12 @@ async fn secret(given: &Secret, name: &str, db: &Database) -> anyhow::Result<Str
         return Ok(given.expose().to_owned());
     }
     db.shared_secret(name, random_secret()).await.map_err(explain)
+}
+
+/// The key that receipts are signed with: that of the settings, or one that is made once and kept in the database.
+async fn receipt_key(config: &Config, db: &Database) -> anyhow::Result<ReceiptKey> {
+    let secret = secret(&config.receipts.private_key, RECEIPT_SECRET, db).await?;
+    ReceiptKey::new(&secret).context("receipts.private_key must be 32 bytes in base64 or hexadecimal")
 }
 
 /// 244 random bits in hexadecimal.

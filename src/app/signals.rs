@@ -5,12 +5,15 @@
 use std::time::Duration;
 
 use actix_web::dev::ServerHandle;
+#[cfg(unix)]
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::uploads::Uploads;
 use crate::web::health::Draining;
 
 /// What stops when a signal comes.
 pub(super) struct Stopping {
+    pub(super) signals: Signals,
     pub(super) server: ServerHandle,
     pub(super) uploads: Uploads,
     /// Who asks whether we are ready learns it at once.
@@ -22,8 +25,8 @@ pub(super) struct Stopping {
 impl Stopping {
     /// SIGTERM or SIGINT lets running requests finish; a second one does not. Requests that append are ended at once: what
     /// they have brought is kept, and they could go on for hours.
-    pub(super) async fn on_signals(self) {
-        next_signal().await;
+    pub(super) async fn on_signals(mut self) {
+        self.signals.next().await;
         self.draining.begin();
         if !self.drain.is_zero() {
             let seconds = self.drain.as_secs();
@@ -33,7 +36,7 @@ impl Stopping {
             );
             tokio::select! {
                 () = tokio::time::sleep(self.drain) => {}
-                () = next_signal() => {}
+                () = self.signals.next() => {}
             }
         }
         tracing::info!("stopping: running requests finish first");
@@ -41,33 +44,61 @@ impl Stopping {
         let graceful = self.server.stop(true);
         tokio::select! {
             () = graceful => {}
-            () = next_signal() => self.server.stop(false).await,
+            () = self.signals.next() => self.server.stop(false).await,
         }
     }
 }
 
-#[cfg(unix)]
-async fn next_signal() {
-    use tokio::signal::unix::{SignalKind, signal};
+/// The signals that stop us. They are caught from the moment that this is made: before anybody is told that we listen, for
+/// whoever was told may stop us at once.
+pub(super) struct Signals {
+    #[cfg(unix)]
+    terminate: Option<Signal>,
+    #[cfg(unix)]
+    interrupt: Option<Signal>,
+}
 
-    let wait = async |kind| match signal(kind) {
-        Ok(mut signals) => {
-            signals.recv().await;
+#[cfg(unix)]
+impl Signals {
+    pub(super) fn catch() -> Self {
+        let caught = |kind| match signal(kind) {
+            Ok(caught) => Some(caught),
+            Err(error) => {
+                tracing::warn!(%error, "signals cannot be received");
+                None
+            }
+        };
+        Self {
+            terminate: caught(SignalKind::terminate()),
+            interrupt: caught(SignalKind::interrupt()),
         }
-        Err(error) => {
-            tracing::warn!(%error, "signals cannot be received");
-            std::future::pending::<()>().await;
+    }
+
+    async fn next(&mut self) {
+        async fn wait(signal: &mut Option<Signal>) {
+            match signal {
+                Some(signal) => {
+                    signal.recv().await;
+                }
+                None => std::future::pending().await,
+            }
         }
-    };
-    tokio::select! {
-        () = wait(SignalKind::terminate()) => {}
-        () = wait(SignalKind::interrupt()) => {}
+        tokio::select! {
+            () = wait(&mut self.terminate) => {}
+            () = wait(&mut self.interrupt) => {}
+        }
     }
 }
 
 #[cfg(not(unix))]
-async fn next_signal() {
-    if tokio::signal::ctrl_c().await.is_err() {
-        std::future::pending::<()>().await;
+impl Signals {
+    pub(super) fn catch() -> Self {
+        Self {}
+    }
+
+    async fn next(&mut self) {
+        if tokio::signal::ctrl_c().await.is_err() {
+            std::future::pending::<()>().await;
+        }
     }
 }

@@ -21,6 +21,7 @@ use crate::db::Database;
 #[cfg(feature = "embedded-s3")]
 use crate::dev_s3::{self, DevS3, DevS3Config};
 use crate::domain::{KeyPrefix, PartLimits};
+use crate::metrics::Metrics;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials, SigningError};
 use crate::storage::{
     CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings, StsSettings,
@@ -114,6 +115,7 @@ pub(super) async fn open(
     config: &Config,
     embedded: Option<&Embedded>,
     clock: &Clock,
+    metrics: &Metrics,
 ) -> anyhow::Result<S3Store> {
     let s3 = &config.s3;
     let (bucket, endpoint, source) = match embedded {
@@ -122,7 +124,11 @@ pub(super) async fn open(
             &embedded.endpoint,
             CredentialSource::fixed(embedded.credentials.clone()),
         ),
-        None => (&s3.bucket, &s3.endpoint, credentials(config, clock).await?),
+        None => (
+            &s3.bucket,
+            &s3.endpoint,
+            credentials(config, clock, metrics).await?,
+        ),
     };
     let (location, public_location) = locate(config, bucket, endpoint)?;
     let settings = StoreSettings {
@@ -132,8 +138,10 @@ pub(super) async fn open(
         signature_v2: signature_v2_key(config, &source, clock).await?,
         handed_out: handed_out_key(config, &source, clock).await?,
         sts: sts(config)?,
+        checksum: s3.checksum.wanted(),
     };
-    S3Store::new(settings, source).map_err(explain)
+    let store = S3Store::new(settings, source).map_err(explain)?;
+    Ok(store.with_metrics(metrics.clone()))
 }
 
 /// The bucket as we reach it at `endpoint`, and as browsers do.
@@ -285,7 +293,11 @@ fn narrow_key(config: &Config) -> Option<Credentials> {
 }
 
 /// The credentials that the settings give, or AWS's own chain of places to find some.
-pub(super) async fn credentials(config: &Config, clock: &Clock) -> anyhow::Result<CredentialSource> {
+pub(super) async fn credentials(
+    config: &Config,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> anyhow::Result<CredentialSource> {
     let s3 = &config.s3;
     if !s3.access_key_id.is_empty() {
         let token = s3.session_token.expose();
@@ -296,14 +308,14 @@ pub(super) async fn credentials(config: &Config, clock: &Clock) -> anyhow::Resul
         }));
     }
     #[cfg(feature = "aws-credential-chain")]
-    return CredentialSource::chain(&s3.profile, clock.now())
+    return CredentialSource::chain(&s3.profile, &s3.region, clock.clone(), metrics.clone())
         .await
         .map_err(|error| {
             explain(error).context("no credentials for S3: set s3.access_key_id, or AWS's own")
         });
     #[cfg(not(feature = "aws-credential-chain"))]
     {
-        let _ = clock;
+        let _ = (clock, metrics);
         anyhow::bail!("no credentials for S3: set s3.access_key_id and s3.secret_access_key");
     }
 }

@@ -55,7 +55,7 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
         );
         return Ok(Exit::Usage);
     }
-    let mut fixed = Vec::new();
+    let (mut fixed, mut refused) = (Vec::new(), Ok(()));
     let mut report = match &args.server {
         Some(server) => {
             let server = Some(server.clone()).filter(|url| !url.is_empty());
@@ -65,7 +65,7 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
         None => examine(config, Clock::system()).await?,
     };
     if args.fix {
-        fixed = mend(config, &report.findings).await?;
+        (fixed, refused) = mend(config, &report.findings).await?;
         if !fixed.is_empty() {
             report = examine(config, Clock::system()).await?;
         }
@@ -75,6 +75,7 @@ pub async fn run(args: DoctorArgs, config: &Config) -> anyhow::Result<Exit> {
         .retain(|finding| !args.except.iter().any(|name| name == finding.id.name()));
     let page = page_address(args.server.as_deref(), config);
     tell(&report, &fixed, page.as_deref(), args.json);
+    refused?;
     Ok(if report.findings.is_empty() {
         Exit::Done
     } else {
@@ -90,30 +91,44 @@ async fn through(server: &str, key: Option<String>, config: &Config) -> anyhow::
     Ok(report)
 }
 
-/// Does what can be done about the findings; their names.
-async fn mend(config: &Config, findings: &[Finding]) -> anyhow::Result<Vec<Id>> {
+/// Does what can be done about the findings: the names of those that it was done about, and the first refusal.
+///
+/// # Errors
+/// Where the store cannot be asked at all.
+async fn mend(config: &Config, findings: &[Finding]) -> anyhow::Result<(Vec<Id>, anyhow::Result<()>)> {
     let remedies: Vec<(Id, Remedy)> = findings
         .iter()
         .filter_map(|finding| Some((finding.id, finding.remedy?)))
         .collect();
     if remedies.is_empty() {
-        return Ok(Vec::new());
+        return Ok((Vec::new(), Ok(())));
     }
     let clock = Clock::system();
     let at_hand = StoreAtHand::open(config, &clock)
         .await
         .map_err(|finding| anyhow::anyhow!(finding.seen))?;
     let ask = at_hand.ask(clock)?;
-    let mut outcome = Ok(());
-    if remedies.iter().any(|(_, remedy)| *remedy == Remedy::Cors) {
-        outcome = apply_cors(config, &ask).await;
-    }
-    if outcome.is_ok() && remedies.iter().any(|(_, remedy)| *remedy == Remedy::Lifecycle) {
-        outcome = apply_lifecycle(config, &ask).await;
+    let (mut mended, mut refused) = (Vec::new(), Ok(()));
+    for remedy in [Remedy::Cors, Remedy::Lifecycle] {
+        let of_this: Vec<Id> = remedies
+            .iter()
+            .filter(|(_, r)| *r == remedy)
+            .map(|(id, _)| *id)
+            .collect();
+        if of_this.is_empty() {
+            continue;
+        }
+        let outcome = match remedy {
+            Remedy::Cors => apply_cors(config, &ask).await,
+            Remedy::Lifecycle => apply_lifecycle(config, &ask).await,
+        };
+        match outcome {
+            Ok(()) => mended.extend(of_this),
+            Err(error) => refused = refused.and(Err(error)),
+        }
     }
     at_hand.close().await?;
-    outcome?;
-    Ok(remedies.into_iter().map(|(id, _)| id).collect())
+    Ok((mended, refused))
 }
 
 /// Where a browser tries its own way to the store; `None` while the native API, which that page speaks, is switched off.

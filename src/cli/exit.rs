@@ -19,7 +19,7 @@ pub enum Exit {
 
 /// What `--help` says of them.
 pub const TABLE: &str = "Exit codes: 0 done; 1 it failed, or the doctor found something, or some files of several were not \
-                         uploaded; 2 the command line or the settings cannot be used; 3 the server refused; 130 Ctrl-C.";
+                         uploaded, or a file is not that of its receipt; 2 the command line or the settings cannot be used; 3 the server refused; 130 Ctrl-C.";
 
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {

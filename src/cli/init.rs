@@ -24,11 +24,12 @@ pub struct InitArgs {
     force: bool,
 }
 
-/// Writes the file that `--config` names, or `Rocket.toml` here; for its owner's eyes only.
+/// Writes the file that `--config` or `MULETEER_CONFIG` names, or `Rocket.toml` here; for its owner's eyes only.
 ///
 /// # Errors
 /// What the file system says.
 pub fn run(args: &InitArgs, file: Option<PathBuf>) -> anyhow::Result<Exit> {
+    let file = file.or_else(|| std::env::var_os("MULETEER_CONFIG").map(PathBuf::from));
     let file = file.unwrap_or_else(|| PathBuf::from("Rocket.toml"));
     let shown = file.display().to_string();
     if file.exists() && !args.force {

@@ -13,6 +13,7 @@ mod policy;
 mod serve;
 mod sweep;
 mod upload;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -65,6 +66,8 @@ enum Command {
     Openapi,
     /// Send files to a server, resumable.
     Upload(upload::UploadArgs),
+    /// Hold a file against its receipt.
+    Verify(verify::VerifyArgs),
     /// Ask a server whether it is well; the exit status says it.
     Health(health::HealthArgs),
     /// Write a `Rocket.toml` with fresh secrets.
@@ -104,6 +107,10 @@ pub fn run() -> ExitCode {
         Some(Command::Upload(args)) => {
             bring_tls();
             with_runtime(upload::run(args))
+        }
+        Some(Command::Verify(args)) => {
+            bring_tls();
+            with_runtime(verify::run(args))
         }
         command => return with_settings(command, cli.settings, &cli.serve),
     };
@@ -178,12 +185,14 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
             policy::run(&args, &config);
             Ok(Exit::Done)
         }
-        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)).map(done),
+        Some(Command::Sweep { json }) => with_runtime(sweep::run(&config, json)),
         Some(Command::Migrate) => with_runtime(migrate(&config)).map(done),
         Some(Command::Openapi) => openapi::run(&config).map(done),
         Some(Command::Health(args)) => with_runtime(health::run(args, &config)).map(done),
         // They were done without any settings.
-        Some(Command::Init(_) | Command::Completions { .. } | Command::Upload(_)) => Ok(Exit::Done),
+        Some(Command::Init(_) | Command::Completions { .. } | Command::Upload(_) | Command::Verify(_)) => {
+            Ok(Exit::Done)
+        }
     }
 }
 

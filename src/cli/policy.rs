@@ -9,7 +9,7 @@ use crate::doctor::needs;
 /// Which of them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum Document {
-    /// Both, and the CORS rule, as members of one object
+    /// All of them, and the policy of the role behind `/s3/sts` where that is on, as members of one object
     All,
     /// The policy of IAM
     Iam,
@@ -35,7 +35,13 @@ pub fn run(args: &PolicyArgs, config: &Config) {
     let iam = needs::iam_policy(config, args.setup);
     let (lifecycle, cors) = (needs::lifecycle_json(config), needs::cors_json(config));
     let document = match args.only {
-        Document::All => json!({ "iam": iam, "lifecycle": lifecycle, "cors": cors }),
+        Document::All => {
+            let mut all = json!({ "iam": iam, "lifecycle": lifecycle, "cors": cors });
+            if let Some(role) = needs::sts_role_policy(config) {
+                all["sts_role"] = role;
+            }
+            all
+        }
         Document::Iam => iam,
         Document::Lifecycle => lifecycle,
         Document::Cors => cors,

@@ -78,11 +78,13 @@ async fn announce(running: &Running, config: &Config) -> anyhow::Result<()> {
 }
 
 async fn words(running: &Running, config: &Config) -> anyhow::Result<String> {
+    let scheme = if running.is_secure { "https" } else { "http" };
+    let own = format!("{scheme}://{}", running.address);
+    let mut text = format!("muleteer listening on {own}\n");
     let base = match config.server.public_url.as_str() {
-        "" => format!("http://{}", running.address),
+        "" => own,
         url => url.to_owned(),
     };
-    let mut text = format!("muleteer listening on http://{}\n", running.address);
     if config.protocols.native.enabled {
         let _ = writeln!(text, "  upload page    {base}/\n  API            {base}/docs/");
     }

@@ -3,12 +3,12 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    Anonymous, AuthConfig, BackendName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    EvaporateConfig, FineUploaderConfig, GalileoConfig, HooksConfig, KeyChoice, LimitsConfig,
+    Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
+    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
     LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
-    NativeConfig, OffsetConfig, OwnerLimits, PathStyle, ProtocolsConfig, RatesConfig, S3Config, Secret,
-    ServerConfig, SmbStorageConfig, Sniff, StorageConfig, StsConfig, TelemetryConfig, TusConfig,
-    UploadsConfig, UppyConfig,
+    NativeConfig, OffsetConfig, OwnerLimits, PathStyle, ProtocolsConfig, RatesConfig, ReceiptsConfig,
+    S3Config, Secret, ServerConfig, SmbStorageConfig, Sniff, StorageConfig, StsConfig, TelemetryConfig,
+    TusConfig, UploadsConfig, UppyConfig,
 };
 use crate::domain::{MAX_PART_SIZE, MAX_PARTS};
 
@@ -31,27 +31,14 @@ impl Default for Config {
             storage: StorageConfig::default(),
             auth: AuthConfig::default(),
             limits: LimitsConfig::default(),
+            receipts: ReceiptsConfig::default(),
             uploads: UploadsConfig::default(),
             protocols: ProtocolsConfig::default(),
-            hooks: HooksConfig::default(),
+            hooks: super::HooksConfig::default(),
             cors: CorsConfig::default(),
             log: LogConfig::default(),
             metrics: MetricsConfig::default(),
             telemetry: TelemetryConfig::default(),
-        }
-    }
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self {
-            address: "127.0.0.1".into(),
-            port: 8080,
-            workers: 0,
-            public_url: String::new(),
-            trusted_proxies: Vec::new(),
-            shutdown_timeout_s: 30,
-            drain_s: 0,
         }
     }
 }
@@ -79,6 +66,7 @@ impl Default for S3Config {
             profile: String::new(),
             url_lifetime_s: 3600,
             min_part_size: 5 * MIB,
+            checksum: ChecksumName::Auto,
         }
     }
 }
@@ -317,17 +305,6 @@ impl Default for StsConfig {
             endpoint: String::new(),
             external_id: Secret::default(),
             key_prefix: "sts/{owner}/".into(),
-        }
-    }
-}
-
-impl Default for HooksConfig {
-    fn default() -> Self {
-        Self {
-            secret: Secret::default(),
-            allowed_hosts: Vec::new(),
-            timeout_s: 30,
-            retry_hours: 24,
         }
     }
 }

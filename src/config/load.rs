@@ -267,6 +267,7 @@ fn extract(figment: &Figment) -> Result<Config, LoadError> {
         storage: section(figment, "storage", &mut complaints),
         auth: section(figment, "auth", &mut complaints),
         limits: section(figment, "limits", &mut complaints),
+        receipts: section(figment, "receipts", &mut complaints),
         uploads: section(figment, "uploads", &mut complaints),
         protocols: section(figment, "protocols", &mut complaints),
         hooks: section(figment, "hooks", &mut complaints),

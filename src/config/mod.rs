@@ -6,20 +6,29 @@
 
 mod defaults;
 mod doors;
+mod hooks;
+mod integrity;
 mod load;
+mod network;
 mod observed;
 mod page_signing;
 mod secret;
+mod storage;
 mod sts;
 mod validate;
 
 use serde::{Deserialize, Serialize};
 
+pub use hooks::{HooksConfig, OnReject, OnSilence, PreCompleteConfig, PreCreateConfig};
+pub use integrity::{ChecksumName, ReceiptsConfig};
 pub use load::{LoadError, Overrides, Sources, load};
+pub use network::{ConnectionsConfig, ServerConfig, TlsConfig};
 pub use observed::{MetricsConfig, TelemetryConfig};
 pub use page_signing::{EvaporateConfig, FineUploaderConfig, PageSigning};
 pub use secret::Secret;
+pub use storage::{BackendName, LocalStorageConfig, SmbStorageConfig, StorageConfig};
 pub use sts::StsConfig;
+pub use validate::origin_and_path;
 
 /// Everything that can be set.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -43,6 +52,8 @@ pub struct Config {
     pub limits: LimitsConfig,
     /// How uploads are made.
     pub uploads: UploadsConfig,
+    /// What proves later what was stored.
+    pub receipts: ReceiptsConfig,
     /// The doors, each of which can be moved and closed.
     pub protocols: ProtocolsConfig,
     /// How others are told that an upload is complete.
@@ -55,27 +66,6 @@ pub struct Config {
     pub metrics: MetricsConfig,
     /// Where traces go.
     pub telemetry: TelemetryConfig,
-}
-
-/// Where we listen.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct ServerConfig {
-    /// IP address to bind.
-    pub address: String,
-    /// TCP port; 0 picks a free one.
-    pub port: u16,
-    /// Worker threads; 0 takes one a core.
-    pub workers: u16,
-    /// Our address as browsers see it, where a proxy stands in front, with the path below which it serves us if there is
-    /// one; empty takes it from the request.
-    pub public_url: String,
-    /// Peers (IP addresses) whose `X-Forwarded-*` headers are believed.
-    pub trusted_proxies: Vec<String>,
-    /// Seconds that running requests get after SIGTERM.
-    pub shutdown_timeout_s: u64,
-    /// Seconds for which we serve on after SIGTERM while `/health/ready` says 503, so that load balancers notice.
-    pub drain_s: u64,
 }
 
 /// Where uploads and parts are recorded.
@@ -126,6 +116,8 @@ pub struct S3Config {
     pub url_lifetime_s: u64,
     /// Least bytes of every part but the last that the store takes; 5 MiB on AWS.
     pub min_part_size: u64,
+    /// The checksum that parts are sent with, so that the store refuses what was altered on the way.
+    pub checksum: ChecksumName,
 }
 
 /// The embedded S3 for local use.
@@ -146,60 +138,6 @@ pub struct DevS3Settings {
     pub min_part_size: u64,
     /// Lets it listen on an address that is not loopback.
     pub allow_remote: bool,
-}
-
-/// A kind of storage, as the settings name it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum BackendName {
-    /// The bucket of `s3`, or the embedded one.
-    S3,
-    /// A folder of this machine.
-    Local,
-    /// A folder of an SMB share.
-    Smb,
-}
-
-/// Where uploads go whose bytes pass through us.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct StorageConfig {
-    /// Which of them.
-    pub backend: BackendName,
-    /// Whether what is acknowledged has been synced to disk, so that it survives a power cut: local disk and SMB.
-    pub sync: bool,
-    /// The folder.
-    pub local: LocalStorageConfig,
-    /// The share.
-    pub smb: SmbStorageConfig,
-}
-
-/// A folder of this machine as a storage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct LocalStorageConfig {
-    /// Finished files; it is created when missing.
-    pub path: String,
-    /// Unfinished files; empty takes `.muleteer` below `path`. It must be on the same file system.
-    pub temp_path: String,
-}
-
-/// A folder of an SMB share as a storage.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct SmbStorageConfig {
-    /// Host name or IP address of the server.
-    pub host: String,
-    /// Its TCP port.
-    pub port: u16,
-    /// Whom we are there.
-    pub user: String,
-    /// The password.
-    pub password: Secret,
-    /// The share.
-    pub share: String,
-    /// The folder in the share; empty takes all of it.
-    pub path: String,
 }
 
 /// When visitors without any credential may upload.
@@ -506,20 +444,6 @@ pub enum KeyChoice {
     Ours,
     /// The client; a key that anybody else ever had, or an object has, is refused.
     Proposed,
-}
-
-/// How others are told that an upload is complete.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct HooksConfig {
-    /// Signs each delivery: `whsec_` and base64, or any text of at least 16 bytes; empty leaves them unsigned.
-    pub secret: Secret,
-    /// Host names, IP addresses and networks that may be called although they are not public.
-    pub allowed_hosts: Vec<String>,
-    /// Seconds that one delivery may take, 1 to 300.
-    pub timeout_s: u64,
-    /// Hours for which a delivery that fails is tried again, 0 to 720; then it is parked.
-    pub retry_hours: u64,
 }
 
 /// Other sites whose pages may call us.

@@ -37,7 +37,7 @@ impl StsConfig {
     }
 
     /// The folder that all owners' prefixes are in, with its slash.
-    fn folder(&self) -> &str {
+    pub fn folder(&self) -> &str {
         self.key_prefix.split("{owner}").next().unwrap_or_default()
     }
 }

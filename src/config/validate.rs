@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::{Anonymous, BackendName, Config};
-use crate::domain::{AllowedHosts, KeyTemplate, MAX_PART_SIZE, MAX_PARTS, MediaType, signing_key};
+use crate::domain::{KeyTemplate, MAX_PART_SIZE, MAX_PARTS, MediaType};
 
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
@@ -19,6 +19,7 @@ impl Config {
     pub fn validate(&self) -> Vec<String> {
         let mut complaints = Complaints(Vec::new());
         self.check_server(&mut complaints);
+        self.check_network(&mut complaints);
         self.check_s3(&mut complaints);
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
@@ -230,29 +231,6 @@ impl Config {
             );
         }
     }
-
-    fn check_hooks(&self, complaints: &mut Complaints) {
-        let hooks = &self.hooks;
-        if let Some(reason) = signing_key(hooks.secret.expose())
-            .err()
-            .filter(|_| !hooks.secret.is_empty())
-        {
-            complaints.unless(false, "hooks.secret", reason);
-        }
-        if let Err(reason) = AllowedHosts::new(&hooks.allowed_hosts) {
-            complaints.unless(false, "hooks.allowed_hosts", &reason);
-        }
-        complaints.unless(
-            (1..=300).contains(&hooks.timeout_s),
-            "hooks.timeout_s",
-            "must be 1 to 300 seconds",
-        );
-        complaints.unless(
-            hooks.retry_hours <= 720,
-            "hooks.retry_hours",
-            "must be 0 to 720 (a month)",
-        );
-    }
 }
 
 pub(super) fn is_loopback(address: &str) -> bool {
@@ -272,11 +250,18 @@ pub(super) fn is_origin(text: &str) -> bool {
     })
 }
 
+/// An address cut into its origin and what follows that: `("https://example.org", "/uploads")`.
+pub fn origin_and_path(address: &str) -> (&str, &str) {
+    let host_at = address.find("://").map_or(0, |at| at + 3);
+    let path_at = address[host_at..]
+        .find('/')
+        .map_or(address.len(), |at| host_at + at);
+    address.split_at(path_at)
+}
+
 /// An origin, and perhaps the path below which a proxy serves us.
 fn is_address(text: &str) -> bool {
-    let host_at = text.find("://").map_or(0, |at| at + 3);
-    let path_at = text[host_at..].find('/').map_or(text.len(), |at| host_at + at);
-    let (origin, path) = text.split_at(path_at);
+    let (origin, path) = origin_and_path(text);
     let segments = path.trim_end_matches('/').split('/').skip(1);
     is_origin(origin)
         && segments.into_iter().all(|segment| {

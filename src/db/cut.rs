@@ -14,9 +14,11 @@ use super::Database;
 use super::column::{from_bytes, from_time, is_storable};
 use super::connection::write_transaction;
 use super::events::append_change;
+use super::insert::NewRow;
 use super::quotas::{self, Room};
 use super::schema::uploads;
-use super::uploads::{NewRow, unfinished};
+use super::uploads::unfinished;
+use super::webhooks::NewEvent;
 use crate::domain::{Cut, LogEntry, LogKind, Owner, State, Upload, UploadId};
 use crate::error::Error;
 
@@ -32,8 +34,8 @@ impl Database {
     ///
     /// # Errors
     /// As [`insert_upload`](Self::insert_upload).
-    pub async fn claim_key(&self, upload: Upload, room: Room) -> Result<bool, Error> {
-        let new = NewRow::new(upload, room)?;
+    pub async fn claim_key(&self, upload: Upload, room: Room, events: Vec<NewEvent>) -> Result<bool, Error> {
+        let new = NewRow::new(upload, room, events)?;
         self.run(
             move |conn| match write_transaction(conn, |conn| new.insert(conn)) {
                 Ok(kept) => Ok(kept.map(|()| true)),

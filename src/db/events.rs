@@ -37,6 +37,13 @@ impl Database {
         .await
     }
 
+    /// Adds an entry that has to be there, as that of a change: what an admin asked for.
+    pub async fn log_wish(&self, id: &UploadId, entry: LogEntry) -> Result<(), Error> {
+        let id = id.to_string();
+        self.run(move |conn| write_transaction(conn, |conn| append_change(conn, &id, &entry)))
+            .await
+    }
+
     /// What happened to an upload, in order.
     pub async fn log_of(&self, id: &UploadId) -> Result<Vec<LogEntry>, Error> {
         let id = id.to_string();
@@ -60,7 +67,12 @@ impl Database {
 
 /// Adds the entry of a change that is made in the same transaction.
 pub(super) fn append_change(conn: &mut AnyConnection, id: &str, entry: &LogEntry) -> QueryResult<()> {
-    append(conn, id, entry, MOST)
+    let most = match entry.kind {
+        // There is one end, and perhaps one more; without it the log would not say how things stand.
+        LogKind::Became(state) if !state.is_unfinished() => i64::MAX,
+        _ => MOST,
+    };
+    append(conn, id, entry, most)
 }
 
 fn append(conn: &mut AnyConnection, id: &str, entry: &LogEntry, most: i64) -> QueryResult<()> {

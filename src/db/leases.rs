@@ -64,18 +64,18 @@ impl Database {
         .await
     }
 
-    /// Pushes out the end of those of these leases that are `holder`'s and have not run out at `now`; which those are.
+    /// Pushes out the end of those of these leases that are `holder`'s; which those are. One that has run out is still
+    /// theirs while nobody has taken it: its row says so.
     pub async fn renew_leases(
         &self,
         holder: &str,
         names: Vec<String>,
-        now: DateTime<Utc>,
         until: DateTime<Utc>,
     ) -> Result<Vec<String>, Error> {
-        let (holder, now, until) = (holder.to_owned(), from_time(now), from_time(until));
+        let (holder, until) = (holder.to_owned(), from_time(until));
         self.run(move |conn| {
             let is_own = || leases::name.eq_any(&names).and(leases::holder.eq(&holder));
-            let held = leases::table.filter(is_own()).filter(leases::expires_at.gt(now));
+            let held = leases::table.filter(is_own());
             diesel::update(held)
                 .set(leases::expires_at.eq(until))
                 .execute(conn)?;

@@ -8,7 +8,7 @@ use diesel::prelude::*;
 use super::Database;
 use super::column::{from_bytes, from_time, to_bytes, to_time};
 use super::schema::parts;
-use crate::domain::{MAX_PART_SIZE, PartNumber, Sha256Sum, UploadId};
+use crate::domain::{Checksums, MAX_PART_SIZE, PartNumber, Sha256Sum, UploadId};
 use crate::error::Error;
 
 /// Longest tag of a part that we keep, in bytes; S3's own have some forty.
@@ -25,6 +25,8 @@ pub struct RecordedPart {
     pub etag: Option<String>,
     /// Its digest, where its bytes passed through us.
     pub sha256: Option<Sha256Sum>,
+    /// Its checksums, as its client told them or as it passed through us.
+    pub checksums: Checksums,
 }
 
 /// A record with its time.
@@ -132,6 +134,7 @@ pub(super) struct PartRow {
     pub(super) etag: Option<String>,
     pub(super) recorded_at: NaiveDateTime,
     pub(super) sha256: Option<String>,
+    pub(super) checksums: Option<String>,
 }
 
 impl PartRow {
@@ -153,6 +156,7 @@ impl PartRow {
             etag: part.etag,
             recorded_at: from_time(now),
             sha256: part.sha256.map(|sum| sum.to_string()),
+            checksums: (!part.checksums.is_empty()).then(|| part.checksums.to_string()),
         })
     }
 }
@@ -162,6 +166,8 @@ impl TryFrom<PartRow> for PartRecord {
 
     fn try_from(row: PartRow) -> Result<Self, Error> {
         let number = u64::try_from(row.number).map_err(Error::internal)?;
+        let spoilt = || Error::internal("the checksums of a part in the database");
+        let checksums = row.checksums.unwrap_or_default();
         let sum = row.sha256.map(|text| Sha256Sum::from_hex(&text, "sha256"));
         Ok(Self {
             part: RecordedPart {
@@ -169,6 +175,7 @@ impl TryFrom<PartRow> for PartRecord {
                 size: to_bytes(row.size)?,
                 etag: row.etag,
                 sha256: sum.transpose().map_err(|error| Error::internal(error.detail))?,
+                checksums: Checksums::recorded(&checksums).ok_or_else(spoilt)?,
             },
             recorded_at: to_time(row.recorded_at),
         })

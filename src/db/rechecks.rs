@@ -9,7 +9,6 @@ use super::Database;
 use super::column::from_time;
 use super::connection::on_backend;
 use super::schema::{rechecks, uploads};
-use super::uploads::UploadRow;
 use crate::domain::{Upload, UploadId};
 use crate::error::Error;
 
@@ -45,22 +44,20 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                let ids: Vec<String> = rechecks::table
-                    .select(rechecks::upload_id)
-                    .filter(rechecks::due_at.le(from_time(now)))
-                    .order((rechecks::due_at.asc(), rechecks::upload_id.asc()))
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)?;
-                if ids.is_empty() {
-                    return Ok(Vec::new());
-                }
-                uploads::table.filter(uploads::id.eq_any(ids)).load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            let ids: Vec<String> = rechecks::table
+                .select(rechecks::upload_id)
+                .filter(rechecks::due_at.le(from_time(now)))
+                .order((rechecks::due_at.asc(), rechecks::upload_id.asc()))
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)?;
+            if ids.is_empty() {
+                return Ok(Vec::new());
+            }
+            uploads::table.filter(uploads::id.eq_any(ids)).load(conn)
+        })
+        .await
     }
 
     /// Notes that an upload was looked at; where it is to be looked at again after `now`, that stays.

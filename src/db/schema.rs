@@ -49,6 +49,17 @@ diesel::table! {
         etag -> Nullable<Text>,
         recorded_at -> Timestamp,
         sha256 -> Nullable<Text>,
+        checksums -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    integrity (upload_id) {
+        upload_id -> Text,
+        algorithm -> Nullable<Text>,
+        whole -> Nullable<Text>,
+        checked_by -> Nullable<Text>,
+        receipt -> Nullable<Text>,
     }
 }
 
@@ -124,6 +135,19 @@ diesel::table! {
         kind -> Text,
         detail -> Text,
         actor -> Nullable<Text>,
+    }
+}
+
+diesel::table! {
+    scans (upload_id) {
+        upload_id -> Text,
+        state -> Text,
+        etag -> Nullable<Text>,
+        due_at -> Timestamp,
+        attempts -> Integer,
+        reason -> Nullable<Text>,
+        last_error -> Nullable<Text>,
+        created_at -> Timestamp,
     }
 }
 

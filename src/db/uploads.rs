@@ -15,26 +15,15 @@ use super::appending::AppendingRow;
 use super::column::{from_bytes, from_claimed_time, from_time, is_storable, to_bytes, to_time};
 use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
-use super::quotas::{self, Room};
 use super::schema::{leases, parts, uploads};
+use super::webhooks::{NewEvent, insert_events};
 use crate::domain::{
-    Backend, Bounds, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
-    Quota, Sha256Sum, State, Transfer, Upload, UploadId,
+    Backend, Bounds, Cut, FileName, Fingerprint, LogEntry, LogKind, MediaType, ObjectKey, Owner, Sha256Sum,
+    State, Transfer, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
 impl Database {
-    /// Keeps a new upload, if there is room for it beside what its owner has open.
-    ///
-    /// # Errors
-    /// [`Error::QuotaReached`]; [`Error::TooLarge`] for a size that no column holds, or beyond the quota by itself;
-    /// [`Error::Invalid`] for an unusable `last_modified`.
-    pub async fn insert_upload(&self, upload: Upload, room: Room) -> Result<(), Error> {
-        let new = NewRow::new(upload, room)?;
-        self.run(move |conn| write_transaction(conn, |conn| new.insert(conn)))
-            .await?
-    }
-
     /// The upload with this id, within one owner; `None` as owner looks among everybody's.
     pub async fn find_upload(&self, id: &UploadId, owner: Option<&Owner>) -> Result<Option<Upload>, Error> {
         let (id, owner) = (id.to_string(), owner.map(Owner::to_string));
@@ -95,28 +84,29 @@ impl Database {
         .await
     }
 
-    /// Moves an upload from one of the states `from` to the state `to`, keeping `etag` where one is given.
-    /// True if this call did it: of several that try at once, one does.
+    /// Moves an upload from one of the states `from` to the state `to`, and writes what is told of that in the same
+    /// transaction. True if this call did it: of several that try at once, one does.
     pub async fn change_state(
         &self,
         id: &UploadId,
         from: &[State],
         to: State,
-        etag: Option<String>,
+        events: impl IntoIterator<Item = NewEvent>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
+        let events: Vec<NewEvent> = events.into_iter().collect();
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
         self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let change = (
                     uploads::state.eq(to.as_str()),
                     uploads::updated_at.eq(from_time(now)),
-                    etag.map(|etag| uploads::etag.eq(etag)),
                 );
                 let in_time = uploads::table.find(&id).filter(uploads::state.eq_any(from));
                 let changed = diesel::update(in_time).set(change).execute(conn)?;
                 if changed == 1 {
                     append_change(conn, &id, &LogEntry::new(now, LogKind::Became(to)))?;
+                    insert_events(conn, &id, events, now)?;
                 }
                 Ok(changed == 1)
             })
@@ -205,18 +195,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(uploads::state.eq(State::Completing.as_str()))
-                    .filter(uploads::updated_at.le(from_time(before)))
-                    .order(uploads::id.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(uploads::state.eq(State::Completing.as_str()))
+                .filter(uploads::updated_at.le(from_time(before)))
+                .order(uploads::id.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     /// Unfinished uploads whose time was up at `now`, the longest overdue first, at most `limit` behind the first `skip`.
@@ -226,18 +214,16 @@ impl Database {
         limit: u32,
         skip: u32,
     ) -> Result<Vec<Upload>, Error> {
-        let rows: Vec<UploadRow> = self
-            .run(move |conn| {
-                uploads::table
-                    .filter(unfinished())
-                    .filter(uploads::expires_at.le(from_time(now)))
-                    .order(uploads::expires_at.asc())
-                    .limit(i64::from(limit))
-                    .offset(i64::from(skip))
-                    .load(conn)
-            })
-            .await?;
-        rows.into_iter().map(Upload::try_from).collect()
+        self.load(move |conn| {
+            uploads::table
+                .filter(unfinished())
+                .filter(uploads::expires_at.le(from_time(now)))
+                .order(uploads::expires_at.asc())
+                .limit(i64::from(limit))
+                .offset(i64::from(skip))
+                .load(conn)
+        })
+        .await
     }
 
     pub(super) async fn find(
@@ -246,6 +232,14 @@ impl Database {
     ) -> Result<Option<Upload>, Error> {
         self.run(work).await?.map(Upload::try_from).transpose()
     }
+
+    pub(super) async fn load(
+        &self,
+        work: impl FnOnce(&mut AnyConnection) -> QueryResult<Vec<UploadRow>> + Send + 'static,
+    ) -> Result<Vec<Upload>, Error> {
+        let rows = self.run(work).await?;
+        rows.into_iter().map(Upload::try_from).collect()
+    }
 }
 
 /// This time, or the one until which an upload lives anyhow: a sign of life must not take away what an admin gave.
@@ -253,60 +247,6 @@ impl Database {
 pub(super) fn no_sooner(until: NaiveDateTime) -> _ {
     let bound: AsExprOf<NaiveDateTime, Timestamp> = until.into_sql::<Timestamp>();
     case_when(uploads::expires_at.lt(until), bound).otherwise(uploads::expires_at)
-}
-
-/// What the log says of a new upload.
-fn created(upload: &Upload) -> LogEntry {
-    LogEntry {
-        detail: LogDetail {
-            from: upload.client_ip.map(|address| address.to_string()),
-            door: Some(upload.protocol.clone()),
-            ..LogDetail::default()
-        },
-        ..LogEntry::new(upload.created_at, LogKind::Created)
-    }
-}
-
-/// A new upload on its way into the tables.
-pub(super) struct NewRow {
-    row: UploadRow,
-    entry: LogEntry,
-    size: u64,
-    room: Room,
-    /// Bytes to keep free for it that its row does not tell.
-    unsaid: Option<i64>,
-}
-
-impl NewRow {
-    /// # Errors
-    /// As [`Database::insert_upload`], but for the quota.
-    pub(super) fn new(upload: Upload, mut room: Room) -> Result<Self, Error> {
-        if upload.is_joined() {
-            // Its bytes are those of uploads that are open already.
-            room.quota = Quota::default();
-        }
-        let is_unsaid = room.quota.bytes.is_some() && room.told > upload.size;
-        Ok(Self {
-            entry: created(&upload),
-            size: upload.size,
-            unsaid: is_unsaid.then(|| from_bytes(room.told)).transpose()?,
-            row: UploadRow::try_from(upload)?,
-            room,
-        })
-    }
-
-    /// Writes it with the first entry of its log, in the transaction that is open, unless there is no room for it.
-    pub(super) fn insert(&self, conn: &mut AnyConnection) -> QueryResult<Result<(), Error>> {
-        let row = &self.row;
-        if let Err(refused) = quotas::take(conn, &row.owner, self.size, self.room)? {
-            return Ok(Err(refused));
-        }
-        diesel::insert_into(uploads::table).values(row).execute(conn)?;
-        if let Some(bytes) = self.unsaid {
-            quotas::keep(conn, &row.id, bytes)?;
-        }
-        append_change(conn, &row.id, &self.entry).map(Ok)
-    }
 }
 
 /// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a
@@ -320,7 +260,7 @@ pub(super) fn unfinished() -> SqlLiteral<Bool> {
 #[diesel(table_name = uploads, treat_none_as_default_value = false)]
 pub(super) struct UploadRow {
     pub(super) id: String,
-    owner: String,
+    pub(super) owner: String,
     state: String,
     transfer: String,
     protocol: String,

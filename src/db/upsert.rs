@@ -16,7 +16,7 @@ use super::parts::PartRow;
 /// How both statements end.
 const OR_REPLACE: &str = " ON CONFLICT (upload_id, number) DO UPDATE \
      SET size = excluded.size, etag = excluded.etag, recorded_at = excluded.recorded_at, \
-     sha256 = excluded.sha256";
+     sha256 = excluded.sha256, checksums = excluded.checksums";
 
 /// Writes `rows`, no two of them for the same part; a row that is there already is replaced. On SQLite this is as
 /// many statements as rows, so it wants a transaction round it; on Postgres it is one.
@@ -36,7 +36,9 @@ struct Row<'a>(&'a PartRow);
 
 impl QueryFragment<Sqlite> for Row<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Sqlite>) -> QueryResult<()> {
-        out.push_sql("INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256) VALUES (");
+        out.push_sql(
+            "INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256, checksums) VALUES (",
+        );
         out.push_bind_param::<Text, _>(&self.0.upload_id)?;
         out.push_sql(", ");
         out.push_bind_param::<Integer, _>(&self.0.number)?;
@@ -48,6 +50,8 @@ impl QueryFragment<Sqlite> for Row<'_> {
         out.push_bind_param::<Timestamp, _>(&self.0.recorded_at)?;
         out.push_sql(", ");
         out.push_bind_param::<Nullable<Text>, _>(&self.0.sha256)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Nullable<Text>, _>(&self.0.checksums)?;
         out.push_sql(")");
         out.push_sql(OR_REPLACE);
         Ok(())
@@ -69,6 +73,7 @@ struct Columns<'a> {
     etags: Vec<Option<&'a str>>,
     times: Vec<NaiveDateTime>,
     sums: Vec<Option<&'a str>>,
+    checksums: Vec<Option<&'a str>>,
 }
 
 impl<'a> Columns<'a> {
@@ -80,6 +85,7 @@ impl<'a> Columns<'a> {
             etags: rows.iter().map(|row| row.etag.as_deref()).collect(),
             times: rows.iter().map(|row| row.recorded_at).collect(),
             sums: rows.iter().map(|row| row.sha256.as_deref()).collect(),
+            checksums: rows.iter().map(|row| row.checksums.as_deref()).collect(),
         }
     }
 }
@@ -87,7 +93,7 @@ impl<'a> Columns<'a> {
 impl QueryFragment<Pg> for Columns<'_> {
     fn walk_ast<'b>(&'b self, mut out: AstPass<'_, 'b, Pg>) -> QueryResult<()> {
         out.push_sql(
-            "INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256) SELECT * FROM unnest(",
+            "INSERT INTO parts (upload_id, number, size, etag, recorded_at, sha256, checksums) SELECT * FROM unnest(",
         );
         out.push_bind_param::<Array<Text>, _>(&self.upload_ids)?;
         out.push_sql(", ");
@@ -100,6 +106,8 @@ impl QueryFragment<Pg> for Columns<'_> {
         out.push_bind_param::<Array<Timestamp>, _>(&self.times)?;
         out.push_sql(", ");
         out.push_bind_param::<Array<Nullable<Text>>, _>(&self.sums)?;
+        out.push_sql(", ");
+        out.push_bind_param::<Array<Nullable<Text>>, _>(&self.checksums)?;
         out.push_sql(")");
         out.push_sql(OR_REPLACE);
         Ok(())

@@ -12,10 +12,13 @@ use diesel::sql_types::Bool;
 
 use super::Database;
 use super::column::{from_time, to_time};
-use super::connection::write_transaction;
+use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
+use super::scans::settle;
 use super::schema::{uploads, webhook_events};
-use crate::domain::{EventId, EventKind, EventState, LogEntry, LogKind, State, UploadId, WebhookEvent};
+use crate::domain::{
+    EventId, EventKind, EventState, LogEntry, LogKind, ScanState, State, UploadId, WebhookEvent,
+};
 use crate::error::Error;
 
 /// An event that is yet to be written.
@@ -64,18 +67,18 @@ pub struct EventQuery {
 }
 
 impl Database {
-    /// Moves an upload to `complete` and writes its event, if it has one, in the same transaction. True if this call
-    /// did it: of several that try at once, one does, and only that one's event is written.
+    /// Moves an upload to `complete`, ends its scan, and writes its events, in the same transaction. True if this call did
+    /// it: of several that try at once, one does, and only that one's events are written.
     pub async fn complete_upload(
         &self,
         id: &UploadId,
         from: &[State],
         etag: Option<String>,
-        event: Option<NewEvent>,
+        events: impl IntoIterator<Item = NewEvent>,
         now: DateTime<Utc>,
     ) -> Result<bool, Error> {
         let from: Vec<&'static str> = from.iter().map(|state| state.as_str()).collect();
-        let event = event.map(|event| EventRow::new(event, id.as_str(), now));
+        let events: Vec<NewEvent> = events.into_iter().collect();
         self.alter(id, move |conn, id| {
             write_transaction(conn, |conn| {
                 let change = (
@@ -88,11 +91,8 @@ impl Database {
                     .execute(conn)?;
                 if changed == 1 {
                     append_change(conn, &id, &LogEntry::new(now, LogKind::Became(State::Complete)))?;
-                }
-                if let Some(event) = event.filter(|_| changed == 1) {
-                    diesel::insert_into(webhook_events::table)
-                        .values(&event)
-                        .execute(conn)?;
+                    settle(conn, &id, ScanState::Accepted)?;
+                    insert_events(conn, &id, events, now)?;
                 }
                 Ok(changed == 1)
             })
@@ -225,6 +225,22 @@ impl Database {
             .await?;
         rows.into_iter().map(WebhookEvent::try_from).collect()
     }
+}
+
+/// Writes events with the change that they tell of, in the transaction that is open.
+pub(super) fn insert_events(
+    conn: &mut AnyConnection,
+    upload_id: &str,
+    events: Vec<NewEvent>,
+    now: DateTime<Utc>,
+) -> QueryResult<()> {
+    events.into_iter().try_for_each(|event| {
+        let row = EventRow::new(event, upload_id, now);
+        diesel::insert_into(webhook_events::table)
+            .values(&row)
+            .execute(conn)
+            .map(drop)
+    })
 }
 
 /// "Pending", the condition of the partial index in its own words: neither database matches it to a value that comes

@@ -4,6 +4,9 @@
 //! stand the token, the scope, the lifetime of an URL and the headers that had to be signed. See
 //! <https://docs.aws.amazon.com/AmazonS3/latest/API/sigv4-query-string-auth.html>.
 
+use std::collections::HashMap;
+use std::sync::{Arc, PoisonError, RwLock};
+
 use chrono::{DateTime, NaiveDateTime, Utc};
 use http::HeaderMap;
 use s3s::access::{S3Access, S3AccessContext};
@@ -28,6 +31,46 @@ const PARTS_ONLY: [&str; 5] = [
     "AbortMultipartUpload",
 ];
 
+/// A pair that may do everything until it ends or is taken back, as an STS gives them.
+#[derive(Clone)]
+pub struct TemporaryKey {
+    /// The public half.
+    pub access_key_id: String,
+    /// The secret half.
+    pub secret_access_key: SecretString,
+    /// The token that every request must carry besides.
+    pub session_token: String,
+    /// When it ends.
+    pub expires_at: DateTime<Utc>,
+}
+
+/// The temporary pairs that are good just now, by their public halves; clones share them.
+#[derive(Clone, Default)]
+pub struct TemporaryKeys(Arc<RwLock<HashMap<String, TemporaryKey>>>);
+
+impl std::fmt::Debug for TemporaryKeys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("TemporaryKeys").finish_non_exhaustive()
+    }
+}
+
+impl TemporaryKeys {
+    pub fn admit(&self, key: TemporaryKey) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.insert(key.access_key_id.clone(), key);
+    }
+
+    pub fn withdraw(&self, access_key_id: &str) {
+        let mut keys = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        keys.remove(access_key_id);
+    }
+
+    fn get(&self, access_key_id: &str) -> Option<TemporaryKey> {
+        let keys = self.0.read().unwrap_or_else(PoisonError::into_inner);
+        keys.get(access_key_id).cloned()
+    }
+}
+
 /// The key pair, with the token and the region that belong to it.
 #[derive(Clone)]
 pub struct Keys {
@@ -39,6 +82,8 @@ pub struct Keys {
     pub session_token: Option<String>,
     /// A second pair for parts alone.
     pub parts_only: Option<(String, SecretString)>,
+    /// Pairs that come and go.
+    pub temporary: TemporaryKeys,
     /// The only region that a signature may name.
     pub region: String,
 }
@@ -46,6 +91,9 @@ pub struct Keys {
 #[async_trait::async_trait]
 impl S3Auth for Keys {
     async fn get_secret_key(&self, access_key: &str) -> S3Result<SecretKey> {
+        if let Some(key) = self.temporary.get(access_key) {
+            return Ok(SecretKey::from(key.secret_access_key.expose_secret()));
+        }
         let narrow = self.parts_only.as_ref().filter(|(id, _)| access_key == id);
         let secret = match narrow {
             Some((_, secret)) => secret,
@@ -80,11 +128,12 @@ impl S3Access for Keys {
             ));
         }
         if cx.s3_op().name() == "PostObject" {
-            return self.check_form();
+            return self.check_form(&credentials.access_key);
         }
         check_no_customer_key(cx.headers())?;
         let query = cx.uri().query().unwrap_or_default();
-        self.check_token(cx.headers(), query)?;
+        let temporary = self.temporary.get(&credentials.access_key);
+        self.check_token(temporary.as_ref(), cx.headers(), query)?;
         match Signature::of(cx.headers(), query) {
             Signature::Query {
                 credential,
@@ -111,17 +160,22 @@ impl S3Access for Keys {
 
 impl Keys {
     /// A form's fields do not come this far, so a token in it could not be compared.
-    fn check_form(&self) -> S3Result<()> {
-        match self.session_token {
-            None => Ok(()),
-            Some(_) => Err(s3_error!(
-                AccessDenied,
-                "This server takes no forms with temporary credentials"
-            )),
+    fn check_form(&self, access_key: &str) -> S3Result<()> {
+        if self.session_token.is_none() && self.temporary.get(access_key).is_none() {
+            return Ok(());
         }
+        Err(s3_error!(
+            AccessDenied,
+            "This server takes no forms with temporary credentials"
+        ))
     }
 
-    fn check_token(&self, headers: &HeaderMap, query: &str) -> S3Result<()> {
+    fn check_token(
+        &self,
+        temporary: Option<&TemporaryKey>,
+        headers: &HeaderMap,
+        query: &str,
+    ) -> S3Result<()> {
         let in_header = headers
             .get("x-amz-security-token")
             .map(|value| value.as_bytes().to_vec());
@@ -129,12 +183,22 @@ impl Keys {
             .into_iter()
             .find_map(|name| query_value(query, name))
             .map(String::into_bytes);
-        let right = match (&self.session_token, in_header.or(in_query)) {
+        let wanted = match temporary {
+            Some(key) => Some(&key.session_token),
+            None => self.session_token.as_ref(),
+        };
+        let right = match (wanted, in_header.or(in_query)) {
             (None, None) => true,
             (Some(ours), Some(theirs)) => ours.as_bytes().ct_eq(&theirs).into(),
             _ => false,
         };
-        if right { Ok(()) } else { Err(invalid_token()) }
+        if !right {
+            return Err(invalid_token());
+        }
+        if temporary.is_some_and(|key| key.expires_at <= Utc::now()) {
+            return Err(s3_error!(ExpiredToken, "The provided token has expired."));
+        }
+        Ok(())
     }
 
     fn check_scope(&self, credential: &str, code: &str) -> S3Result<()> {

@@ -53,7 +53,8 @@ use tokio::net::TcpListener;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
-use self::auth::Keys;
+pub use self::auth::TemporaryKey;
+use self::auth::{Keys, TemporaryKeys};
 use self::store::Store;
 
 /// The least size that S3 demands of all parts but the last: 5 MiB.
@@ -141,6 +142,7 @@ pub enum DevS3Error {
 #[derive(Debug)]
 pub struct DevS3 {
     address: SocketAddr,
+    temporary: TemporaryKeys,
     stop: watch::Sender<()>,
     serving: JoinHandle<()>,
     sweeping: JoinHandle<()>,
@@ -155,6 +157,16 @@ impl DevS3 {
     /// Where it listens, with the port that was really taken.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Takes a temporary key pair from now on, until it ends: it may do everything but send forms.
+    pub fn admit(&self, key: TemporaryKey) {
+        self.temporary.admit(key);
+    }
+
+    /// Takes a temporary key pair no more; requests that are under way finish.
+    pub fn withdraw(&self, access_key_id: &str) {
+        self.temporary.withdraw(access_key_id);
     }
 
     /// Takes no more connections, lets running requests finish for at most ten seconds, and lets go of the
@@ -193,8 +205,9 @@ pub async fn start(config: DevS3Config) -> Result<DevS3, DevS3Error> {
     let listener = TcpListener::bind(wanted).await.map_err(listening)?;
     let address = listener.local_addr().map_err(listening)?;
 
+    let temporary = TemporaryKeys::default();
     let front = front::Front {
-        s3: s3_service(&config, store.clone()),
+        s3: s3_service(&config, store.clone(), temporary.clone()),
         store: store.clone(),
     };
     let (stop, stopping) = watch::channel(());
@@ -202,6 +215,7 @@ pub async fn start(config: DevS3Config) -> Result<DevS3, DevS3Error> {
     let sweeping = tokio::spawn(sweep(Arc::downgrade(&store), config.max_upload_age));
     Ok(DevS3 {
         address,
+        temporary,
         stop,
         serving,
         sweeping,
@@ -235,8 +249,9 @@ async fn open_store(config: &DevS3Config) -> Result<Arc<Store>, DevS3Error> {
     })
 }
 
-fn s3_service(config: &DevS3Config, store: Arc<Store>) -> S3Service {
+fn s3_service(config: &DevS3Config, store: Arc<Store>, temporary: TemporaryKeys) -> S3Service {
     let keys = Keys {
+        temporary,
         access_key_id: config.access_key_id.clone(),
         secret_access_key: config.secret_access_key.clone(),
         session_token: config.session_token.clone(),

@@ -220,13 +220,22 @@ impl Ask {
 
 /// A client that follows nothing and asks no proxy for this machine's own loopback.
 pub(super) fn client(host: &str) -> Result<reqwest::Client, reqwest::Error> {
+    builder(host).build()
+}
+
+/// As [`client`], for what only HTTP/1.1 has: over TLS a server would choose HTTP/2, which knows no upgrade.
+pub(super) fn client_http1(host: &str) -> Result<reqwest::Client, reqwest::Error> {
+    builder(host).http1_only().build()
+}
+
+fn builder(host: &str) -> reqwest::ClientBuilder {
     let mut http = reqwest::Client::builder()
         .connect_timeout(Duration::from_secs(10))
         .redirect(reqwest::redirect::Policy::none());
-    if crate::storage::is_loopback(host) {
+    if crate::domain::is_loopback(host) {
         http = http.no_proxy();
     }
-    http.build()
+    http
 }
 
 /// Sends a request and reads its answer whole.

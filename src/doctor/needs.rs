@@ -6,7 +6,8 @@
 use serde_json::{Value, json};
 
 use super::rules::CorsRule;
-use crate::config::Config;
+use crate::config::{Config, KeyChoice, origin_and_path};
+use crate::signing::sts::uploader_policy;
 
 /// Where small objects of relayed uploads wait.
 const PIECES: &str = ".muleteer/";
@@ -50,7 +51,7 @@ pub fn origins(config: &Config) -> Vec<String> {
             }
             own
         }
-        url => vec![url.to_owned()],
+        url => vec![origin_and_path(url).0.to_owned()],
     };
     for origin in listed {
         let origin = origin.trim_end_matches('/');
@@ -95,6 +96,12 @@ pub fn prefixes(config: &Config) -> Vec<String> {
             .enabled
             .then_some(doors.fine_uploader.key_prefix.as_str()),
     );
+    let uppy = &doors.uppy;
+    if uppy.enabled {
+        // A page may propose any key.
+        templates.extend((uppy.keys == KeyChoice::Proposed).then_some(""));
+        templates.extend(uppy.sts.is_on().then_some(uppy.sts.key_prefix.as_str()));
+    }
     let mut found: Vec<String> = templates.into_iter().map(fixed_part).collect();
     if relays(config) {
         found.push(PIECES.to_owned());
@@ -186,6 +193,7 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
             "Resource": objects,
         }),
     ];
+    statements.extend(lending(config));
     if setup {
         statements.push(json!({
             "Sid": "SetTheBucketUp",
@@ -200,6 +208,35 @@ pub fn iam_policy(config: &Config, setup: bool) -> Value {
         }));
     }
     json!({ "Version": "2012-10-17", "Statement": statements })
+}
+
+/// The most that the role may be allowed whose sessions Uppy's pages get, if they do: each session is narrowed to its owner's
+/// part besides.
+pub fn sts_role_policy(config: &Config) -> Option<Value> {
+    if !lends_credentials(config) {
+        return None;
+    }
+    let sts = &config.protocols.uppy.sts;
+    let policy = uploader_policy(sts.partition(), bucket_name(config), sts.folder());
+    serde_json::from_str(&policy).ok()
+}
+
+/// What our key needs to hand out sessions of that role, if it does.
+fn lending(config: &Config) -> Option<Value> {
+    let role = &config.protocols.uppy.sts.role_arn;
+    lends_credentials(config).then(|| {
+        json!({
+            "Sid": "LendCredentials",
+            "Effect": "Allow",
+            "Action": ["sts:AssumeRole"],
+            "Resource": [role],
+        })
+    })
+}
+
+fn lends_credentials(config: &Config) -> bool {
+    let uppy = &config.protocols.uppy;
+    uppy.enabled && uppy.sts.is_on()
 }
 
 /// The lifecycle rule that belongs to the settings, as `aws s3api` takes it.
@@ -261,6 +298,29 @@ mod tests {
                 .get("Condition")
                 .is_none()
         );
+    }
+
+    #[test]
+    fn a_page_that_proposes_its_keys_needs_the_whole_bucket_and_one_that_signs_itself_its_folder() {
+        let mut config = Config::default();
+        config.protocols.uppy.sts.role_arn = "arn:aws:iam::1:role/pages".into();
+        assert!(
+            prefixes(&config).contains(&"sts/".to_owned()),
+            "{:?}",
+            prefixes(&config)
+        );
+
+        config.protocols.uppy.keys = KeyChoice::Proposed;
+
+        assert_eq!(prefixes(&config), [""]);
+    }
+
+    #[test]
+    fn a_page_below_a_path_is_of_the_origin_alone() {
+        let mut config = Config::default();
+        config.server.public_url = "https://example.org:8443/uploads/".into();
+
+        assert_eq!(origins(&config), ["https://example.org:8443"]);
     }
 
     #[test]

@@ -131,7 +131,7 @@ fn is_name(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_alphabetic()) && text.trim_end_matches('.').split('.').all(label)
 }
 
-/// The network that counts as one neighbour: who has one IPv6 address has a whole /64 of them.
+/// The network that counts as one neighbour: who has one IPv6 address has a whole /64 of them to choose from.
 pub fn network(address: IpAddr) -> IpAddr {
     match address.to_canonical() {
         IpAddr::V6(address) => {
@@ -140,6 +140,19 @@ pub fn network(address: IpAddr) -> IpAddr {
         }
         address @ IpAddr::V4(_) => address,
     }
+}
+
+/// Whether a host, with or without a port, is this machine itself.
+pub fn is_loopback(host: &str) -> bool {
+    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
+        if port.bytes().all(|byte| byte.is_ascii_digit()) {
+            name
+        } else {
+            host
+        }
+    });
+    let ip = name.trim_matches(['[', ']']).parse();
+    name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 #[cfg(test)]

@@ -19,6 +19,10 @@ use crate::error::FieldError;
 pub enum Algorithm {
     /// CRC-32 (ISO-HDLC), as zip and Ethernet have it; 4 bytes, the highest first.
     Crc32,
+    /// CRC-32C (Castagnoli); 4 bytes, the highest first.
+    Crc32c,
+    /// CRC-64/NVME; 8 bytes, the highest first.
+    Crc64Nvme,
     /// MD5.
     Md5,
     /// SHA-1.
@@ -33,11 +37,50 @@ impl Algorithm {
     /// Bytes of a digest.
     pub fn length(self) -> usize {
         match self {
-            Self::Crc32 => 4,
+            Self::Crc32 | Self::Crc32c => 4,
+            Self::Crc64Nvme => 8,
             Self::Md5 => 16,
             Self::Sha1 => 20,
             Self::Sha256 => 32,
             Self::Sha512 => 64,
+        }
+    }
+
+    const ALL: [Self; 7] = [
+        Self::Crc32,
+        Self::Crc32c,
+        Self::Crc64Nvme,
+        Self::Md5,
+        Self::Sha1,
+        Self::Sha256,
+        Self::Sha512,
+    ];
+
+    /// Its name in settings, JSON and S3's headers, such as `crc64nvme`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc32 => "crc32",
+            Self::Crc32c => "crc32c",
+            Self::Crc64Nvme => "crc64nvme",
+            Self::Md5 => "md5",
+            Self::Sha1 => "sha1",
+            Self::Sha256 => "sha256",
+            Self::Sha512 => "sha512",
+        }
+    }
+
+    /// The algorithm of this name.
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|algorithm| algorithm.name() == name)
+    }
+
+    /// The parameters of a CRC; `None` for the others, whose digests of pieces say nothing of the whole.
+    pub(super) fn crc(self) -> Option<CrcAlgorithm> {
+        match self {
+            Self::Crc32 => Some(CrcAlgorithm::Crc32IsoHdlc),
+            Self::Crc32c => Some(CrcAlgorithm::Crc32Iscsi),
+            Self::Crc64Nvme => Some(CrcAlgorithm::Crc64Nvme),
+            Self::Md5 | Self::Sha1 | Self::Sha256 | Self::Sha512 => None,
         }
     }
 }
@@ -53,6 +96,25 @@ impl Checksum {
     /// A digest as its raw bytes; `None` where it has not as many as the algorithm makes.
     pub fn new(algorithm: Algorithm, value: Vec<u8>) -> Option<Self> {
         (value.len() == algorithm.length()).then_some(Self { algorithm, value })
+    }
+
+    /// Reads base64, as S3 has it in its headers.
+    ///
+    /// # Errors
+    /// [`FieldError`] on `field` for anything but as many bytes as the algorithm makes.
+    pub fn from_base64(algorithm: Algorithm, text: &str, field: &str) -> Result<Self, FieldError> {
+        let bytes = STANDARD.decode(text).ok();
+        bytes
+            .and_then(|bytes| Self::new(algorithm, bytes))
+            .ok_or_else(|| {
+                let detail = format!("is base64 of {} bytes", algorithm.length());
+                FieldError::new(field, detail)
+            })
+    }
+
+    /// Its bytes in base64.
+    pub fn to_base64(&self) -> String {
+        STANDARD.encode(&self.value)
     }
 
     /// The digest in a `Content-Digest` header; of several the strongest that we make, SHA-512 before SHA-256. `None`
@@ -94,8 +156,8 @@ impl From<Sha256Sum> for Checksum {
 
 /// A digest in the making.
 pub enum Hasher {
-    /// CRC-32.
-    Crc32(crc_fast::Digest),
+    /// One of the CRCs.
+    Crc(Algorithm, crc_fast::Digest),
     /// MD5.
     Md5(Md5),
     /// SHA-1.
@@ -109,19 +171,22 @@ pub enum Hasher {
 impl Hasher {
     /// Of no bytes yet.
     pub fn new(algorithm: Algorithm) -> Self {
+        if let Some(crc) = algorithm.crc() {
+            return Self::Crc(algorithm, crc_fast::Digest::new(crc));
+        }
         match algorithm {
-            Algorithm::Crc32 => Self::Crc32(crc_fast::Digest::new(CrcAlgorithm::Crc32IsoHdlc)),
             Algorithm::Md5 => Self::Md5(Md5::new()),
             Algorithm::Sha1 => Self::Sha1(Sha1::new()),
-            Algorithm::Sha256 => Self::Sha256(Sha256::new()),
             Algorithm::Sha512 => Self::Sha512(Sha512::new()),
+            // The CRCs were made above.
+            _ => Self::Sha256(Sha256::new()),
         }
     }
 
     /// Of these bytes too.
     pub fn update(&mut self, bytes: &[u8]) {
         match self {
-            Self::Crc32(digest) => digest.update(bytes),
+            Self::Crc(_, digest) => digest.update(bytes),
             Self::Md5(digest) => digest.update(bytes),
             Self::Sha1(digest) => digest.update(bytes),
             Self::Sha256(digest) => digest.update(bytes),
@@ -132,10 +197,7 @@ impl Hasher {
     /// The digest of all bytes.
     pub fn finish(self) -> Checksum {
         let (algorithm, value) = match self {
-            Self::Crc32(digest) => {
-                // The value of a 32-bit CRC stands in the lower half.
-                (Algorithm::Crc32, digest.finalize().to_be_bytes()[4..].to_vec())
-            }
+            Self::Crc(algorithm, digest) => (algorithm, crc_bytes(algorithm, digest.finalize())),
             Self::Md5(digest) => (Algorithm::Md5, digest.finalize().to_vec()),
             Self::Sha1(digest) => (Algorithm::Sha1, digest.finalize().to_vec()),
             Self::Sha256(digest) => (Algorithm::Sha256, digest.finalize().to_vec()),
@@ -143,6 +205,11 @@ impl Hasher {
         };
         Checksum { algorithm, value }
     }
+}
+
+/// A CRC's bytes, the highest first; the value of a short one stands in the lower half.
+pub(super) fn crc_bytes(algorithm: Algorithm, value: u64) -> Vec<u8> {
+    value.to_be_bytes()[8 - algorithm.length()..].to_vec()
 }
 
 /// A SHA-256: <https://csrc.nist.gov/pubs/fips/180-4/upd1/final>.
@@ -227,6 +294,8 @@ mod tests {
         // The digests of "123456789", the usual check of a CRC.
         for (algorithm, expected) in [
             (Algorithm::Crc32, "cbf43926"),
+            (Algorithm::Crc32c, "e3069283"),
+            (Algorithm::Crc64Nvme, "ae8b14860a799888"),
             (Algorithm::Md5, "25f9e794323b453885f5181f1b624d0b"),
             (Algorithm::Sha1, "f7c3bc1d808e04732adf679965ccc34ca7ae3441"),
             (

@@ -174,6 +174,7 @@ mod tests {
             number: PartNumber::new(number.into(), "part").unwrap(),
             size,
             etag: format!("\"tag-{number}\""),
+            checksum: None,
         }
     }
 

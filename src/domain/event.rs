@@ -27,12 +27,14 @@ pub enum LogKind {
     Admin,
     /// It may live longer.
     Extended,
+    /// All of it is there, and a scanner is to look at it.
+    Quarantined,
     /// Its state changed to this one.
     Became(State),
 }
 
 impl LogKind {
-    const OTHERS: [Self; 7] = [
+    const OTHERS: [Self; 8] = [
         Self::Created,
         Self::Resumed,
         Self::BegunAgain,
@@ -40,6 +42,7 @@ impl LogKind {
         Self::Refused,
         Self::Admin,
         Self::Extended,
+        Self::Quarantined,
     ];
 
     /// The kind's name in the database.
@@ -52,6 +55,7 @@ impl LogKind {
             Self::Refused => "refused",
             Self::Admin => "admin",
             Self::Extended => "extended",
+            Self::Quarantined => "quarantined",
             Self::Became(state) => state.as_str(),
         }
     }
@@ -94,6 +98,9 @@ pub struct LogDetail {
     /// The kind of problem that the client was told.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub problem: Option<String>,
+    /// Why.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// What an admin asked for.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub asked: Option<String>,

@@ -7,6 +7,7 @@ use std::fmt;
 use serde::Serialize;
 
 use super::plan::{MAX_PARTS, PartPlan};
+use super::{Algorithm, Checksum, Checksums, bare_etag};
 use crate::error::Error;
 
 /// A part's number, 1 to 10,000:
@@ -16,6 +17,9 @@ use crate::error::Error;
 pub struct PartNumber(u16);
 
 impl PartNumber {
+    /// The first.
+    pub const FIRST: Self = Self(1);
+
     /// Accepts 1 to 10,000.
     ///
     /// # Errors
@@ -51,6 +55,25 @@ pub struct StoredPart {
     pub size: u64,
     /// The store's tag, with its quotes where the store gave them.
     pub etag: String,
+    /// What the store has made of its bytes itself, where it says so.
+    pub checksum: Option<Checksum>,
+}
+
+impl StoredPart {
+    /// Whether the store has other bytes than these checksums are of; `None` where nothing that it says can tell.
+    ///
+    /// Its tag of a part is the MD5 of the bytes, unless it keeps them encrypted; so it is only asked where it looks
+    /// like one, and nobody is told an MD5 who said that theirs is encrypted.
+    pub fn differs_from(&self, sums: &Checksums) -> Option<bool> {
+        if let Some(own) = &self.checksum
+            && let Some(told) = sums.get(own.algorithm())
+        {
+            return Some(own != told);
+        }
+        let told = sums.get(Algorithm::Md5)?;
+        let own = hex::decode(bare_etag(&self.etag)).ok()?;
+        Some(Checksum::new(Algorithm::Md5, own)? != *told)
+    }
 }
 
 /// Part numbers in ascending order, each once.
@@ -173,6 +196,11 @@ pub enum PartDefect {
         /// Bytes it has.
         actual: u64,
     },
+    /// The store has other bytes than the client has sent.
+    WrongChecksum {
+        /// Which part.
+        number: PartNumber,
+    },
     /// The store has a part that the upload has not.
     Surplus {
         /// Which part.
@@ -184,7 +212,10 @@ impl PartDefect {
     /// Which part it is about.
     pub fn number(&self) -> PartNumber {
         match self {
-            Self::Missing { number } | Self::WrongSize { number, .. } | Self::Surplus { number } => *number,
+            Self::Missing { number }
+            | Self::WrongSize { number, .. }
+            | Self::WrongChecksum { number }
+            | Self::Surplus { number } => *number,
         }
     }
 }
@@ -199,6 +230,9 @@ impl fmt::Display for PartDefect {
                 actual,
             } => {
                 write!(f, "part {number} has {actual} bytes instead of {expected}")
+            }
+            Self::WrongChecksum { number } => {
+                write!(f, "part {number} has other bytes than were sent")
             }
             Self::Surplus { number } => write!(f, "part {number} does not belong to it"),
         }
@@ -267,6 +301,7 @@ mod tests {
             number: PartNumber(number),
             size,
             etag: "\"x\"".into(),
+            checksum: None,
         }
     }
 
@@ -276,6 +311,7 @@ mod tests {
             preferred: 4,
             max: 100,
             step: 1,
+            most: MAX_PARTS,
         };
         PartPlan::new(10, None, &limits).unwrap()
     }

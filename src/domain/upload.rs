@@ -242,6 +242,8 @@ pub struct Wishes {
     pub time_to_live: Option<TimeDelta>,
     /// That it will be appended to instead of sent in parts.
     pub appending: Option<NewAppending>,
+    /// Whether its client sends a checksum with each part.
+    pub checksums: bool,
     /// Who cuts it; all but [`Cut::Ours`] go straight to the store.
     pub cut: Cut,
 }

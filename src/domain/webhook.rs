@@ -141,23 +141,46 @@ impl fmt::Display for EventId {
 /// What an event is about.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum EventKind {
+    /// An upload has begun.
+    Created,
     /// An upload has become complete.
-    UploadComplete,
+    Complete,
+    /// A scanner did not want it.
+    Rejected,
+    /// Somebody gave it up.
+    Aborted,
+    /// Nobody came back in time.
+    Expired,
+    /// The store lost it, or it was not what its client had claimed.
+    Failed,
 }
 
 impl EventKind {
+    /// All of them.
+    pub const ALL: [Self; 6] = [
+        Self::Created,
+        Self::Complete,
+        Self::Rejected,
+        Self::Aborted,
+        Self::Expired,
+        Self::Failed,
+    ];
+
     /// The name in the payload, in every API and in the database.
     pub fn as_str(self) -> &'static str {
         match self {
-            Self::UploadComplete => "upload.complete",
+            Self::Created => "upload.created",
+            Self::Complete => "upload.complete",
+            Self::Rejected => "upload.rejected",
+            Self::Aborted => "upload.aborted",
+            Self::Expired => "upload.expired",
+            Self::Failed => "upload.failed",
         }
     }
 
     /// Reads the name.
     pub fn parse(text: &str) -> Option<Self> {
-        [Self::UploadComplete]
-            .into_iter()
-            .find(|kind| kind.as_str() == text)
+        Self::ALL.into_iter().find(|kind| kind.as_str() == text)
     }
 }
 

@@ -1,11 +1,17 @@
-//! Webhooks: takes events out of the database and brings them to their receivers, at least once each.
+//! Webhooks: takes events out of the database and brings them to their receivers, at least once each. Besides, the
+//! questions that an application is asked while an upload waits ([`PreCreate`]).
 //!
 //! Separate from the verbs, which only write events down: sending waits for strangers, goes on after the request that
 //! caused it, and is done by whichever instance comes first. Nothing is kept here that a kill could lose. How a
 //! receiver sees it is told in `docs/webhooks.md`.
 
 mod address;
+mod call;
+mod circuit;
 mod delivery;
+mod icap;
+mod pre_complete;
+mod pre_create;
 mod schedule;
 mod signature;
 
@@ -23,7 +29,11 @@ use crate::db::Database;
 use crate::domain::{AllowedHosts, WebhookEvent};
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::uploads::Scanner;
 use delivery::Courier;
+use icap::IcapScanner;
+use pre_complete::HttpScanner;
+pub use pre_create::PreCreate;
 
 /// Most deliveries at once.
 const AT_ONCE: usize = 16;
@@ -52,6 +62,27 @@ pub struct Parts {
     pub allowed_hosts: AllowedHosts,
     /// What counts.
     pub metrics: Metrics,
+}
+
+/// Who looks at files before their uploads are complete, by these settings; `None` where nobody does.
+///
+/// # Errors
+/// [`Error::Internal`] where the settings cannot be used, or the TLS roots of this machine cannot be read.
+pub fn scanner(settings: &HooksConfig, clock: Clock) -> Result<Option<Arc<dyn Scanner>>, Error> {
+    let hook = &settings.pre_complete;
+    if hook.url.is_empty() {
+        return Ok(None);
+    }
+    if hook.url.starts_with("icap:") {
+        let patience = Duration::from_secs(hook.timeout_s);
+        return Ok(Some(Arc::new(IcapScanner::new(&hook.url, patience)?)));
+    }
+    let secret = if hook.secret.is_empty() {
+        &settings.secret
+    } else {
+        &hook.secret
+    };
+    Ok(Some(Arc::new(HttpScanner::new(hook, secret, clock)?)))
 }
 
 /// The deliveries while they run.

@@ -16,10 +16,11 @@ pub use names::{Kind, METRICS, Metric};
 
 use crate::domain::{Backend, State, Transfer};
 use names::{
-    BUILD_INFO, COMPLETED_BYTES, DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS,
-    HTTP_DURATION, HTTP_IN_FLIGHT, HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES,
-    SIGNATURES, STORE_DURATION, STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES,
-    WEBHOOKS_OLDEST, WEBHOOKS_PARKED, WEBHOOKS_PENDING,
+    BUILD_INFO, COMPLETED_BYTES, CREDENTIAL_RENEWALS, CREDENTIALS_LEFT, DATABASE_CONNECTIONS,
+    DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS, HOOK_ANSWERS, HTTP_DURATION, HTTP_IN_FLIGHT,
+    HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES, SIGNATURES, STORE_DURATION,
+    STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES, WEBHOOKS_OLDEST, WEBHOOKS_PARKED,
+    WEBHOOKS_PENDING,
 };
 
 /// How often samples are moved to their buckets, should nobody scrape: until then each takes memory.
@@ -56,6 +57,8 @@ struct Inner {
     parts: [Counter; 2],
     received: [Counter; 3],
     deliveries: [Counter; 3],
+    hooks: [[Counter; 3]; 2],
+    renewals: [Counter; 3],
     scraped: Scraped,
 }
 
@@ -83,6 +86,7 @@ struct Scraped {
     pending: Gauge,
     oldest: Gauge,
     parked: Gauge,
+    credentials: Gauge,
 }
 
 /// What a signature is for.
@@ -107,6 +111,37 @@ pub enum Delivery {
     Failed,
     /// It was given up.
     Parked,
+}
+
+/// Who was asked about an upload.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hook {
+    /// The application, before it began.
+    PreCreate,
+    /// The scanner, before it was complete.
+    PreComplete,
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The upload goes on.
+    Accepted,
+    /// It does not.
+    Refused,
+    /// There was no answer that can be used.
+    Failed,
+}
+
+/// What a look for new credentials has brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Renewed {
+    /// Others than before.
+    Others,
+    /// The same.
+    Unchanged,
+    /// None.
+    Failed,
 }
 
 /// How a request to the store went.
@@ -212,6 +247,11 @@ impl Metrics {
             received: Backend::ALL.map(|backend| counter(&RECEIVED_BYTES, &[backend.as_str()])),
             deliveries: ["delivered", "failed", "parked"]
                 .map(|outcome| counter(&WEBHOOK_DELIVERIES, &[outcome])),
+            hooks: ["pre_create", "pre_complete"].map(|hook| {
+                ["accepted", "refused", "failed"].map(|outcome| counter(&HOOK_ANSWERS, &[hook, outcome]))
+            }),
+            renewals: ["renewed", "unchanged", "failed"]
+                .map(|outcome| counter(&CREDENTIAL_RENEWALS, &[outcome])),
             scraped: Scraped {
                 open_uploads: gauge(&OPEN_UPLOADS, &[]),
                 open_bytes: gauge(&OPEN_BYTES, &[]),
@@ -222,6 +262,7 @@ impl Metrics {
                 pending: gauge(&WEBHOOKS_PENDING, &[]),
                 oldest: gauge(&WEBHOOKS_OLDEST, &[]),
                 parked: gauge(&WEBHOOKS_PARKED, &[]),
+                credentials: gauge(&CREDENTIALS_LEFT, &[]),
             },
             recorder,
             handle,
@@ -313,6 +354,22 @@ impl Metrics {
     /// An attempt to deliver a webhook went so.
     pub fn delivery(&self, outcome: Delivery) {
         self.0.deliveries[outcome as usize].increment(1);
+    }
+
+    /// Somebody was asked about an upload, and that came of it.
+    pub fn asked(&self, hook: Hook, verdict: Verdict) {
+        self.0.hooks[hook as usize][verdict as usize].increment(1);
+    }
+
+    /// A look for new credentials brought this.
+    pub fn credentials_renewed(&self, outcome: Renewed) {
+        self.0.renewals[outcome as usize].increment(1);
+    }
+
+    /// So much is left of the store's credentials just now; `None` for those that do not end.
+    pub fn credentials_left(&self, left: Option<Duration>) {
+        let seconds = left.map_or(f64::INFINITY, |left| left.as_secs_f64());
+        self.0.scraped.credentials.set(seconds);
     }
 
     /// A request to the store went so. An operation that is not on the list is not counted.

@@ -100,9 +100,17 @@ metrics! {
         "Requests of ours to the store, each attempt counted.";
     STORE_DURATION = "muleteer_store_request_duration_seconds", Kind::Histogram(STORE_SECONDS), [OPERATION],
         "Seconds that a request of ours to the store took; one that passes bytes on lasts as long as they come.";
+    CREDENTIALS_LEFT = "muleteer_store_credentials_remaining_seconds", Kind::Gauge, [],
+        "Seconds until the store's credentials end; `inf` for those that do not.";
+    CREDENTIAL_RENEWALS = "muleteer_store_credential_renewals_total", Kind::Counter,
+        [("outcome", "`renewed`, `unchanged` (their giver has no others yet) or `failed`")],
+        "Looks for new credentials for the store, by what came of them.";
     WEBHOOK_DELIVERIES = "muleteer_webhook_deliveries_total", Kind::Counter,
         [("outcome", "`delivered`, `failed` (to be tried again) or `parked`")],
         "Attempts to deliver a webhook.";
+    HOOK_ANSWERS = "muleteer_hook_answers_total", Kind::Counter,
+        [("hook", "`pre_create` or `pre_complete`"), ("outcome", "`accepted`, `refused` or `failed` (no answer that can be used)")],
+        "Times that the application or a scanner was asked about an upload, by what it answered.";
     WEBHOOKS_PENDING = "muleteer_webhooks_pending", Kind::Gauge, [],
         "Webhooks that are yet to be delivered, in the whole database.";
     WEBHOOKS_OLDEST = "muleteer_webhooks_oldest_pending_age_seconds", Kind::Gauge, [],

@@ -45,6 +45,8 @@ pub struct PartSigner {
     after_number: String,
     /// Of the canonical request, what stands behind the length.
     after_length: String,
+    /// Of the canonical request, what stands behind the checksum; `None` where none is signed.
+    after_checksum: Option<&'static str>,
     /// Whether the length is signed; where it is not, all of the canonical request stands in `after_number`.
     binds_length: bool,
     /// Has eaten the string to sign up to the hash of the canonical request.
@@ -65,7 +67,24 @@ impl PartSigner {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> Result<Self, SigningError> {
-        Self::prepare(keys, location, credentials, upload, (now, ttl), true)
+        Self::prepare(keys, location, credentials, upload, (now, ttl), Bound::Length)
+    }
+
+    /// The same for parts whose length and checksum are signed: S3 takes no other bytes. Which checksum that is, each part
+    /// is [signed with](Self::sign_claimed).
+    ///
+    /// # Errors
+    /// As [`PartSigner::new`].
+    pub fn with_checksum(
+        keys: &SigningKeys,
+        location: &BucketLocation,
+        credentials: &Credentials,
+        upload: MultipartUpload<'_>,
+        (now, ttl): (DateTime<Utc>, Duration),
+        checksum: ChecksumHeader,
+    ) -> Result<Self, SigningError> {
+        let bound = Bound::Checksum(checksum);
+        Self::prepare(keys, location, credentials, upload, (now, ttl), bound)
     }
 
     /// The same for parts of whatever length: S3 takes what comes. The length that is given to [`sign`](Self::sign) and
@@ -81,7 +100,7 @@ impl PartSigner {
         now: DateTime<Utc>,
         ttl: Duration,
     ) -> Result<Self, SigningError> {
-        Self::prepare(keys, location, credentials, upload, (now, ttl), false)
+        Self::prepare(keys, location, credentials, upload, (now, ttl), Bound::Nothing)
     }
 
     fn prepare(
@@ -90,7 +109,7 @@ impl PartSigner {
         credentials: &Credentials,
         upload: MultipartUpload<'_>,
         (now, ttl): (DateTime<Utc>, Duration),
-        binds_length: bool,
+        bound: Bound,
     ) -> Result<Self, SigningError> {
         check_key(upload.key)?;
         check_upload_id(upload.upload_id)?;
@@ -98,20 +117,27 @@ impl PartSigner {
         let time = encoding::timestamp(now);
         let day = &time[..8];
         let scope = format!("{day}/{}/{SERVICE}/aws4_request", location.region());
-        let query = Query::new(credentials, &scope, &time, lifetime, binds_length);
+        let query = Query::new(credentials, &scope, &time, lifetime, bound);
         let path = location.path(upload.key);
         let mut upload_id = String::from("&uploadId=");
         encoding::push_query(&mut upload_id, upload.upload_id);
 
         let host = location.host();
-        let (after_number, after_length) = if binds_length {
-            (
-                format!("{upload_id}\ncontent-length:"),
-                format!("\nhost:{host}\n\ncontent-length;host\nUNSIGNED-PAYLOAD"),
-            )
-        } else {
-            let rest = format!("{upload_id}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
-            (rest, String::new())
+        let after_number = format!("{upload_id}\ncontent-length:");
+        let (after_number, after_length) = match bound {
+            Bound::Length => {
+                let rest = format!("\nhost:{host}\n\ncontent-length;host\nUNSIGNED-PAYLOAD");
+                (after_number, rest)
+            }
+            Bound::Checksum(checksum) => (after_number, format!("\nhost:{host}\n{}:", checksum.name())),
+            Bound::Nothing => {
+                let rest = format!("{upload_id}\nhost:{host}\n\nhost\nUNSIGNED-PAYLOAD");
+                (rest, String::new())
+            }
+        };
+        let after_checksum = match bound {
+            Bound::Checksum(checksum) => Some(checksum.end()),
+            _ => None,
         };
         let canonical_head = format!("PUT\n{path}\n{}&partNumber=", query.canonical());
         let string_to_sign = format!("{ALGORITHM}\n{time}\n{scope}\n");
@@ -122,7 +148,8 @@ impl PartSigner {
             request: Sha256::new_with_prefix(canonical_head),
             after_number,
             after_length,
-            binds_length,
+            after_checksum,
+            binds_length: bound != Bound::Nothing,
             mac: keys
                 .mac(credentials, day, location.region())
                 .chain_update(string_to_sign),
@@ -153,12 +180,22 @@ impl PartSigner {
     /// Signs part `number` of exactly `content_length` bytes; S3 refuses a body of any other length. Nothing is
     /// allocated. The caller keeps to [`PART_NUMBERS`](super::PART_NUMBERS): S3 refuses the others.
     pub fn sign(&self, number: u16, content_length: u64) -> Signature {
+        self.sign_claimed(number, content_length, "")
+    }
+
+    /// The same for a part with this checksum in base64, which plays a part only where
+    /// [one is signed](Self::with_checksum). It must be printable ASCII.
+    pub fn sign_claimed(&self, number: u16, content_length: u64, checksum: &str) -> Signature {
         let mut request = self.request.clone();
         request.update(Decimal::new(number.into()).as_bytes());
         request.update(&self.after_number);
         if self.binds_length {
             request.update(Decimal::new(content_length).as_bytes());
             request.update(&self.after_length);
+        }
+        if let Some(after_checksum) = self.after_checksum {
+            request.update(checksum);
+            request.update(after_checksum);
         }
         let hash = Signature::new(request.finalize().into());
 
@@ -168,8 +205,13 @@ impl PartSigner {
 
     /// The URL to send part `number` of exactly `content_length` bytes to, with `PUT` and no further header.
     pub fn url(&self, number: u16, content_length: u64) -> String {
+        self.url_claimed(number, content_length, "")
+    }
+
+    /// The same for a part with this checksum, which must be sent in its header; as [`sign_claimed`](Self::sign_claimed).
+    pub fn url_claimed(&self, number: u16, content_length: u64, checksum: &str) -> String {
         let number_text = Decimal::new(number.into());
-        let signature = self.sign(number, content_length);
+        let signature = self.sign_claimed(number, content_length, checksum);
         let pieces = [
             &self.head,
             number_text.as_str(),
@@ -190,6 +232,49 @@ impl fmt::Debug for PartSigner {
     }
 }
 
+/// A header of S3's with the checksum of a body, as far as parts are signed with it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChecksumHeader {
+    /// `x-amz-checksum-crc64nvme`
+    Crc64Nvme,
+    /// `x-amz-checksum-crc32c`
+    Crc32c,
+}
+
+impl ChecksumHeader {
+    /// The header's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "x-amz-checksum-crc64nvme",
+            Self::Crc32c => "x-amz-checksum-crc32c",
+        }
+    }
+
+    /// How the list of signed headers looks in a query.
+    fn in_query(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "X-Amz-SignedHeaders=content-length%3Bhost%3Bx-amz-checksum-crc64nvme",
+            Self::Crc32c => "X-Amz-SignedHeaders=content-length%3Bhost%3Bx-amz-checksum-crc32c",
+        }
+    }
+
+    /// What stands behind its value in a canonical request.
+    fn end(self) -> &'static str {
+        match self {
+            Self::Crc64Nvme => "\n\ncontent-length;host;x-amz-checksum-crc64nvme\nUNSIGNED-PAYLOAD",
+            Self::Crc32c => "\n\ncontent-length;host;x-amz-checksum-crc32c\nUNSIGNED-PAYLOAD",
+        }
+    }
+}
+
+/// What a part's signature holds of its body.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Nothing,
+    Length,
+    Checksum(ChecksumHeader),
+}
+
 /// The parameters of the signature, which stand in another order in the URL than in the canonical request.
 struct Query {
     algorithm_to_expires: String,
@@ -198,13 +283,7 @@ struct Query {
 }
 
 impl Query {
-    fn new(
-        credentials: &Credentials,
-        scope: &str,
-        time: &str,
-        lifetime: Duration,
-        binds_length: bool,
-    ) -> Self {
+    fn new(credentials: &Credentials, scope: &str, time: &str, lifetime: Duration, bound: Bound) -> Self {
         let mut text = format!("X-Amz-Algorithm={ALGORITHM}&X-Amz-Credential=");
         encoding::push_query(&mut text, &credentials.access_key_id);
         text.push_str("%2F");
@@ -221,10 +300,10 @@ impl Query {
         Self {
             algorithm_to_expires: text,
             token,
-            signed_headers: if binds_length {
-                "X-Amz-SignedHeaders=content-length%3Bhost"
-            } else {
-                "X-Amz-SignedHeaders=host"
+            signed_headers: match bound {
+                Bound::Length => "X-Amz-SignedHeaders=content-length%3Bhost",
+                Bound::Checksum(checksum) => checksum.in_query(),
+                Bound::Nothing => "X-Amz-SignedHeaders=host",
             },
         }
     }

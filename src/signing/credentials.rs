@@ -38,6 +38,23 @@ impl Credentials {
         }
     }
 
+    /// Whether they have stopped working by `now`.
+    pub fn is_over(&self, now: DateTime<Utc>) -> bool {
+        self.expires_at.is_some_and(|end| end <= now)
+    }
+
+    /// Whether a request that is signed with one looks like one that is signed with the other. Only their end may differ.
+    pub fn is_same(&self, other: &Self) -> bool {
+        let token = |one: &Self| {
+            one.session_token
+                .as_ref()
+                .map(|token| token.expose_secret().to_owned())
+        };
+        self.access_key_id == other.access_key_id
+            && self.secret_access_key.expose_secret() == other.secret_access_key.expose_secret()
+            && token(self) == token(other)
+    }
+
     /// Whether the two have an id or a secret in common. The signing key of a day follows from the secret alone, so
     /// whoever has one key of such a pair has the other's, too.
     pub fn is_akin_to(&self, other: &Self) -> bool {
@@ -57,11 +74,18 @@ impl fmt::Debug for Credentials {
     }
 }
 
-/// How long a URL signed at `now` really lives, in whole seconds: at most `ttl`, [`MAX_LIFETIME`], and what is
-/// left of the credentials, because S3 refuses a URL whose session token has expired. Zero means not at all.
+/// The store's clock and that of whoever gave the credentials may differ by so much: a URL dies so long before them, or a
+/// tenth of what is left of them, if that is less.
+const SKEW: Duration = Duration::from_secs(30);
+
+/// How long a URL signed at `now` really lives, in whole seconds: at most `ttl`, [`MAX_LIFETIME`], and a little less than
+/// what is left of the credentials, because S3 refuses a URL whose session token has expired. Zero means not at all.
 pub fn lifetime(ttl: Duration, credentials: &Credentials, now: DateTime<Utc>) -> Duration {
     let left = match credentials.expires_at {
-        Some(end) => (end - now).to_std().unwrap_or(Duration::ZERO),
+        Some(end) => {
+            let left = (end - now).to_std().unwrap_or(Duration::ZERO);
+            left.saturating_sub(SKEW.min(left / 10))
+        }
         None => MAX_LIFETIME,
     };
     Duration::from_secs(ttl.min(MAX_LIFETIME).min(left).as_secs())
@@ -113,8 +137,27 @@ mod tests {
         let ending = ending_in(TimeDelta::milliseconds(59_900));
         assert_eq!(
             lifetime(Duration::from_mins(15), &ending, now()),
-            Duration::from_secs(59)
+            Duration::from_secs(53)
         );
+        let ending = ending_in(TimeDelta::minutes(10));
+        assert_eq!(
+            lifetime(Duration::from_mins(15), &ending, now()),
+            Duration::from_secs(570)
+        );
+    }
+
+    #[test]
+    fn credentials_are_the_same_whatever_end_is_told_of_them() {
+        let one = ending_in(TimeDelta::seconds(9));
+        let token = |token: &str| Credentials {
+            session_token: Some(token.into()),
+            ..one.clone()
+        };
+
+        assert!(one.is_same(&Credentials::long_term("AKID", "secret")));
+        assert!(token("a").is_same(&token("a")));
+        assert!(!token("a").is_same(&token("b")) && !one.is_same(&token("a")));
+        assert!(one.is_over(now() + TimeDelta::seconds(9)) && !one.is_over(now()));
     }
 
     #[test]

@@ -12,6 +12,7 @@
 //! | a form that a browser posts an object with | [`policy::sign`] |
 //! | what a SigV2 client asks for | [`v2::sign`], [`v2::presign`] |
 //! | what a page writes itself and asks to have signed | [`Signable`], [`AskedPolicy`] |
+//! | what was stored, for whoever wants to prove it later | [`ReceiptKey`] |
 
 mod asked;
 mod batch;
@@ -21,6 +22,7 @@ mod key;
 mod location;
 mod operation;
 pub mod policy;
+mod receipt;
 mod shape;
 pub mod sts;
 mod token;
@@ -28,11 +30,12 @@ pub mod v2;
 pub mod v4;
 
 pub use asked::{AskRules, Asked, AskedOperation, AskedPolicy, Refusal, Signable, SignedPolicy};
-pub use batch::{MultipartUpload, PartSigner, Signature};
+pub use batch::{ChecksumHeader, MultipartUpload, PartSigner, Signature};
 pub use credentials::{Credentials, MAX_LIFETIME, lifetime};
 pub use key::{HandedKey, SigningKeys, derive_signing_key};
 pub use location::{AddressingStyle, BucketLocation};
 pub use operation::{ObjectHeaders, Operation, copy_source};
+pub use receipt::{PublicKey, ReceiptError, ReceiptKey};
 pub use token::{PartClaim, TicketClaim, Tokens, UploadClaim};
 pub use v4::{Payload, SignedRequest};
 

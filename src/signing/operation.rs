@@ -70,6 +70,15 @@ pub enum Operation<'a> {
         /// As S3 gave it.
         upload_id: &'a str,
     },
+    /// Joins the parts, if the object has this checksum; their list is the body.
+    CompleteChecked {
+        /// As S3 gave it.
+        upload_id: &'a str,
+        /// The header of the checksum, such as `x-amz-checksum-crc64nvme`.
+        header: &'a str,
+        /// The checksum of the full object, in base64.
+        value: &'a str,
+    },
     /// Drops the upload and its parts.
     AbortMultipartUpload {
         /// As S3 gave it.
@@ -155,6 +164,38 @@ fn bucket_rules<'a>(kind: &'static str, content_md5: &'a str) -> Result<Shape<'a
         .header("content-md5", Some(content_md5))
 }
 
+/// Joins the parts of an object with a known checksum.
+fn checked_completion<'a>(
+    upload_id: &'a str,
+    header: &'a str,
+    value: &'a str,
+) -> Result<Shape<'a>, SigningError> {
+    Shape::object(Method::POST)
+        .upload(upload_id)?
+        .header(header, Some(value))?
+        .header("x-amz-checksum-type", Some("FULL_OBJECT"))
+}
+
+/// Sends a whole object.
+fn whole_object(content_length: Option<u64>, headers: ObjectHeaders<'_>) -> Result<Shape<'_>, SigningError> {
+    Ok(Shape::object(Method::PUT)
+        .object_headers(headers)?
+        .length(content_length))
+}
+
+fn upload_list<'a>(
+    prefix: Option<&'a str>,
+    (key_marker, upload_id_marker): (Option<&'a str>, Option<&'a str>),
+    max_uploads: Option<u16>,
+) -> Shape<'a> {
+    Shape::bucket(Method::GET)
+        .flag("uploads")
+        .text("prefix", prefix)
+        .text("key-marker", key_marker)
+        .text("upload-id-marker", upload_id_marker)
+        .optional_number("max-uploads", max_uploads)
+}
+
 fn part_list(
     upload_id: &str,
     marker: Option<u16>,
@@ -196,7 +237,7 @@ impl<'a> Operation<'a> {
             Self::UploadPart { .. } | Self::UploadAnyPart { .. } => 1,
             Self::UploadPartCopy { .. } => 2,
             Self::ListParts { .. } => 3,
-            Self::CompleteMultipartUpload { .. } => 4,
+            Self::CompleteMultipartUpload { .. } | Self::CompleteChecked { .. } => 4,
             Self::AbortMultipartUpload { .. } => 5,
             Self::PutObject { .. } => 6,
             Self::GetObject { .. } => 7,
@@ -245,13 +286,16 @@ impl<'a> Operation<'a> {
                 max_parts,
             } => part_list(upload_id, marker, max_parts),
             Self::CompleteMultipartUpload { upload_id } => Shape::object(Method::POST).upload(upload_id),
+            Self::CompleteChecked {
+                upload_id,
+                header,
+                value,
+            } => checked_completion(upload_id, header, value),
             Self::AbortMultipartUpload { upload_id } => Shape::object(Method::DELETE).upload(upload_id),
             Self::PutObject {
                 content_length,
                 headers,
-            } => Ok(Shape::object(Method::PUT)
-                .object_headers(headers)?
-                .length(content_length)),
+            } => whole_object(content_length, headers),
             Self::GetObject { range } => Shape::object(Method::GET).header("range", range),
             Self::HeadObject => Ok(Shape::object(Method::HEAD)),
             Self::DeleteObject => Ok(Shape::object(Method::DELETE)),
@@ -260,12 +304,7 @@ impl<'a> Operation<'a> {
                 key_marker,
                 upload_id_marker,
                 max_uploads,
-            } => Ok(Shape::bucket(Method::GET)
-                .flag("uploads")
-                .text("prefix", prefix)
-                .text("key-marker", key_marker)
-                .text("upload-id-marker", upload_id_marker)
-                .optional_number("max-uploads", max_uploads)),
+            } => Ok(upload_list(prefix, (key_marker, upload_id_marker), max_uploads)),
             Self::ListObjects { prefix, start_after } => Ok(Shape::bucket(Method::GET)
                 .text("list-type", Some("2"))
                 .text("prefix", Some(prefix))

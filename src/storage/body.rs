@@ -13,7 +13,7 @@ use futures_util::stream::{BoxStream, Stream, StreamExt as _};
 use sha2::{Digest as _, Sha256};
 use tokio::sync::watch;
 
-use crate::domain::{Checksum, Hasher, Sha256Sum};
+use crate::domain::{Algorithm, Checksum, Checksums, Hasher, Sha256Sum};
 use crate::error::{Digested, Error};
 
 /// Why a body ended before its end.
@@ -73,6 +73,7 @@ impl From<BodyError> for Error {
 struct Outcome {
     received: u64,
     sha256: Option<Sha256Sum>,
+    sums: Checksums,
     failure: Option<BodyError>,
 }
 
@@ -122,6 +123,11 @@ impl Receipt {
     /// The digest of a body that ended well, where it was to be told.
     pub fn sha256(&self) -> Option<Sha256Sum> {
         self.get().sha256
+    }
+
+    /// The checksums of a body that ended well which [were asked for](Body::also).
+    pub fn sums(&self) -> Checksums {
+        self.get().sums
     }
 
     /// Why it did not end well.
@@ -189,6 +195,8 @@ pub struct Body {
     sha256: Option<Sha256>,
     /// For the digest that was claimed.
     hasher: Option<Hasher>,
+    /// For those that are to be told besides.
+    others: Vec<(Algorithm, Hasher)>,
     /// The last piece that came: it is passed on once it is known whether it was the last of all. Of a body that counts
     /// byte by byte none is held.
     held: Option<Bytes>,
@@ -210,6 +218,7 @@ impl Body {
                 .checksum
                 .as_ref()
                 .map(|claimed| Hasher::new(claimed.algorithm())),
+            others: Vec::new(),
             expected,
             held: None,
             has_ended: false,
@@ -221,6 +230,15 @@ impl Body {
     #[must_use]
     pub fn with_receipt(mut self, receipt: Receipt) -> Self {
         self.receipt = receipt;
+        self
+    }
+
+    /// Has its receipt tell this checksum of it too; before the first piece is taken.
+    #[must_use]
+    pub fn also(mut self, algorithm: Algorithm) -> Self {
+        if self.others.iter().all(|(other, _)| *other != algorithm) {
+            self.others.push((algorithm, Hasher::new(algorithm)));
+        }
         self
     }
 
@@ -270,7 +288,14 @@ impl Body {
             .sha256
             .take()
             .map(|hash| Sha256Sum::new(hash.finalize().into()));
-        self.receipt.set(|outcome| outcome.sha256 = sum);
+        let mut sums = Checksums::default();
+        for (_, hasher) in self.others.drain(..) {
+            sums.put(hasher.finish());
+        }
+        self.receipt.set(|outcome| {
+            outcome.sha256 = sum;
+            outcome.sums = sums;
+        });
         Ok(())
     }
 }
@@ -296,6 +321,9 @@ impl Stream for Body {
                         sha256.update(&piece);
                     }
                     if let Some(hasher) = &mut self.hasher {
+                        hasher.update(&piece);
+                    }
+                    for (_, hasher) in &mut self.others {
                         hasher.update(&piece);
                     }
                     let received = self.received;

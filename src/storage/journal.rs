@@ -62,6 +62,7 @@ impl Record {
             number: self.number,
             size: self.size,
             etag: format!("\"{}\"", self.sha256),
+            checksum: None,
         }
     }
 

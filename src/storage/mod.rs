@@ -9,7 +9,7 @@ mod body;
 mod credentials;
 mod journal;
 mod local;
-mod s3;
+pub(crate) mod s3;
 #[cfg(feature = "smb")]
 mod smb;
 
@@ -23,11 +23,13 @@ use futures_util::stream::BoxStream;
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
 pub use local::{LocalSettings, LocalStore};
-pub use s3::{S3Relay, S3Store, StoreSettings, StsSettings, is_loopback};
+pub use s3::{Binds, S3Relay, S3Store, StoreSettings, StsSettings, is_signed};
 #[cfg(feature = "smb")]
 pub use smb::{SmbSettings, SmbStore};
 
-use crate::domain::{Backend, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
+use crate::domain::{
+    Algorithm, Backend, Checksum, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
+};
 use crate::error::{Error, FieldError};
 
 /// The bytes of a finished object, piece by piece.
@@ -101,6 +103,15 @@ pub trait Storage: Send + Sync {
     /// [`Error::NoSpace`] where the bytes cannot fit, [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn begin(&self, upload: &Upload) -> Result<Option<String>, Error>;
 
+    /// As [`begin`](Self::begin), and has the storage make checksums of the parts where it can; gives also the checksum
+    /// that whoever sends a part to it should send along, if it looks at any.
+    ///
+    /// # Errors
+    /// As [`begin`](Self::begin).
+    async fn begin_checked(&self, upload: &Upload) -> Result<(Option<String>, Option<Algorithm>), Error> {
+        Ok((self.begin(upload).await?, None))
+    }
+
     /// Stores one part of [`Upload::plan`], of exactly [`Body::length`] bytes. A part that is sent again is
     /// replaced. A body that does not end well leaves what was there.
     ///
@@ -142,6 +153,22 @@ pub trait Storage: Send + Sync {
     /// [`Error::Vanished`] also when an earlier call has made the object already; [`Error::OffsetMismatch`] where fewer
     /// or more bytes were appended than the upload has; [`Error::Unavailable`], [`Error::StoreRefused`].
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error>;
+
+    /// As [`finish`](Self::finish), where the whole is known to have the checksum `whole` and the upload was
+    /// [begun with](Self::begin_checked) its algorithm; storages that make none of their own take no notice of it.
+    ///
+    /// # Errors
+    /// [`Error::ChecksumMismatch`] of the parts where the storage saw that it has other bytes, and made nothing of them;
+    /// and of the file where it made an object of them; and as [`finish`](Self::finish).
+    async fn finish_checked(
+        &self,
+        upload: &Upload,
+        parts: &[StoredPart],
+        whole: Option<&Checksum>,
+    ) -> Result<Option<String>, Error> {
+        let _ = whole;
+        self.finish(upload, parts).await
+    }
 
     /// Makes the object of `upload`, under [`Upload::key`], of the bytes of `sources` in this order, without sending
     /// them anew where the storage can copy them itself; gives its tag where there is one. The sources are

@@ -87,8 +87,18 @@ impl Uploads {
         if is_stored {
             self.storage(upload)?.abort(upload).await?;
             // What was made of a partial one for others is nobody's object.
-            if !upload.is_partial() && self.find_whole(upload).await?.is_some() {
-                return Ok(State::Complete);
+            if !upload.is_partial() {
+                match self.find_whole(upload).await {
+                    Ok(None) => {}
+                    Ok(Some(_)) => return Ok(State::Complete),
+                    // Nobody has been told of it, and nobody will be.
+                    Err(Error::StillCompleting) if end == State::Aborted => {
+                        self.storage(upload)?.remove(&upload.key).await?;
+                    }
+                    // Its time is not over before somebody has looked at it.
+                    Err(Error::StillCompleting) => return Ok(State::Completing),
+                    Err(error) => return Err(error),
+                }
             }
         }
         // A part that is under way finds its place gone, and may have called the upload a failure before us.

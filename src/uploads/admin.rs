@@ -159,7 +159,7 @@ impl Uploads {
             actor: Some(caller.owner.to_string()),
             ..LogEntry::new(self.now(), LogKind::Admin)
         };
-        self.0.db.log(vec![(id.clone(), entry)]).await
+        self.0.db.log_wish(id, entry).await
     }
 
     /// The protocols through which uploads have begun.

@@ -181,8 +181,16 @@ impl Uploads {
         let key = own_key(caller, door, &asked.key)?;
         let content_type = asked.content_type.as_deref();
         let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
-        let begun = self.create(caller, new, false).await?;
-        self.expect_end(&begun.status.upload).await?;
+        let upload = self.create(caller, new, false).await?.status.upload;
+        let asked = if upload.bounds == caller.bounds {
+            asked
+        } else {
+            // What the application has narrowed for this upload holds for its form too.
+            let most = self.policy_of(&upload).max_size;
+            let most = most.min(self.room_of(&upload).await?);
+            AskedPolicy::read(document, most, &rules).map_err(refused)?
+        };
+        self.expect_end(&upload).await?;
         self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_asked_policy(&asked, &credentials)
     }
@@ -293,17 +301,15 @@ impl Uploads {
         key: &str,
     ) -> Result<Upload, Error> {
         let upload = self.find_asked(caller, door, bucket, key).await?;
+        let id = upload.id.clone();
         let upload = match self.look_in_turn(upload).await {
             Err(Error::Busy(_)) => return Err(Error::StillCompleting),
-            upload => upload?,
+            outcome => self.with_verdict(&id, outcome).await?,
         };
         match upload.state {
             State::Complete => Ok(upload),
             state if state.is_unfinished() => Err(Error::NotFound("object")),
-            state => Err(Error::WrongState {
-                state,
-                verb: "completed",
-            }),
+            state => Err(self.why_ended(&upload.id, state).await?),
         }
     }
 

@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
 use super::claims::Manner;
-use crate::db::Room;
+use crate::db::{NewEvent, Room};
 use crate::domain::{
     Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId, check_joinable,
     check_one_cut,
@@ -55,6 +55,8 @@ impl Uploads {
         let known = self.find(caller, id).await?;
         match self.look_in_turn(known.clone()).await {
             Err(Error::Busy(_)) => Ok(known),
+            // It is there, and not announced yet.
+            Err(Error::StillCompleting) => self.as_recorded(id).await,
             outcome => outcome,
         }
     }
@@ -196,7 +198,11 @@ impl Uploads {
             .list_parts(&upload.key, multipart_id, self.now())
             .await;
         let parts = match parts {
-            Err(Error::Vanished) if self.find_whole(upload).await?.is_some() => return Ok(()),
+            Err(Error::Vanished) => match self.find_whole(upload).await {
+                Ok(Some(_)) | Err(Error::StillCompleting) => return Ok(()),
+                Ok(None) => return Err(Error::Vanished),
+                Err(error) => return Err(error),
+            },
             parts => parts?,
         };
         if upload.state == State::Completing {
@@ -311,9 +317,14 @@ impl Uploads {
     }
 
     /// Keeps a new upload with a key of its client's choice.
-    pub(super) async fn keep_claimed(&self, upload: &Upload, room: Room) -> Result<(), Error> {
+    pub(super) async fn keep_claimed(
+        &self,
+        upload: &Upload,
+        room: Room,
+        events: Vec<NewEvent>,
+    ) -> Result<(), Error> {
         debug_assert!(!upload.cut.is_ours(), "what we cut has a key of ours");
-        if self.0.db.claim_key(upload.clone(), room).await? {
+        if self.0.db.claim_key(upload.clone(), room, events).await? {
             Ok(())
         } else {
             Err(taken(&upload.key))

@@ -18,14 +18,15 @@ use crate::db::Database;
 use crate::error::Error;
 use crate::storage::BodyError;
 
-/// How long a lease lasts that nobody renews.
-const LEASE: TimeDelta = TimeDelta::seconds(8);
+/// How long a lease lasts that nobody renews: so long a newcomer waits for a process that was killed on another machine.
+const LEASE: TimeDelta = TimeDelta::seconds(2);
 
 /// How often a process looks whether other instances want its leases.
 const LOOK_EVERY: Duration = Duration::from_millis(250);
 
-/// With every how many of these looks leases are renewed: every two seconds.
-const LOOKS_TO_RENEWAL: u32 = 8;
+/// With every how many of these looks leases are renewed: every half second, so that three renewals may fail or be late.
+/// It is one statement for all leases of a process, however many there are.
+const LOOKS_TO_RENEWAL: u32 = 2;
 
 /// How often a newcomer looks at another instance's lease.
 const GLANCE: Duration = Duration::from_millis(100);
@@ -336,6 +337,11 @@ impl Claims {
                 }
                 held.slots.clone()
             };
+            // First what keeps the leases: a slow database must not have the other question asked before it.
+            looks += 1;
+            if looks % LOOKS_TO_RENEWAL == 0 {
+                self.renew_all(&slots).await;
+            }
             match self.0.db.wanted_leases(&self.0.holder).await {
                 Ok(wanted) => {
                     let levels: HashMap<String, i32> = wanted.into_iter().collect();
@@ -345,18 +351,13 @@ impl Claims {
                 }
                 Err(error) => tracing::warn!(%error, "nobody can ask for our leases just now"),
             }
-            looks += 1;
-            if looks % LOOKS_TO_RENEWAL == 0 {
-                self.renew_all(&slots).await;
-            }
         }
     }
 
     async fn renew_all(&self, slots: &HashMap<String, Arc<Slot>>) {
-        let now = self.0.clock.now();
-        let until = now + LEASE;
+        let until = self.0.clock.now() + LEASE;
         let names: Vec<String> = slots.keys().cloned().collect();
-        match self.0.db.renew_leases(&self.0.holder, names, now, until).await {
+        match self.0.db.renew_leases(&self.0.holder, names, until).await {
             Ok(renewed) => {
                 for slot in renewed.iter().filter_map(|name| slots.get(name)) {
                     slot.until.store(until.timestamp_micros(), Ordering::Relaxed);

@@ -5,14 +5,14 @@
 //! at whenever the upload is gone, and every outcome can be asked for again.
 
 use chrono::{DateTime, TimeDelta, Utc};
-use futures_util::StreamExt as _;
 
 use super::Uploads;
 use super::claims::{Claim, Manner};
+use super::integrity::KnownBytes;
 use crate::db::RecordedPart;
 use crate::domain::{
-    Checksum, Cut, Hasher, NamedPart, PartDefect, PartNumber, Principal, SNIFFED, State, StoredPart, Upload,
-    UploadId, check_chosen, check_joinable, check_whole, told_size,
+    Checksum, Checksums, Cut, EventKind, NamedPart, PartDefect, PartNumber, Principal, State, StoredPart,
+    Upload, UploadId, check_chosen, check_joinable, check_whole, told_size,
 };
 use crate::error::{Digested, Error};
 use crate::storage::StoredObject;
@@ -31,12 +31,7 @@ impl Uploads {
         match upload.state {
             State::Complete => return Ok(upload),
             State::Open | State::Completing => {}
-            state => {
-                return Err(Error::WrongState {
-                    state,
-                    verb: "completed",
-                });
-            }
+            state => return Err(self.why_ended(&upload.id, state).await?),
         }
         let this = self.clone();
         Self::see_through(async move { this.complete_once(&upload.id).await }).await
@@ -73,9 +68,40 @@ impl Uploads {
         let upload = self.find(caller, id).await?;
         let this = self.clone();
         Self::see_through(async move {
-            let asked = Asked { claimed: None, named };
+            let asked = Asked {
+                named,
+                ..Asked::default()
+            };
             let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
-            this.complete_asked(&turn, &upload.id, &asked).await
+            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
+            drop(turn);
+            this.with_verdict(&upload.id, outcome).await
+        })
+        .await
+    }
+
+    /// Completes an upload of which the client says what checksum the whole has. It is compared with what is known of the
+    /// parts, before anything is made of them; where nothing is, the object is read.
+    ///
+    /// # Errors
+    /// [`Error::ChecksumMismatch`], and as [`complete`](Self::complete).
+    pub async fn complete_stated(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        stated: Checksum,
+    ) -> Result<Upload, Error> {
+        let upload = self.find(caller, id).await?;
+        let this = self.clone();
+        Self::see_through(async move {
+            let asked = Asked {
+                stated: Some(stated),
+                ..Asked::default()
+            };
+            let turn = this.turn_to_complete(&upload.id, Manner::TURN).await?;
+            let outcome = Box::pin(this.complete_asked(&turn, &upload.id, &asked)).await;
+            drop(turn);
+            this.with_verdict(&upload.id, outcome).await
         })
         .await
     }
@@ -91,9 +117,15 @@ impl Uploads {
         id: &UploadId,
         claimed: Option<Checksum>,
     ) -> Result<Upload, Error> {
-        let named = Vec::new();
+        let asked = Asked {
+            claimed,
+            ..Asked::default()
+        };
         let turn = self.turn_to_complete(id, Manner::TURN).await?;
-        self.complete_asked(&turn, id, &Asked { claimed, named }).await
+        // Boxed, so that whoever waits for a verdict does not keep the room for all that came before.
+        let outcome = Box::pin(self.complete_asked(&turn, id, &asked)).await;
+        drop(turn);
+        self.with_verdict(id, outcome).await
     }
 
     /// The same, unless somebody is at it.
@@ -116,55 +148,51 @@ impl Uploads {
         let upload = upload.ok_or(Error::NotFound("upload"))?;
         match upload.state {
             State::Complete => {
-                let claimed: Vec<Checksum> = asked.claimed.iter().cloned().collect();
+                let claimed: Vec<Checksum> = asked.claimed.iter().chain(&asked.stated).cloned().collect();
                 if self.has_digests(&upload, claimed).await? {
                     Ok(upload)
                 } else {
                     Err(Error::ChecksumMismatch { what: Digested::File })
                 }
             }
+            // Boxed, so that completions that nobody looks at need no room for it.
+            State::Open | State::Completing if Box::pin(self.is_quarantined(&upload)).await? => {
+                match &asked.stated {
+                    Some(stated) if !Box::pin(self.is_as_stated(&upload, stated)).await? => {
+                        Err(Error::ChecksumMismatch { what: Digested::File })
+                    }
+                    _ => Err(Error::StillCompleting),
+                }
+            }
             State::Open | State::Completing => self.put_together(upload, asked).await,
-            state => Err(Error::WrongState {
-                state,
-                verb: "completed",
-            }),
+            state => Err(self.why_ended(id, state).await?),
         }
     }
 
     async fn put_together(&self, mut upload: Upload, asked: &Asked) -> Result<Upload, Error> {
-        let claimed = asked.claimed.as_ref();
+        let mut claimed = asked.claimed.as_ref();
         if upload.cut.is_ended_by_client() && upload.multipart_id.is_none() {
             let whole = self.find_whole_as(&upload, claimed).await?;
             return whole.map_or_else(|| check_chosen(&[], &[]).map(|()| upload), Ok);
         }
         let storage = self.storage(&upload)?;
-        let stored = if upload.appending.is_some() {
-            check_ended(&upload)?;
-            Vec::new()
-        } else {
-            let began = self.now();
-            let stored = match storage.parts(&upload).await {
-                Err(Error::Vanished) => return self.settled(&upload, claimed).await,
-                stored => stored?,
-            };
-            if !upload.cut.is_ours() {
-                // Boxed, so that completions of our own cut need no room for it.
-                if let Err(error) = Box::pin(self.measure(&mut upload, &stored, &asked.named)).await {
-                    Box::pin(self.drop_if_mixed(&upload, &error)).await?;
-                    return Err(error);
-                }
-                stored
-            } else if let Err(error) = check_whole(&upload.plan(), &stored) {
-                self.forget_lost(&upload, &error, began - SETTLED).await?;
-                return Err(error);
-            } else {
-                stored
-            }
+        let (stored, known) = match self.whole_parts(&mut upload, asked).await {
+            Err(Error::Vanished) => return self.settled(&upload, claimed).await,
+            found => found?,
         };
+        if let Some(stated) = &asked.stated
+            && !known.confirms(stated)?
+        {
+            claimed = Some(stated);
+        }
         self.change(&upload.id, &[State::Open], State::Completing).await?;
         let finished = match self.sources(&upload).await? {
             Some(sources) => storage.join(&upload, &sources).await,
-            None => storage.finish(&upload, &stored).await,
+            None => {
+                storage
+                    .finish_checked(&upload, &stored, known.whole.as_ref())
+                    .await
+            }
         };
         match finished {
             Ok(etag) => {
@@ -175,18 +203,58 @@ impl Uploads {
                 self.mark_complete(upload, etag, claimed).await
             }
             Err(Error::Vanished) => self.settled(&upload, claimed).await,
-            Err(Error::StoreRefused { code }) => {
-                // Nothing was joined: parts may be sent again, or the operator mends what was refused.
-                self.change(&upload.id, &[State::Completing], State::Open).await?;
-                Err(Error::StoreRefused { code })
+            Err(error) => Err(self.unfinished(&upload, &known, error).await?),
+        }
+    }
+
+    /// The stored parts, all of them and right, and what is known of their bytes; none of an upload that is appended to.
+    async fn whole_parts(
+        &self,
+        upload: &mut Upload,
+        asked: &Asked,
+    ) -> Result<(Vec<StoredPart>, KnownBytes), Error> {
+        if upload.appending.is_some() {
+            check_ended(upload)?;
+            return Ok((Vec::new(), KnownBytes::default()));
+        }
+        let began = self.now();
+        let stored = self.storage(upload)?.parts(upload).await?;
+        if !upload.cut.is_ours() {
+            // Boxed, so that completions of our own cut need no room for it.
+            if let Err(error) = Box::pin(self.measure(upload, &stored, &asked.named)).await {
+                Box::pin(self.drop_if_mixed(upload, &error)).await?;
+                return Err(error);
             }
-            Err(error @ Error::OffsetMismatch { .. }) => {
-                // Bytes are missing that may still come.
-                self.change(&upload.id, &[State::Completing], State::Open).await?;
+            return Ok((stored, KnownBytes::default()));
+        }
+        let known = match check_whole(&upload.plan(), &stored) {
+            Ok(()) => self.check_bytes(upload, &stored).await,
+            Err(error) => Err(error),
+        };
+        match known {
+            Ok(known) => Ok((stored, known)),
+            Err(error) => {
+                self.forget_lost(upload, &error, began - SETTLED).await?;
                 Err(error)
             }
-            Err(error) => Err(error),
         }
+    }
+
+    /// The storage has not finished an upload: what that means for it, and what is told.
+    async fn unfinished(&self, upload: &Upload, known: &KnownBytes, error: Error) -> Result<Error, Error> {
+        match &error {
+            Error::ChecksumMismatch {
+                what: Digested::Parts,
+            } => return self.reopen_altered(upload, known).await,
+            Error::ChecksumMismatch { .. } => self.reject(upload).await?,
+            // Nothing was joined: parts may be sent again, or the operator mends what was refused; or bytes are missing
+            // that may still come.
+            Error::StoreRefused { .. } | Error::OffsetMismatch { .. } => {
+                self.change(&upload.id, &[State::Completing], State::Open).await?;
+            }
+            _ => {}
+        }
+        Ok(error)
     }
 
     /// Holds the parts of an upload of a client's own cut against what the client says of them, and learns its size. They
@@ -218,6 +286,7 @@ impl Uploads {
             size: part.size,
             etag: Some(part.etag.clone()).filter(|etag| !etag.is_empty()),
             sha256: None,
+            checksums: Checksums::default(),
         };
         let (records, now) = (stored.iter().map(record).collect(), self.now());
         let expires_at = self.life_until(upload, now);
@@ -226,24 +295,33 @@ impl Uploads {
 
     async fn mark_complete(
         &self,
-        mut upload: Upload,
+        upload: Upload,
         etag: Option<String>,
         claimed: Option<&Checksum>,
     ) -> Result<Upload, Error> {
         self.verify(&upload, claimed).await?;
-        self.look_inside(&upload).await?;
-        let now = self.now();
+        Box::pin(self.look_inside(&upload)).await?;
         if !upload.cut.is_ours() {
             let db = &self.0.db;
             db.measure_upload(&upload.id, upload.size, upload.part_size)
                 .await?;
         }
+        if self.0.quarantine.is_some() {
+            return Err(self.begin_quarantine(&upload, etag).await?);
+        }
+        // Boxed: everybody who looks for an object comes by here, and hardly anybody gets this far.
+        Box::pin(self.announce(upload, etag)).await
+    }
+
+    /// Makes an upload complete whose object is there and has been looked at, and tells of it.
+    pub(super) async fn announce(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
+        let now = self.now();
         let unfinished = [State::Open, State::Completing];
-        let event = self.completion_event(&upload, etag.as_deref(), now)?;
+        let events = self.events_of(EventKind::Complete, &upload, etag.as_deref(), None, now)?;
         let done = self
             .0
             .db
-            .complete_upload(&upload.id, &unfinished, etag.clone(), event, now)
+            .complete_upload(&upload.id, &unfinished, etag.clone(), events, now)
             .await?;
         if done {
             self.ring();
@@ -354,7 +432,7 @@ impl Uploads {
 
     /// Removes the object of an upload that has failed by it. The object goes first: where it stays, the upload has not
     /// ended, and comes here again.
-    async fn reject(&self, upload: &Upload) -> Result<(), Error> {
+    pub(super) async fn reject(&self, upload: &Upload) -> Result<(), Error> {
         self.storage(upload)?.remove(&upload.key).await?;
         self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
             .await
@@ -377,67 +455,6 @@ impl Uploads {
         let found = self.storage(upload).ok()?.find(&upload.key).await;
         found.ok().flatten().and_then(|object| object.etag)
     }
-
-    /// Holds the finished object against the digests that the whole file must have, if any were given: with the first
-    /// word of it, or with the last. An object with another is removed, and the upload has failed.
-    async fn verify(&self, upload: &Upload, claimed: Option<&Checksum>) -> Result<(), Error> {
-        let mut expected: Vec<Checksum> = upload.sha256.map(Checksum::from).into_iter().collect();
-        expected.extend(claimed.cloned());
-        if self.has_digests(upload, expected).await? {
-            return Ok(());
-        }
-        tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
-        self.reject(upload).await?;
-        Err(Error::ChecksumMismatch { what: Digested::File })
-    }
-
-    /// Looks at the first bytes of the object, where the rules say so. Of an upload that goes straight to the store nobody
-    /// could before; so this is the last moment before it is announced. What is refused is removed, and the upload has
-    /// failed.
-    ///
-    /// # Errors
-    /// [`Error::ContentRefused`]; [`Error::StoreRefused`] where we may not read it, and it is not announced.
-    async fn look_inside(&self, upload: &Upload) -> Result<(), Error> {
-        let policy = self.policy_of(upload);
-        if !policy.sniffs() || upload.size == 0 {
-            return Ok(());
-        }
-        let range = 0..upload.size.min(SNIFFED);
-        let mut pieces = self.storage(upload)?.read(&upload.key, Some(range)).await?;
-        let mut first = Vec::new();
-        while let Some(piece) = pieces.next().await {
-            first.extend_from_slice(&piece?);
-        }
-        // A share does not let go of a file's name while somebody has it open.
-        drop(pieces);
-        let verdict = policy.check_content(&upload.content_type, &first);
-        if let Err(error) = &verdict {
-            tracing::warn!(upload = %upload.id, key = %upload.key, %error, "an object is not what it may be, and is removed");
-            self.reject(upload).await?;
-        }
-        verdict
-    }
-
-    /// Whether the finished object has these digests. Where there are none it is not read.
-    async fn has_digests(&self, upload: &Upload, expected: Vec<Checksum>) -> Result<bool, Error> {
-        if expected.is_empty() {
-            return Ok(true);
-        }
-        let mut bytes = self.storage(upload)?.read(&upload.key, None).await?;
-        let mut hashers: Vec<Hasher> = expected
-            .iter()
-            .map(|checksum| Hasher::new(checksum.algorithm()))
-            .collect();
-        while let Some(piece) = bytes.next().await {
-            let piece = piece?;
-            for hasher in &mut hashers {
-                hasher.update(&piece);
-            }
-        }
-        // A share does not let go of a file's name while somebody has it open.
-        drop(bytes);
-        Ok(hashers.into_iter().map(Hasher::finish).eq(expected))
-    }
 }
 
 /// What somebody asks for with a completion.
@@ -445,6 +462,8 @@ impl Uploads {
 struct Asked {
     /// The digest that the whole must have, besides what was said when it began.
     claimed: Option<Checksum>,
+    /// The checksum that the client says the whole has: what is not whole may still be mended.
+    stated: Option<Checksum>,
     /// The parts that it is to be made of; empty for all.
     named: Vec<NamedPart>,
 }

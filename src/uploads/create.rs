@@ -6,14 +6,16 @@
 use chrono::{DateTime, Utc};
 
 use super::claims::{Claim, Manner};
+use super::gate::Granted;
 use super::rates::Pace;
 use super::{Note, Status, Uploads};
 use crate::db::Room;
 use crate::domain::{
-    Appending, Backend, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role, State, Transfer,
-    Upload, UploadId,
+    Algorithm, Appending, Backend, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan, Principal, Role,
+    State, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
+use crate::storage::Storage;
 
 /// An upload that may now be sent.
 #[derive(Debug, Clone)]
@@ -31,8 +33,8 @@ impl Uploads {
     /// # Errors
     /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::QuotaReached`] for a new one where its owner has as much open
     /// as they may; [`Error::TooFast`], [`Error::Invalid`] for a bad part size or webhook,
-    /// [`Error::Forbidden`], [`Error::KeyTaken`] for a key of the client's choice that is not free,
-    /// [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
+    /// [`Error::Forbidden`], [`Error::KeyTaken`] for a key of somebody's choice that is not free,
+    /// [`Error::Refused`] by the application, [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
         self.pace(Pace::Create, &caller.owner, caller.address, 1)?;
@@ -65,7 +67,8 @@ impl Uploads {
                     resumed: true,
                 });
             }
-            let upload = this.make(&caller, new, plan).await?;
+            // Boxed: what waits for an application's answer is large.
+            let upload = Box::pin(this.make(&caller, new, plan)).await?;
             Ok(Begun {
                 status: Status {
                     upload,
@@ -141,37 +144,54 @@ impl Uploads {
     }
 
     async fn make(&self, caller: &Principal, new: NewUpload, plan: PartPlan) -> Result<Upload, Error> {
+        let granted = self.grant(caller, new, plan).await?;
+        let _turn = match &granted.key {
+            Some(key) => Some(self.take_key(key, granted.new.transfer).await?),
+            None => None,
+        };
+        self.reserve(granted).await
+    }
+
+    /// Reserves a place for what may come.
+    async fn reserve(&self, granted: Granted) -> Result<Upload, Error> {
+        let Granted {
+            caller,
+            new,
+            fingerprint,
+            plan,
+            key,
+        } = granted;
         let now = self.now();
         let cut = new.wishes.cut;
         if !cut.is_ours() && new.transfer == Transfer::Relay {
             return Err(Error::internal("what passes through us is cut by us"));
         }
-        let is_claimed = matches!(new.wishes.naming, Naming::Key(_));
-        let room = self.room_for(caller, &new).await?;
+        // By what the application has narrowed, too.
+        let room = self.room_for(&caller, &new).await?;
+        let is_claimed = matches!(new.wishes.naming, Naming::Key(_)) || (key.is_some() && !cut.is_ours());
         let id = UploadId::marked(now, &self.0.mark);
         let storage = match new.transfer {
             Transfer::Direct => &self.0.bucket,
             Transfer::Relay => &self.0.relay,
         };
-        let bucket = match storage.backend() {
-            Backend::S3 => self.0.store.bucket().to_owned(),
-            Backend::Local | Backend::Smb => String::new(),
-        };
         let mut upload = Upload {
-            key: self.key_of(&id, &new, &caller.owner, now)?,
+            key: match key {
+                Some(key) => key,
+                None => self.key_of(&id, &new, &caller.owner, now)?,
+            },
             id,
-            owner: caller.owner.clone(),
+            owner: caller.owner,
             state: State::Open,
             transfer: new.transfer,
             protocol: new.protocol.to_owned(),
             // What a client that cuts the file itself says of its size is held against the limit, and then forgotten.
             size: if cut.is_ours() { new.size } else { 0 },
-            fingerprint: new.fingerprint(),
+            fingerprint,
             filename: new.filename,
             content_type: new.content_type,
             last_modified: new.last_modified,
             metadata: new.metadata,
-            bucket,
+            bucket: self.bucket_of(storage.backend()),
             storage: storage.backend(),
             multipart_id: None,
             part_size: if cut.is_ours() { plan.part_size() } else { 0 },
@@ -181,30 +201,41 @@ impl Uploads {
             appending: new.wishes.appending.map(Appending::new),
             cut,
             client_ip: caller.address,
-            bounds: caller.bounds.clone(),
+            bounds: caller.bounds,
             created_at: now,
             updated_at: now,
             expires_at: now + new.wishes.time_to_live.unwrap_or(self.0.time_to_live),
         };
-        // A piece of an object to come has a key that is ours.
-        if !upload.is_partial() {
-            let refused = |error| Error::Invalid(vec![error]);
-            storage.check_key(&upload.key).map_err(refused)?;
-        }
-        if cut.is_begun_by_us() {
-            upload.multipart_id = storage.begin(&upload).await?;
-        }
+        // Clients that know nothing of checksums may send their parts without.
+        let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
+        let algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
         self.keep(&upload, is_claimed, room).await?;
+        if let Some(algorithm) = algorithm {
+            self.0.db.note_algorithm(&upload.id, algorithm).await?;
+        }
         Ok(upload)
+    }
+
+    /// The bucket of what is stored there; a folder and a share have none.
+    fn bucket_of(&self, backend: Backend) -> String {
+        match backend {
+            Backend::S3 => self.0.store.bucket().to_owned(),
+            Backend::Local | Backend::Smb => String::new(),
+        }
     }
 
     /// Writes a new upload down. Of one that cannot be, nothing stays in the storage.
     async fn keep(&self, upload: &Upload, is_claimed: bool, room: Room) -> Result<(), Error> {
+        let events = self.events_of(EventKind::Created, upload, None, None, upload.created_at)?;
+        let tells = !events.is_empty();
         let kept = if is_claimed {
-            self.keep_claimed(upload, room).await
+            self.keep_claimed(upload, room, events).await
         } else {
-            self.0.db.insert_upload(upload.clone(), room).await
+            self.0.db.insert_and_tell(upload.clone(), room, events).await
         };
+        if tells && kept.is_ok() {
+            self.ring();
+        }
         // What its client begins is not there yet; and under a key that is taken it is not ours to drop.
         if kept.is_err() && upload.cut.is_begun_by_us() {
             self.discard(upload).await;
@@ -247,4 +278,27 @@ impl Uploads {
             tracing::warn!(upload = %upload.id, %error, "an unrecorded upload stays in the storage for now");
         }
     }
+}
+
+/// Begins an upload in its storage, unless its client does; gives the checksum that its parts are sent with, if any.
+async fn begin(
+    storage: &dyn Storage,
+    upload: &mut Upload,
+    is_checked: bool,
+) -> Result<Option<Algorithm>, Error> {
+    // A piece of an object to come has a key that is ours.
+    if !upload.is_partial() {
+        let refused = |error| Error::Invalid(vec![error]);
+        storage.check_key(&upload.key).map_err(refused)?;
+    }
+    if !upload.cut.is_begun_by_us() {
+        return Ok(None);
+    }
+    let (id, algorithm) = if is_checked {
+        storage.begin_checked(upload).await?
+    } else {
+        (storage.begin(upload).await?, None)
+    };
+    upload.multipart_id = id;
+    Ok(algorithm)
 }

@@ -40,7 +40,7 @@ pub struct Swept {
     pub completed: usize,
     /// Leftovers in the storage that were dropped.
     pub strays: usize,
-    /// Uploads that could not be given up for now.
+    /// Uploads that could be neither given up nor completed for now.
     pub failed: usize,
 }
 
@@ -56,15 +56,15 @@ impl Uploads {
             return Ok(None);
         }
         let began_at = self.now();
-        let outcome = self.sweep_all(with_strays).await;
-        self.record_sweep(began_at, &outcome).await;
+        let mut swept = Swept::default();
+        let outcome = self.sweep_all(with_strays, &mut swept).await;
+        self.record_sweep(began_at, swept, outcome.as_ref().err()).await;
         self.0.claims.release(LEASE).await?;
-        outcome.map(Some)
+        outcome.map(|()| Some(swept))
     }
 
     /// Keeps what a round did, for the admin pages; a round that cannot be written down was done all the same.
-    async fn record_sweep(&self, began_at: DateTime<Utc>, outcome: &Result<Swept, Error>) {
-        let swept = outcome.as_ref().copied().unwrap_or_default();
+    async fn record_sweep(&self, began_at: DateTime<Utc>, swept: Swept, error: Option<&Error>) {
         let count = |count: usize| count.try_into().unwrap_or(u64::MAX);
         let record = SweepRecord {
             began_at,
@@ -74,27 +74,24 @@ impl Uploads {
             completed: count(swept.completed),
             strays: count(swept.strays),
             failed: count(swept.failed),
-            error: outcome.as_ref().err().map(ToString::to_string),
+            error: error.map(ToString::to_string),
         };
         if let Err(error) = self.0.db.record_sweep(record).await {
             tracing::warn!(%error, "what the sweeper did is not written down");
         }
     }
 
-    async fn sweep_all(&self, with_strays: bool) -> Result<Swept, Error> {
-        let (expired, failed) = self.sweep_expired().await?;
-        let mut swept = Swept {
-            expired,
-            failed,
-            completed: self.complete_stuck().await?,
-            strays: self.recheck_all().await?,
-        };
+    /// What was done is counted as it is done: of a round that ends early that is all there is to tell.
+    async fn sweep_all(&self, with_strays: bool, swept: &mut Swept) -> Result<(), Error> {
+        self.sweep_expired(swept).await?;
+        self.complete_stuck(swept).await?;
+        swept.strays += self.recheck_all().await?;
         if with_strays {
             swept.strays += self.sweep_strays().await?;
         }
         self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
         self.0.db.purge_reservations().await?;
-        Ok(swept)
+        Ok(())
     }
 
     /// Whether this instance is the one that sweeps.
@@ -102,28 +99,27 @@ impl Uploads {
         self.0.claims.lease(LEASE, LEASED).await
     }
 
-    /// How many uploads were given up, and how many could not be.
-    async fn sweep_expired(&self) -> Result<(usize, usize), Error> {
-        let (mut swept, mut left, mut failed) = (0, 0, 0);
+    async fn sweep_expired(&self, swept: &mut Swept) -> Result<(), Error> {
+        let mut left = 0;
         loop {
             // What failed would come again at once, before all that follows it.
             let expired = self.0.db.expired_uploads(self.now(), BATCH, left).await?;
             let full = expired.len() == BATCH as usize;
             for upload in expired {
                 match self.expire(&upload).await {
-                    Ok(State::Expired) => swept += 1,
+                    Ok(State::Expired) => swept.expired += 1,
                     // Somebody is at it again after all.
                     Ok(State::Open | State::Completing) | Err(Error::Busy(_)) => left += 1,
                     Ok(_) => {}
                     Err(error) => {
                         left += 1;
-                        failed += 1;
+                        swept.failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "an expired upload stays for now");
                     }
                 }
             }
             if !full || !self.lead().await? {
-                return Ok((swept, failed));
+                return Ok(());
             }
         }
     }
@@ -134,13 +130,16 @@ impl Uploads {
         if !upload.state.is_unfinished() || upload.expires_at > self.now() {
             return Ok(upload.state);
         }
+        if self.is_quarantined(&upload).await? {
+            return Ok(State::Completing);
+        }
         self.give_up(&upload, State::Expired).await
     }
 
     /// A process that was killed while it completed an upload may have left it whole and unsaid; and a client that ends
     /// an upload itself tells nobody.
-    async fn complete_stuck(&self) -> Result<usize, Error> {
-        let (mut completed, mut left) = (0, 0);
+    async fn complete_stuck(&self, swept: &mut Swept) -> Result<(), Error> {
+        let mut left = 0;
         loop {
             let before = self.now() - STUCK;
             // What is left would come again at once, before all that follows it.
@@ -148,17 +147,18 @@ impl Uploads {
             let full = stuck.len() == BATCH as usize;
             for upload in stuck {
                 match self.see_to_completion(&upload).await {
-                    Ok(true) => completed += 1,
+                    Ok(true) => swept.completed += 1,
                     // It may not be stuck, and only take that long.
-                    Ok(false) | Err(Error::Busy(_)) => left += 1,
+                    Ok(false) | Err(Error::Busy(_) | Error::StillCompleting) => left += 1,
                     Err(error) => {
                         left += 1;
+                        swept.failed += 1;
                         tracing::warn!(upload = %upload.id, %error, "a completion stays unfinished for now");
                     }
                 }
             }
             if !full || !self.lead().await? {
-                return Ok(completed);
+                return Ok(());
             }
         }
     }

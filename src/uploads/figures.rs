@@ -20,14 +20,14 @@ const FRESH: Duration = Duration::from_secs(5);
 /// Longest wait for it.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// When the database was asked last, and whether it is being asked.
+/// When the database answered last, and since when it is being asked.
 #[derive(Default)]
 pub(super) struct Figures(Mutex<State>);
 
 #[derive(Default)]
 struct State {
     answered: Option<Instant>,
-    is_asked: bool,
+    asked: Option<Instant>,
 }
 
 impl Figures {
@@ -37,22 +37,26 @@ impl Figures {
 }
 
 impl Uploads {
-    /// Brings up to date what is not counted but looked up: the pool's connections, and, from the database, what is
-    /// open and what is yet to be delivered.
+    /// Brings up to date what is not counted but looked up: the pool's connections, what is left of the store's credentials,
+    /// and, from the database, what is open and what is yet to be delivered.
     pub async fn refresh_figures(&self) {
         let inner = &self.0;
         inner.metrics.connections(inner.db.connections());
+        let left = inner.store.credentials_left(self.now());
+        inner.metrics.credentials_left(left);
         {
             let mut figures = inner.figures.lock();
             if figures.answered.is_some_and(|at| at.elapsed() < FRESH) {
                 return;
             }
-            if figures.is_asked {
-                // A question that still waits is an answer of its own; a second one would take one more connection.
-                inner.metrics.backlog(None);
+            if let Some(since) = figures.asked {
+                // A second question would take one more connection; and one that waits for long is an answer of its own.
+                if since.elapsed() > PATIENCE {
+                    inner.metrics.backlog(None);
+                }
                 return;
             }
-            figures.is_asked = true;
+            figures.asked = Some(Instant::now());
         }
         let this = self.clone();
         let asked = tokio::spawn(async move {
@@ -61,7 +65,7 @@ impl Uploads {
                 tracing::warn!(%error, "what is open could not be counted");
             }
             let mut figures = this.0.figures.lock();
-            figures.is_asked = false;
+            figures.asked = None;
             figures.answered = outcome.is_ok().then(Instant::now);
             this.0.metrics.backlog(outcome.ok());
         });

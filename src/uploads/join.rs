@@ -50,7 +50,9 @@ impl Uploads {
         let (this, id) = (self.clone(), begun.id.clone());
         let joining = tokio::spawn(async move {
             let outcome = this.complete_once(&id).await;
-            if let Err(error) = &outcome {
+            if let Err(error) = &outcome
+                && !matches!(error, Error::StillCompleting)
+            {
                 // Its client asks for another rather than for this one.
                 tracing::warn!(upload = %id, %error, "partial uploads could not be joined");
                 if let Ok(Some(upload)) = this.0.db.find_upload(&id, None).await {
@@ -60,7 +62,10 @@ impl Uploads {
             outcome
         });
         match tokio::time::timeout(PATIENCE, joining).await {
-            Ok(outcome) => outcome.map_err(Error::internal)?,
+            Ok(outcome) => match outcome.map_err(Error::internal)? {
+                Err(Error::StillCompleting) => Ok(begun),
+                outcome => outcome,
+            },
             Err(_) => Ok(begun),
         }
     }

@@ -15,20 +15,26 @@ mod create;
 mod download;
 mod expire;
 mod figures;
+mod gate;
 mod guard;
 mod hold;
 mod holder;
+mod integrity;
 mod join;
 mod lend;
 mod log_budget;
 mod notes;
 mod quota;
 mod rates;
+mod receipt;
 mod receive;
 mod recheck;
 mod record;
 mod resume;
+mod scan;
+mod scanning;
 mod sign;
+mod sniff;
 mod status;
 mod strays;
 mod terminate;
@@ -52,15 +58,18 @@ pub use append::{Append, Appended, Ends, Rivals};
 pub use asked::{SigningDoor, SigningFacts};
 pub use create::Begun;
 pub use expire::Swept;
+pub use gate::{Gate, Terms, Wanted};
 pub use hold::{Hold, HoldWatch};
+pub use integrity::PartChecksum;
 pub use lend::Lent;
 pub use notes::Note;
 pub use rates::Rates;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
+pub use scan::{Quarantine, Scanner, Source, Subject};
 pub use sign::SignedParts;
 pub use status::{Detail, Listing, ListingQuery};
-pub use webhooks::{Outbox, WebhookListing, WebhookQuery};
+pub use webhooks::{Outbox, Subscription, WebhookListing, WebhookQuery};
 
 use crate::clock::Clock;
 use crate::db::Database;
@@ -70,6 +79,7 @@ use crate::domain::{
 };
 use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::signing::ReceiptKey;
 use crate::storage::{S3Store, Storage};
 use crate::telemetry;
 use claims::Claims;
@@ -124,10 +134,16 @@ pub struct Parts {
     pub orphan_grace: TimeDelta,
     /// How others are told.
     pub outbox: Outbox,
+    /// Who is asked about new uploads.
+    pub gate: Option<Arc<dyn Gate>>,
+    /// Who looks at objects before they are announced.
+    pub quarantine: Option<Quarantine>,
     /// What counts.
     pub metrics: Metrics,
     /// How often what may be done.
     pub rates: Rates,
+    /// What receipts are signed with.
+    pub receipts: ReceiptKey,
 }
 
 /// An upload with what the store holds of it.
@@ -259,8 +275,13 @@ impl Uploads {
             to != State::Complete && from.iter().all(|state| state.may_become(to)),
             "{from:?} may not become {to}"
         );
-        let changed = self.0.db.change_state(id, from, to, None, self.now()).await?;
+        let events = self.events_of_end(id, to).await?;
+        let tells = !events.is_empty();
+        let changed = self.0.db.change_state(id, from, to, events, self.now()).await?;
         if changed {
+            if tells {
+                self.ring();
+            }
             self.0.metrics.upload_ended(to);
         }
         Ok(changed)

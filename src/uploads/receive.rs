@@ -12,7 +12,9 @@ use futures_util::stream::BoxStream;
 use super::Uploads;
 use super::claims::Manner;
 use crate::db::{PartRecord, RecordedPart};
-use crate::domain::{PartNumber, PartPlan, Principal, Sha256Sum, State, Transfer, Upload, UploadId};
+use crate::domain::{
+    Algorithm, Checksum, PartNumber, PartPlan, Principal, State, Transfer, Upload, UploadId,
+};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};
 
@@ -27,7 +29,7 @@ pub struct Incoming {
     /// How many there will be, where the request says.
     pub length: Option<u64>,
     /// The digest that the client claims they have.
-    pub sha256: Option<Sha256Sum>,
+    pub claimed: Option<Checksum>,
     /// The bytes.
     pub pieces: BoxStream<'static, Result<Bytes, BodyError>>,
 }
@@ -92,8 +94,9 @@ impl Uploads {
         let known = self.0.db.recorded_part(&id, number).await?;
         let body = Body::new(
             claim.guard(self.counted(&upload, incoming.pieces)),
-            Expectation::exactly(size, incoming.sha256),
-        );
+            Expectation::exactly(size, None).with_checksum(incoming.claimed),
+        )
+        .also(Algorithm::Crc64Nvme);
         let part = match known {
             Some(record) if record.part.sha256.is_some() && record.part.size == size => {
                 same_again(record, body).await?
@@ -140,6 +143,7 @@ impl Uploads {
             size: stored.size,
             etag: Some(stored.etag).filter(|etag| !etag.is_empty()),
             sha256: receipt.sha256(),
+            checksums: receipt.sums(),
         };
         let now = self.now();
         self.0

@@ -3,7 +3,7 @@
 use super::Uploads;
 use super::sign::check_direct;
 use crate::db::RecordedPart;
-use crate::domain::{PartNumber, Principal, State, Transfer, Upload, UploadId, check_etag};
+use crate::domain::{Checksums, PartNumber, Principal, State, Transfer, Upload, UploadId, check_etag};
 use crate::error::Error;
 
 /// A part that the client saw arrive.
@@ -15,6 +15,8 @@ pub struct ArrivedPart {
     pub size: Option<u64>,
     /// The store's tag, where the client could read it.
     pub etag: Option<String>,
+    /// The checksums of its bytes as the client has them.
+    pub checksums: Checksums,
 }
 
 impl Uploads {
@@ -73,6 +75,7 @@ fn checked(upload: &Upload, parts: Vec<ArrivedPart>) -> Result<Vec<RecordedPart>
             size,
             etag: part.etag,
             sha256: None,
+            checksums: part.checksums,
         });
     }
     Ok(recorded)

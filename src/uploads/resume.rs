@@ -161,6 +161,7 @@ fn made_of(size: u64, recorded: Vec<PartRecord>) -> Vec<StoredPart> {
             number: part.number,
             size: part.size,
             etag: part.etag.unwrap_or_default(),
+            checksum: None,
         })
         .collect()
 }

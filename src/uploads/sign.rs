@@ -1,13 +1,18 @@
 //! Sign: doors to the store for the browser, each good for one operation on one key.
 
+use std::collections::BTreeMap;
+
 use chrono::{DateTime, Utc};
 
 use super::rates::Pace;
 use super::{Note, Uploads};
-use crate::domain::{Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId};
+use crate::domain::{
+    Algorithm, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
+};
 use crate::error::Error;
 use crate::metrics::Signed;
-use crate::signing::{HandedKey, Operation, PartSigner, SignedRequest, v2};
+use crate::signing::{HandedKey, Operation, PartSigner, Signature, SignedRequest, v2};
+use crate::storage::{Binds, is_signed};
 
 /// Signed doors for parts of one upload; what each looks like is the protocol's to say.
 pub struct SignedParts {
@@ -15,6 +20,13 @@ pub struct SignedParts {
     /// `None` where the parts may have any length.
     plan: Option<PartPlan>,
     set: PartSet,
+    claims: Option<Claims>,
+}
+
+/// The checksums that parts are signed with.
+struct Claims {
+    algorithm: Algorithm,
+    by_number: BTreeMap<u16, String>,
 }
 
 impl SignedParts {
@@ -35,6 +47,25 @@ impl SignedParts {
             .filter_map(|number| Some((number, self.plan?.size_of(number)?)))
     }
 
+    /// The URL of one part of so many bytes.
+    pub fn url(&self, number: PartNumber, size: u64) -> String {
+        let checksum = self.checksum(number).map_or("", |(_, value)| value);
+        self.signer.url_claimed(number.get(), size, checksum)
+    }
+
+    /// The signature of one part of so many bytes.
+    pub fn signature(&self, number: PartNumber, size: u64) -> Signature {
+        let checksum = self.checksum(number).map_or("", |(_, value)| value);
+        self.signer.sign_claimed(number.get(), size, checksum)
+    }
+
+    /// The checksum that a part was signed with, in base64, and so must be sent with it.
+    pub fn checksum(&self, number: PartNumber) -> Option<(Algorithm, &str)> {
+        let claims = self.claims.as_ref()?;
+        let value = claims.by_number.get(&number.get())?;
+        Some((claims.algorithm, value))
+    }
+
     /// The lowest and the highest of the parts.
     pub fn range(&self) -> Option<(u16, u16)> {
         let first = self.set.iter().next()?;
@@ -49,23 +80,26 @@ impl SignedParts {
                 Some(plan) => plan.size_of(number)?,
                 None => 0,
             };
-            Some((number, self.signer.url(number.get(), size)))
+            Some((number, self.url(number, size)))
         })
     }
 }
 
 impl Uploads {
     /// Signs the parts that `choose` picks out of the upload's number of parts. Each URL takes exactly the
-    /// bytes of its part.
+    /// bytes of its part; and, where `checksums` tells that of each part by its number, in base64, bytes of that checksum
+    /// alone.
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::WrongState`] once the upload has ended, [`Error::Invalid`] from `choose`,
+    /// [`Error::NotFound`], [`Error::WrongState`] once the upload has ended, [`Error::Invalid`] from `choose`, for
+    /// checksums of an upload whose parts are not [signed with one](Self::part_checksum), and for a part without;
     /// [`Error::Forbidden`] for an admin who is not its owner.
     pub async fn sign_parts(
         &self,
         caller: &Principal,
         id: &UploadId,
         choose: impl FnOnce(u32) -> Result<PartSet, Error>,
+        checksums: Option<BTreeMap<u16, String>>,
     ) -> Result<SignedParts, Error> {
         let mut upload = self.record_to_sign(caller, id).await?;
         upload.check_unfinished("signed")?;
@@ -85,13 +119,39 @@ impl Uploads {
                 "an empty file has no parts; complete the upload",
             ));
         };
-        let signer = self.signer_of(&upload, multipart_id, true).await?;
+        let claims = match checksums {
+            Some(checksums) => Some(self.claims_of(&upload, &set, checksums).await?),
+            None => None,
+        };
+        let binds = claims
+            .as_ref()
+            .map_or(Binds::Length, |claims| Binds::Checksum(claims.algorithm));
+        let signer = self.signer_of(&upload, multipart_id, binds).await?;
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
-        let plan = Some(plan);
-        let signed = SignedParts { signer, plan, set };
+        let signed = SignedParts {
+            signer,
+            plan: Some(plan),
+            set,
+            claims,
+        };
         self.note(&upload.id, Note::signed(&signed));
         Ok(signed)
+    }
+
+    /// The store has refused a part of this upload with this error code, says whoever may sign its parts. Where it is about
+    /// credentials, ours are looked at: whoever signs alone would be the last to learn that they were taken back.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`]; [`Error::CredentialsExpired`] where the store takes none that we have.
+    pub async fn store_has_refused(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        code: &str,
+    ) -> Result<(), Error> {
+        self.record_to_sign(caller, id).await?;
+        self.0.store.doubt_credentials(code, self.now()).await
     }
 
     /// The upload as [`record_of`](Self::record_of) tells it, or as it was up to a second ago: a client that asks for the
@@ -104,15 +164,44 @@ impl Uploads {
         self.alive(self.0.db.find_recent_upload(id, owner).await?)
     }
 
+    /// The checksums of exactly these parts, as this upload's are signed with them.
+    async fn claims_of(
+        &self,
+        upload: &Upload,
+        set: &PartSet,
+        mut told: BTreeMap<u16, String>,
+    ) -> Result<Claims, Error> {
+        let algorithm = self.0.db.integrity(&upload.id).await?.algorithm;
+        let Some(algorithm) = algorithm.filter(|algorithm| is_signed(*algorithm)) else {
+            let detail = "the parts of this upload are not signed with a checksum";
+            return Err(Error::invalid("checksums", detail));
+        };
+        let mut by_number = BTreeMap::new();
+        for number in set.iter().map(PartNumber::get) {
+            let field = format!("checksums.{number}");
+            let text = told
+                .remove(&number)
+                .ok_or_else(|| Error::invalid(&field, "is missing: it is told of all parts or of none"))?;
+            let sum = Checksum::from_base64(algorithm, &text, &field)
+                .map_err(|error| Error::Invalid(vec![error]))?;
+            by_number.insert(number, sum.to_base64());
+        }
+        if let Some(number) = told.keys().next() {
+            let detail = "is of a part that is not asked for in parts";
+            return Err(Error::invalid(format!("checksums.{number}"), detail));
+        }
+        Ok(Claims { algorithm, by_number })
+    }
+
     async fn signer_of(
         &self,
         upload: &Upload,
         multipart_id: &str,
-        binds_length: bool,
+        binds: Binds,
     ) -> Result<PartSigner, Error> {
         let store = &self.0.store;
         store
-            .part_signer(&upload.key, multipart_id, binds_length, self.now())
+            .part_signer(&upload.key, multipart_id, binds, self.now())
             .await
     }
 
@@ -136,11 +225,15 @@ impl Uploads {
             self.admit_part(&upload, highest.get().into()).await?;
         }
         self.pace(Pace::Sign, &caller.owner, caller.address, set.len() as u64)?;
-        let signer = self.signer_of(&upload, multipart_id, false).await?;
+        let signer = self.signer_of(&upload, multipart_id, Binds::Nothing).await?;
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
-        let plan = None;
-        let signed = SignedParts { signer, plan, set };
+        let signed = SignedParts {
+            signer,
+            plan: None,
+            set,
+            claims: None,
+        };
         self.note(&upload.id, Note::signed(&signed));
         Ok(signed)
     }

@@ -194,7 +194,19 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::Vanished`] where the store lost it; then its record says how it ended, unless it can be begun again.
-    pub(super) async fn holdings(&self, mut upload: Upload) -> Result<Status, Error> {
+    pub(super) async fn holdings(&self, upload: Upload) -> Result<Status, Error> {
+        if self.is_quarantined(&upload).await? {
+            return Ok(Self::in_quarantine(upload));
+        }
+        let id = upload.id.clone();
+        match self.stored_of(upload).await {
+            // Its object has just been found, and is looked at first.
+            Err(Error::StillCompleting) => Ok(Self::in_quarantine(self.as_recorded(&id).await?)),
+            status => status,
+        }
+    }
+
+    async fn stored_of(&self, mut upload: Upload) -> Result<Status, Error> {
         if upload.appending.is_some() {
             // It has no parts that a client could send, whatever its storage makes of it.
             return Ok(Status {

@@ -7,7 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use super::{CHECK_PATIENCE, Uploads};
-use crate::domain::{Backend, Upload};
+use crate::domain::{Backend, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Storage, Stray};
 
@@ -78,6 +78,11 @@ impl Uploads {
             }
         }
         Ok(dropped)
+    }
+
+    /// Whether an id is one of ours, by the mark that only we can make.
+    pub fn made(&self, id: &UploadId) -> bool {
+        self.0.mark.is_on(id)
     }
 
     async fn drop_unwanted(&self, storage: &dyn Storage, strays: Vec<Stray>) -> Result<usize, Error> {

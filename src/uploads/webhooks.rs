@@ -1,4 +1,4 @@
-//! Webhooks: whom an upload tells of its completion, in which words, and what an admin sees of it.
+//! Webhooks: who is told of what happens to an upload, in which words, and what an admin sees of it.
 //!
 //! The event is written with the change that it tells of; the sending (`hooks`) reads it from the database later, so
 //! that a receiver that is slow, or away, holds up nobody here.
@@ -13,7 +13,8 @@ use tokio::sync::Notify;
 use super::Uploads;
 use crate::db::{EventQuery, NewEvent};
 use crate::domain::{
-    AllowedHosts, EventId, EventKind, EventState, NewUpload, Principal, Upload, WebhookEvent, WebhookUrl,
+    AllowedHosts, EventId, EventKind, EventState, NewUpload, Principal, State, Upload, UploadId,
+    WebhookEvent, WebhookUrl,
 };
 use crate::error::Error;
 
@@ -27,8 +28,21 @@ const ADMINS_ONLY: Error = Error::Forbidden("only an admin key may look at webho
 pub struct Outbox {
     /// What may be called besides public addresses.
     pub allowed_hosts: AllowedHosts,
+    /// Who is told of all uploads.
+    pub operator: Option<Arc<Subscription>>,
     /// Rung when there is an event to send, so that nobody need wait for the next look.
     pub bell: Arc<Notify>,
+}
+
+/// The operator's own receiver, which hears of every upload.
+#[derive(Debug, Clone)]
+pub struct Subscription {
+    /// Its address, which is called wherever it is.
+    pub url: String,
+    /// The host in it.
+    pub host: String,
+    /// What it wants to hear of.
+    pub kinds: Vec<EventKind>,
 }
 
 /// Which events to list; every field narrows.
@@ -60,7 +74,11 @@ struct Payload<'a> {
     total_size: u64,
     final_path: String,
     storage_backend: &'static str,
-    completed_at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    completed_at: Option<DateTime<Utc>>,
+    at: DateTime<Utc>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'a str>,
     upload_id: &'a str,
     owner: &'a str,
     protocol: &'a str,
@@ -94,17 +112,35 @@ impl Uploads {
         Ok(new)
     }
 
-    /// The event of an upload that becomes complete at `now` with this tag; `None` where nobody wants to be told.
-    pub(super) fn completion_event(
+    /// The events of what happens to an upload at `now`: for the operator, if they want to hear of that, and of its end for
+    /// the address that it began with.
+    pub(super) fn events_of(
         &self,
+        kind: EventKind,
         upload: &Upload,
         etag: Option<&str>,
+        reason: Option<&str>,
         now: DateTime<Utc>,
-    ) -> Result<Option<NewEvent>, Error> {
-        let Some(text) = &upload.webhook_url else {
-            return Ok(None);
-        };
-        let kind = EventKind::UploadComplete;
+    ) -> Result<Vec<NewEvent>, Error> {
+        let outbox = &self.0.outbox;
+        let mut receivers: Vec<(String, String)> = Vec::new();
+        if let Some(operator) = &outbox.operator
+            && operator.kinds.contains(&kind)
+        {
+            receivers.push((operator.url.clone(), operator.host.clone()));
+        }
+        if let Some(url) = &upload.webhook_url
+            && matches!(kind, EventKind::Complete | EventKind::Rejected)
+            && receivers.iter().all(|(known, _)| known != url)
+        {
+            // An address that is no longer allowed is told of like any other failure to deliver.
+            let host = WebhookUrl::new(url, &outbox.allowed_hosts)
+                .map_or_else(|_| String::new(), |url| url.host().to_owned());
+            receivers.push((url.clone(), host));
+        }
+        if receivers.is_empty() {
+            return Ok(Vec::new());
+        }
         let payload = Payload {
             event: kind.as_str(),
             file_id: upload.id.as_uuid_v4(),
@@ -112,7 +148,9 @@ impl Uploads {
             total_size: upload.size,
             final_path: self.address(upload),
             storage_backend: upload.storage.as_str(),
-            completed_at: now,
+            completed_at: (kind == EventKind::Complete).then_some(now),
+            at: now,
+            reason,
             upload_id: upload.id.as_str(),
             owner: upload.owner.as_str(),
             protocol: &upload.protocol,
@@ -122,16 +160,33 @@ impl Uploads {
             content_type: upload.content_type.as_str(),
             metadata: &upload.metadata,
         };
-        // An address that is no longer allowed is told of like any other failure to deliver.
-        let host = WebhookUrl::new(text, &self.0.outbox.allowed_hosts)
-            .map_or_else(|_| String::new(), |url| url.host().to_owned());
-        Ok(Some(NewEvent {
+        let payload = serde_json::to_string(&payload).map_err(Error::internal)?;
+        let events = receivers.into_iter().map(|(url, host)| NewEvent {
             id: EventId::generate(now),
             kind,
-            url: text.clone(),
+            url,
             host,
-            payload: serde_json::to_string(&payload).map_err(Error::internal)?,
-        }))
+            payload: payload.clone(),
+        });
+        Ok(events.collect())
+    }
+
+    /// The events of an upload that ends in this state without an object; it is looked up only if somebody wants to hear
+    /// of that.
+    pub(super) async fn events_of_end(&self, id: &UploadId, end: State) -> Result<Vec<NewEvent>, Error> {
+        let kind = match end {
+            State::Aborted => EventKind::Aborted,
+            State::Expired => EventKind::Expired,
+            State::Failed => EventKind::Failed,
+            State::Open | State::Completing | State::Complete => return Ok(Vec::new()),
+        };
+        match &self.0.outbox.operator {
+            Some(operator) if operator.kinds.contains(&kind) => {
+                let upload = self.as_recorded(id).await?;
+                self.events_of(kind, &upload, None, None, self.now())
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     /// Has what was just written looked at.

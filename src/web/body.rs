@@ -13,15 +13,19 @@ use futures_util::stream::BoxStream;
 use futures_util::{Stream, StreamExt as _};
 use serde::de::DeserializeOwned;
 
-use crate::domain::Sha256Sum;
+use crate::domain::{Algorithm, Checksum, Sha256Sum};
 use crate::error::Error;
 use crate::uploads::BodyError;
 
 /// Most bytes of a body: ten thousand part records with room to spare.
 const MAX_BODY: u32 = 4 << 20;
 
-/// How long a body that is read whole may bring no byte. Whoever sends one has it at hand.
+/// How long a body that is read whole may bring no byte, where the settings do not say. Whoever sends one has it at hand.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// How long a body that is read whole may bring no byte, as the settings have it.
+#[derive(Debug, Clone, Copy)]
+pub struct BodyPatience(pub Duration);
 
 /// Pieces of a body that may wait between the connection and the storage; each has some 64 KiB at most.
 const PIECES_UNDER_WAY: usize = 4;
@@ -108,6 +112,29 @@ pub fn claimed_sha256(request: &HttpRequest) -> Result<Option<Sha256Sum>, Error>
         .transpose()
 }
 
+/// What a request claims of its body: a SHA-256 as [`claimed_sha256`] reads it, else one of the checksums of S3 under S3's own
+/// names, the strongest first.
+///
+/// # Errors
+/// [`Error::Invalid`] naming the header whose value cannot be read.
+pub fn claimed_checksum(request: &HttpRequest) -> Result<Option<Checksum>, Error> {
+    if let Some(sum) = claimed_sha256(request)? {
+        return Ok(Some(sum.into()));
+    }
+    for (name, algorithm) in [
+        ("x-amz-checksum-sha256", Algorithm::Sha256),
+        ("x-amz-checksum-crc64nvme", Algorithm::Crc64Nvme),
+        ("Content-MD5", Algorithm::Md5),
+        ("x-amz-checksum-crc32c", Algorithm::Crc32c),
+    ] {
+        if let Some(text) = text_header(request, name)? {
+            let sum = Checksum::from_base64(algorithm, text.trim(), name);
+            return sum.map(Some).map_err(|error| Error::Invalid(vec![error]));
+        }
+    }
+    Ok(None)
+}
+
 fn text_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Option<&'a str>, Error> {
     let value = request.headers().get(name);
     value
@@ -123,16 +150,17 @@ fn text_header<'a>(request: &'a HttpRequest, name: &'static str) -> Result<Optio
 /// it is not JSON (a form of another site can send no JSON without asking first), and `body` where it is no JSON
 /// object. [`Error::BodyTooLarge`], [`Error::BodyStalled`], [`Error::Interrupted`].
 pub async fn json<T: DeserializeOwned>(request: &HttpRequest, payload: Payload) -> Result<T, Error> {
-    let kind = request
-        .headers()
-        .get(CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or("");
-    let essence = kind.split(';').next().unwrap_or("").trim();
-    if !essence.eq_ignore_ascii_case("application/json") {
+    if !is_json(request) {
         return Err(Error::invalid("Content-Type", "must be application/json"));
     }
     untyped_json(request, payload).await
+}
+
+fn is_json(request: &HttpRequest) -> bool {
+    let kind = request.headers().get(CONTENT_TYPE);
+    let kind = kind.and_then(|value| value.to_str().ok()).unwrap_or("");
+    let essence = kind.split(';').next().unwrap_or("").trim();
+    essence.eq_ignore_ascii_case("application/json")
 }
 
 /// Reads the body as `T`, whatever the request says of its type: for clients that say nothing, at addresses that no form
@@ -144,16 +172,33 @@ pub async fn untyped_json<T: DeserializeOwned>(request: &HttpRequest, payload: P
     parse(&whole(request, payload, MAX_BODY).await?)
 }
 
+/// Reads the body as `T`, where the request brings JSON; its default where it brings nothing or something else.
+///
+/// # Errors
+/// As [`json`].
+pub async fn optional_json<T: DeserializeOwned + Default>(
+    request: &HttpRequest,
+    payload: Payload,
+) -> Result<T, Error> {
+    let bytes = whole(request, payload, MAX_BODY).await?;
+    let is_empty = bytes.iter().all(u8::is_ascii_whitespace);
+    if is_empty || !is_json(request) {
+        return Ok(T::default());
+    }
+    parse(&bytes)
+}
+
 /// Reads a body that has at most `most` bytes.
 ///
 /// # Errors
-/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyStalled`] where half a
-/// minute brings no byte; [`Error::Interrupted`].
+/// [`Error::BodyTooLarge`], before anything is read where the length is announced; [`Error::BodyStalled`] where no
+/// byte comes for too long; [`Error::Interrupted`].
 pub async fn whole(request: &HttpRequest, payload: Payload, most: u32) -> Result<Vec<u8>, Error> {
     if announced_length(request).is_some_and(|length| length > most.into()) {
         return Err(Error::BodyTooLarge { limit: most.into() });
     }
-    gather(payload, most, PATIENCE).await
+    let patience = request.app_data::<BodyPatience>();
+    gather(payload, most, patience.map_or(PATIENCE, |patience| patience.0)).await
 }
 
 async fn gather<E>(

@@ -10,6 +10,7 @@ use actix_web::middleware::Next;
 use actix_web::web::Data;
 
 use super::peer::client_ip;
+use super::veil::SecretPaths;
 use crate::domain::UploadId;
 use crate::uploads::{Note, Uploads};
 
@@ -34,8 +35,14 @@ pub async fn note(
         if let Some((id, uploads)) = UploadId::find_in(request.path())
             .filter(|_| is_of_client)
             .zip(request.app_data::<Data<Uploads>>())
+            // Any 32 digits look like an id; one that we did not make is noted nowhere.
+            .filter(|(id, uploads)| uploads.made(id))
         {
-            let door = format!("{} {}", request.method(), pattern(request.path(), &id));
+            let path = match request.app_data::<SecretPaths>() {
+                Some(secret) => secret.veil(request.path()),
+                None => request.path().into(),
+            };
+            let door = format!("{} {}", request.method(), pattern(&path, &id));
             uploads.note(&id, Note::refused(problem, &door, client_ip(request)));
         }
     }

@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod mishaps;
 pub mod outer;
 pub mod peer;
+pub mod prefer;
 pub mod problem;
 pub mod trace;
 pub mod veil;

@@ -10,7 +10,7 @@ use actix_web::HttpRequest;
 use actix_web::http::header::{FORWARDED, HOST, HeaderName};
 use url::Url;
 
-use crate::config::ServerConfig;
+use crate::config::{ServerConfig, origin_and_path};
 
 /// The proxies whose word is taken, and our address as browsers see it.
 #[derive(Debug, Clone)]
@@ -24,10 +24,7 @@ pub struct TrustedProxies {
 impl TrustedProxies {
     /// From checked settings.
     pub fn new(server: &ServerConfig) -> Self {
-        let public_url = server.public_url.trim_end_matches('/');
-        let host_at = public_url.find("://").map_or(0, |at| at + 3);
-        let path_at = public_url[host_at..].find('/').map(|at| host_at + at);
-        let (origin, prefix) = public_url.split_at(path_at.unwrap_or(public_url.len()));
+        let (origin, prefix) = origin_and_path(server.public_url.trim_end_matches('/'));
         Self {
             addresses: server
                 .trusted_proxies
@@ -104,7 +101,12 @@ fn address_in(text: &str) -> Option<IpAddr> {
 pub fn is_https(request: &HttpRequest) -> bool {
     request.app_data::<TrustedProxies>().is_some_and(|proxies| {
         proxies.public_origin.starts_with("https://")
-            || (proxies.trusts(request) && request.connection_info().scheme() == "https")
+            || if proxies.trusts(request) {
+                // What the proxy tells, else how it came itself.
+                request.connection_info().scheme() == "https"
+            } else {
+                request.app_config().secure()
+            }
     })
 }
 
@@ -156,7 +158,7 @@ pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let scheme = scheme.map(|scheme| scheme.to_ascii_lowercase());
     let scheme = scheme
         .filter(|scheme| scheme == "http" || scheme == "https")
-        .unwrap_or_else(|| "http".to_owned());
+        .unwrap_or_else(|| own_scheme(request).to_owned());
     let host = host.filter(|host| is_host(host));
     let host = host.or_else(|| {
         field(request, &HOST)
@@ -166,6 +168,15 @@ pub fn outer_origin(request: &HttpRequest) -> Option<String> {
     let default_port = if scheme == "https" { ":443" } else { ":80" };
     let host = host.strip_suffix(default_port).unwrap_or(&host);
     Some(format!("{scheme}://{host}"))
+}
+
+/// What we speak ourselves.
+fn own_scheme(request: &HttpRequest) -> &'static str {
+    if request.app_config().secure() {
+        "https"
+    } else {
+        "http"
+    }
 }
 
 /// The same as an origin in the [usual form](origin_of).

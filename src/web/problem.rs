@@ -3,6 +3,8 @@
 //! Separate from `error`, which knows no HTTP. A protocol whose clients expect another shape renders the same
 //! [`Kind`] its own way through [`Failure`].
 
+mod kinds;
+
 use std::fmt;
 use std::marker::PhantomData;
 
@@ -11,17 +13,14 @@ use actix_web::http::header::{CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use serde_json::{Map, Value, json};
 
+pub use self::kinds::{CHECKSUM_MISMATCH, KINDS};
 use super::mishaps::Told;
 use super::outer;
 use super::trace::{note_error, request_id};
 use crate::error::Error;
 
-/// tus's status for bytes that do not have the digest that was claimed; outside of the registered ones:
-/// <https://tus.io/protocols/resumable-upload#checksum>.
-pub const CHECKSUM_MISMATCH: u16 = 460;
-
 /// One kind of problem: <https://www.rfc-editor.org/rfc/rfc9457#section-3.1.1>.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Kind {
     /// The last piece of its type's address, `/problems/<slug>`.
     pub slug: &'static str,
@@ -33,246 +32,10 @@ pub struct Kind {
     pub advice: &'static str,
 }
 
-/// All kinds.
-pub const KINDS: &[Kind] = &[
-    Kind {
-        slug: "invalid-request",
-        status: 400,
-        title: "The request has fields that cannot be right",
-        advice: "The list \"errors\" names each field and its limit. Correct them and send the request again.",
-    },
-    Kind {
-        slug: "too-large",
-        status: 413,
-        title: "The file is too large",
-        advice: "\"limit\" is the most bytes that one file may have here. Send a smaller file, or ask the operator \
-                 to raise limits.max_size.",
-    },
-    Kind {
-        slug: "body-too-large",
-        status: 413,
-        title: "The request is too large",
-        advice: "\"limit\" is the most bytes that one request to this server may have. The bytes of a file go to the \
-                 store; long lists of parts can be told in several requests.",
-    },
-    Kind {
-        slug: "type-refused",
-        status: 415,
-        title: "Files of this type are not accepted",
-        advice: "The operator accepts certain media types only (limits.types).",
-    },
-    Kind {
-        slug: "content-refused",
-        status: 415,
-        title: "The file is not what it is said to be",
-        advice: "Its first bytes are those of \"found\", which is not accepted here (limits.types, limits.sniff). The upload has \
-                 failed, and nothing of it is kept. Is the file's name or type right?",
-    },
-    Kind {
-        slug: "too-many-parts",
-        status: 413,
-        title: "The file is cut into too many parts",
-        advice: "\"limit\" is the most parts that one file may have here. Cut the file into larger parts.",
-    },
-    Kind {
-        slug: "quota-reached",
-        status: 429,
-        title: "You have as much open as you may have at once",
-        advice: "\"limit\" is the most of what \"what\" names, and \"held\" is how much is open. An upload that completes, is \
-                 aborted or expires makes room: complete or abort one, or try again after the seconds in Retry-After. \
-                 Uploads that were begun before can go on.",
-    },
-    Kind {
-        slug: "too-fast",
-        status: 429,
-        title: "This is done too often",
-        advice: "Send the same request again after the seconds in Retry-After. The operator says how often is too often \
-                 (limits.rates).",
-    },
-    Kind {
-        slug: "not-found",
-        status: 404,
-        title: "There is no such thing, or it is not yours",
-        advice: "Check the id, and that the request carries the credential that began the upload.",
-    },
-    Kind {
-        slug: "method-not-allowed",
-        status: 405,
-        title: "This address does not take that method",
-        advice: "The API is described at /docs.",
-    },
-    Kind {
-        slug: "unauthenticated",
-        status: 401,
-        title: "We do not know who is asking",
-        advice: "Send an API key in X-API-Key, or the token of the upload in Authorization: Bearer. \
-                 `muleteer keys create` makes a key.",
-    },
-    Kind {
-        slug: "forbidden",
-        status: 403,
-        title: "You may not do this",
-        advice: "The credential is good, but not for this. \"detail\" says what it lacks.",
-    },
-    Kind {
-        slug: "wrong-state",
-        status: 409,
-        title: "The upload's state does not allow this",
-        advice: "\"state\" says where the upload stands. One that was aborted or has expired must begin anew; a \
-                 complete one cannot be changed.",
-    },
-    Kind {
-        slug: "incomplete",
-        status: 409,
-        title: "The upload is not whole",
-        advice: "\"defects\" names the parts that are missing or of another size. Send them again, then complete.",
-    },
-    Kind {
-        slug: "mixed-parts",
-        status: 409,
-        title: "The stored parts are not of one file and one chunk size",
-        advice: "Somebody went on with another chunk size, or with another file. What was stored is dropped, and the \
-                 same upload takes the file again from its first part.",
-    },
-    Kind {
-        slug: "key-taken",
-        status: 409,
-        title: "The object key is taken",
-        advice: "Another upload has it, or there is an object under it already, and nothing is overwritten. Propose \
-                 another key.",
-    },
-    Kind {
-        slug: "vanished",
-        status: 410,
-        title: "The store has dropped the multipart upload",
-        advice: "It was aborted in the store, or a lifecycle rule removed it. Begin the upload again; nothing of it \
-                 is left.",
-    },
-    Kind {
-        slug: "wrong-size",
-        status: 400,
-        title: "The bytes have another length than they must have",
-        advice: "\"expected\" is the length. Nothing was stored; send exactly those bytes.",
-    },
-    Kind {
-        slug: "part-conflict",
-        status: 409,
-        title: "The part is stored already, with other bytes",
-        advice: "A part that has been acknowledged is never overwritten. Has the file changed since? Then begin a new \
-                 upload.",
-    },
-    Kind {
-        slug: "checksum-mismatch",
-        status: 409,
-        title: "The bytes have another digest than was claimed",
-        advice: "They were changed on the way, or the digest is of something else. A part was not stored and can be \
-                 sent again; a whole file must be uploaded anew.",
-    },
-    Kind {
-        slug: "unsupported-version",
-        status: 412,
-        title: "This version of the protocol is not spoken here",
-        advice: "Tus-Version lists the versions that are. Every request but OPTIONS says its own in Tus-Resumable.",
-    },
-    Kind {
-        slug: "unsupported-content-type",
-        status: 415,
-        title: "The body is of another type than this request takes",
-        advice: "\"detail\" names the Content-Type that the bytes of a file come with. Nothing was stored.",
-    },
-    Kind {
-        slug: "mismatching-upload-offset",
-        status: 409,
-        title: "The upload stands elsewhere",
-        advice: "\"expected-offset\" is where it stands: send the bytes from there.",
-    },
-    Kind {
-        slug: "inconsistent-upload-length",
-        status: 400,
-        title: "The file's length is told differently than before",
-        advice: "A length is told once: by Upload-Length, or by the last request's offset and length together. Send \
-                 the one that was told first, or begin a new upload.",
-    },
-    Kind {
-        slug: "completed-upload",
-        status: 400,
-        title: "The upload is complete already",
-        advice: "It takes no more bytes. Begin a new upload for another file.",
-    },
-    Kind {
-        slug: "interrupted",
-        status: 400,
-        title: "The request's body did not arrive whole",
-        advice: "Send it again. Nothing that was acknowledged is lost.",
-    },
-    Kind {
-        slug: "body-stalled",
-        status: 408,
-        title: "The request's body stopped coming",
-        advice: "Send the request again, its body at once. Nothing of it was done.",
-    },
-    Kind {
-        slug: "superseded",
-        status: 409,
-        title: "A newer request has taken over",
-        advice: "A newer request sends to the same place, and that one counts. Ask where the upload stands before \
-                 you send again.",
-    },
-    Kind {
-        slug: "stopping",
-        status: 503,
-        title: "The server is being stopped",
-        advice: "What came is kept. Ask where the upload stands, and go on from there.",
-    },
-    Kind {
-        slug: "no-space",
-        status: 507,
-        title: "There is no room for the file",
-        advice: "\"needed\" is how many bytes would be. The operator has to make room in the storage.",
-    },
-    Kind {
-        slug: "still-completing",
-        status: 503,
-        title: "The upload is being completed",
-        advice: "All bytes are there, and the storage joins them. Ask for completion again after the seconds in \
-                 Retry-After; every request joins the same work.",
-    },
-    Kind {
-        slug: "store-refused",
-        status: 502,
-        title: "The store refused our request",
-        advice: "\"code\" is the store's own error code. Check bucket, region, credentials and their policy.",
-    },
-    Kind {
-        slug: "busy",
-        status: 503,
-        title: "Too much at once",
-        advice: "Send the request again after the seconds in Retry-After.",
-    },
-    Kind {
-        slug: "too-many-attempts",
-        status: 429,
-        title: "Too many attempts",
-        advice: "Wait for the seconds in Retry-After, then try once more.",
-    },
-    Kind {
-        slug: "unavailable",
-        status: 503,
-        title: "The database or the store does not answer",
-        advice: "Nothing that was acknowledged is lost. Send the request again after the seconds in Retry-After.",
-    },
-    Kind {
-        slug: "internal",
-        status: 500,
-        title: "Something went wrong on our side",
-        advice: "Tell the operator the \"request_id\": the log has the cause under it.",
-    },
-];
-
 impl Kind {
-    /// The kind of an error.
-    pub fn of(error: &Error) -> &'static Self {
-        Self::named(match error {
+    /// The kind of an error, with the status that it is told with here.
+    pub fn of(error: &Error) -> Self {
+        let kind = *Self::named(match error {
             Error::Invalid(_) => "invalid-request",
             Error::TooLarge { .. } => "too-large",
             Error::BodyTooLarge { .. } => "body-too-large",
@@ -284,6 +47,8 @@ impl Kind {
             Error::NotFound(_) => "not-found",
             Error::Unauthenticated(_) => "unauthenticated",
             Error::Forbidden(_) => "forbidden",
+            Error::Refused { .. } => "refused",
+            Error::Rejected { .. } => "rejected",
             Error::WrongState { .. } => "wrong-state",
             Error::Incomplete { .. } => "incomplete",
             Error::MixedParts { .. } => "mixed-parts",
@@ -301,10 +66,18 @@ impl Kind {
             Error::NoSpace { .. } => "no-space",
             Error::StillCompleting => "still-completing",
             Error::StoreRefused { .. } => "store-refused",
+            Error::CredentialsExpired => "credentials-expired",
             Error::Busy(_) => "busy",
             Error::Unavailable { .. } => "unavailable",
             Error::Internal(_) => "internal",
-        })
+        });
+        match error {
+            Error::Refused { status, .. } => Self {
+                status: *status,
+                ..kind
+            },
+            _ => kind,
+        }
     }
 
     /// The kind with this slug; `internal` for one that does not exist.
@@ -318,6 +91,29 @@ impl Kind {
     /// Its status.
     pub fn status(&self) -> StatusCode {
         StatusCode::from_u16(self.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR)
+    }
+
+    /// A whole answer of this kind and this status, for a connection on which there is no request; it ends with that.
+    pub fn raw(&self, status: u16, detail: &str) -> Vec<u8> {
+        let document = json!({
+            "type": format!("/problems/{}", self.slug),
+            "title": self.title,
+            "status": status,
+            "detail": detail,
+        })
+        .to_string();
+        let reason = StatusCode::from_u16(status).ok();
+        let reason = reason.and_then(|status| status.canonical_reason()).unwrap_or("");
+        let later = match status {
+            429 | 503 => "retry-after: 1\r\n",
+            _ => "",
+        };
+        let length = document.len();
+        format!(
+            "HTTP/1.1 {status} {reason}\r\nconnection: close\r\n{later}content-type: application/problem+json\r\n\
+             cache-control: no-store\r\ncontent-length: {length}\r\n\r\n{document}"
+        )
+        .into_bytes()
     }
 
     /// A document of this kind.
@@ -403,7 +199,7 @@ impl ProblemDocument {
         };
         let kind = Kind {
             status,
-            ..*Kind::of(error)
+            ..Kind::of(error)
         };
         let mut answer = kind.document(&error.to_string(), extra);
         tell_pause(&mut answer, error);

@@ -40,6 +40,9 @@ const ACTIONS = {
   cancelled: ["dismiss"],
 };
 
+/** These buttons come and go with the object's address. */
+const OF_THE_OBJECT = new Set(["copy", "receipt"]);
+
 /** In these states the person's leaving would interrupt something. */
 const RUNNING = new Set(["waiting", "hashing", "uploading", "offline", "completing"]);
 
@@ -51,7 +54,8 @@ export class UploadRow {
 
   /**
    * @param {Upload} upload
-   * @param {{announcer: Announcer, onChange: () => void, start: () => void, dismiss: (row: UploadRow) => void}} page
+   * @param {{announcer: Announcer, onChange: () => void, start: () => void, dismiss: (row: UploadRow) => void,
+   *   receipt: (upload: Upload) => Promise<void>}} page
    */
   constructor(upload, page) {
     this.upload = upload;
@@ -143,7 +147,7 @@ export class UploadRow {
     const focused = document.activeElement;
     for (const button of this.element.querySelectorAll("button")) {
       const action = button.dataset.action ?? "";
-      if (action !== "copy") button.hidden = !offered.includes(action);
+      if (!OF_THE_OBJECT.has(action)) button.hidden = !offered.includes(action);
     }
     // A button that vanishes under the keyboard's focus hands it to the one that takes its place.
     if (focused instanceof HTMLElement && focused.hidden && this.element.contains(focused)) {
@@ -209,6 +213,7 @@ export class UploadRow {
       case "cancel": return void this.upload.cancel();
       case "dismiss": return this.page.dismiss(this);
       case "copy": return void this.#copy();
+      case "receipt": return void this.#saveReceipt();
       default: return undefined;
     }
   }
@@ -223,6 +228,15 @@ export class UploadRow {
     } catch {
       // Pages loaded over plain http have no clipboard: the address is selected for the person to copy.
       getSelection()?.selectAllChildren(address);
+    }
+  }
+
+  async #saveReceipt() {
+    showText(this.#part(".error"), "");
+    try {
+      await this.page.receipt(this.upload);
+    } catch (error) {
+      showText(this.#part(".error"), error instanceof Error ? error.message : String(error));
     }
   }
 

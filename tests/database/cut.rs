@@ -22,7 +22,7 @@ fn born(key: &str) -> Upload {
 async fn of_all_that_claim_a_key_at_once_one_has_it_and_it_is_free_again_once_nothing_came_of_it() {
     on_both(async |url| {
         let db = open(&url).await;
-        let claims = (0..8).map(|_| db.claim_key(born("in/clip é.mp4"), Room::default()));
+        let claims = (0..8).map(|_| db.claim_key(born("in/clip é.mp4"), Room::default(), Vec::new()));
         let won: Vec<bool> = futures_util::future::join_all(claims)
             .await
             .into_iter()
@@ -40,7 +40,7 @@ async fn of_all_that_claim_a_key_at_once_one_has_it_and_it_is_free_again_once_no
         );
 
         assert!(
-            db.claim_key(born("in/clip é.mp4"), Room::default())
+            db.claim_key(born("in/clip é.mp4"), Room::default(), Vec::new())
                 .await
                 .unwrap()
         );

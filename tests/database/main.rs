@@ -25,8 +25,8 @@ use std::future::Future;
 use chrono::{DateTime, TimeDelta, Utc};
 use muleteer::db::{Database, RecordedPart, Room, UploadQuery};
 use muleteer::domain::{
-    Backend, Bounds, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State, Transfer,
-    Upload, UploadId,
+    Backend, Bounds, Checksums, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State,
+    Transfer, Upload, UploadId,
 };
 
 /// Runs one test on a new SQLite file, then on a new Postgres database; it gets the URL of each.
@@ -123,6 +123,7 @@ fn part(number: u64, size: u64, etag: Option<&str>) -> RecordedPart {
         size,
         etag: etag.map(str::to_owned),
         sha256: None,
+        checksums: Checksums::default(),
     }
 }
 

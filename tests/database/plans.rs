@@ -166,7 +166,7 @@ async fn admin_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'
 async fn event_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'static str)) {
     let event = NewEvent {
         id: EventId::generate(noon()),
-        kind: EventKind::UploadComplete,
+        kind: EventKind::Complete,
         url: "https://a.example/".into(),
         host: "a.example".into(),
         payload: "{}".into(),

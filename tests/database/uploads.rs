@@ -129,7 +129,7 @@ async fn a_state_changes_only_from_where_the_caller_believes_it_to_be() {
         let later = noon() + TimeDelta::minutes(5);
         let unfinished = [State::Open, State::Completing];
 
-        let done = db.change_state(&id, &unfinished, State::Complete, Some("\"e\"".into()), later);
+        let done = db.complete_upload(&id, &unfinished, Some("\"e\"".into()), None, later);
         assert!(done.await.unwrap());
         for from in [&unfinished[..], &[]] {
             let late = db.change_state(&id, from, State::Aborted, None, noon());

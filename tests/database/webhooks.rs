@@ -11,7 +11,7 @@ const UNFINISHED: [State; 2] = [State::Open, State::Completing];
 fn event_for(host: &str, at: DateTime<Utc>) -> NewEvent {
     NewEvent {
         id: EventId::generate(at),
-        kind: EventKind::UploadComplete,
+        kind: EventKind::Complete,
         url: format!("https://{host}/"),
         host: host.to_owned(),
         payload: "{}".to_owned(),

@@ -228,6 +228,9 @@ fn the_image_is_built_from_all_that_a_build_needs() {
             .status();
         assert!(copied.expect("cp").success(), "{path}");
     }
+    for path in compiled_in() {
+        assert!(context.path().join(&path).exists(), "{path} is compiled in");
+    }
     // Every target that is named there has to have its source.
     let mut read = Command::new(env!("CARGO"));
     read.current_dir(context.path());
@@ -253,6 +256,39 @@ fn the_image_is_built_from_all_that_a_build_needs() {
         .find_map(|line| line.strip_prefix("rust-version = "));
     let version = lock.expect("a version").trim_matches('"');
     assert!(include_str!("../../deploy/Dockerfile").contains(&format!("FROM rust:{version}-")));
+}
+
+/// The files that the program's source has compiled in, from the project's folder on.
+fn compiled_in() -> Vec<String> {
+    let mut found = Vec::new();
+    let mut folders = vec![std::path::PathBuf::from(format!("{PROJECT}/src"))];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).expect("a folder") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let source = std::fs::read_to_string(&path).expect("text");
+            for piece in source.split("include_").skip(1) {
+                let text = piece
+                    .strip_prefix("str!(\"")
+                    .or_else(|| piece.strip_prefix("bytes!(\""));
+                let Some((named, _)) = text.and_then(|text| text.split_once('"')) else {
+                    continue;
+                };
+                let place = folder.join(named).canonicalize();
+                let place = place.unwrap_or_else(|error| panic!("{}: {named}: {error}", path.display()));
+                let below = place.strip_prefix(std::path::Path::new(PROJECT).canonicalize().expect("there"));
+                found.push(below.expect("in the project").display().to_string());
+            }
+        }
+    }
+    assert!(
+        found.iter().any(|path| path == "Rocket.toml.example"),
+        "{found:?}"
+    );
+    found
 }
 
 #[test]

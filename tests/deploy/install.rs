@@ -134,6 +134,13 @@ async fn on_linux_a_folder_for_files_is_used_waited_for_and_opened_to_the_servic
     assert!(!root.path("srv").exists(), "what is to be mounted is not made");
     let settings = read(&root.path("etc/muleteer/Rocket.toml"));
     assert!(settings.contains("backend = \"local\"") && settings.contains("path = \"/srv/our films\""));
+
+    let further_up = ["--storage", "/mnt/disk/films", "--mount", "/mnt/disk"];
+    let said = fine(&root.linux(&[&["--binary", PROGRAM], &further_up[..]].concat()));
+    assert!(said.contains("does not name /mnt/disk/films"), "{said}");
+    let drop_in = read(&root.path("etc/systemd/system/muleteer.service.d/storage.conf"));
+    assert!(drop_in.contains("wait-for-mount\" \"/mnt/disk\""), "{drop_in}");
+    assert!(drop_in.contains("ReadWritePaths=/mnt/disk\n"), "{drop_in}");
 }
 
 #[test]
@@ -231,15 +238,23 @@ fn agent(file: &Path) -> Value {
 #[tokio::test]
 async fn on_a_mac_the_agent_starts_what_is_installed_and_waits_for_a_mount() {
     // `/` is the root, so that the paths in the agent are real ones; everything is below the person's home.
-    for (storage, words) in [(None, 2), (Some("/dev/shm"), 4)] {
+    let films = format!("/dev/shm/muleteer-test-{}", std::process::id());
+    let below = [films.as_str(), "--mount", "/dev/shm"];
+    for (storage, words) in [
+        (None, 2),
+        (Some(&["/dev/shm", "--mounted"][..]), 4),
+        (Some(&below[..]), 4),
+    ] {
         let home = tempfile::tempdir().expect("a folder");
         let mut arguments = vec!["--root", "/", "--binary", PROGRAM];
         if let Some(storage) = storage {
-            arguments.extend(["--storage", storage, "--mounted"]);
+            arguments.push("--storage");
+            arguments.extend(storage);
         }
         fine(&script("install-mac.sh", &arguments, home.path()));
         let own = home.path().join("Library/Application Support/Muleteer");
-        let agent = agent(&home.path().join("Library/LaunchAgents/org.muleteer.server.plist"));
+        let place = home.path().join("Library/LaunchAgents/org.muleteer.server.plist");
+        let agent = agent(&place);
         assert_eq!(agent["WorkingDirectory"], own.to_str().expect("text"));
         assert_eq!(agent["KeepAlive"]["SuccessfulExit"], false);
         assert!(agent["ExitTimeOut"].as_u64().expect("seconds") > 30);
@@ -264,12 +279,19 @@ async fn on_a_mac_the_agent_starts_what_is_installed_and_waits_for_a_mount() {
         service.stop();
 
         let before = read(&own.join(".env"));
+        let as_it_was = read(&place);
+        std::fs::write(&place, "an older agent").expect("written");
         fine(&script(
             "install-mac.sh",
             &["--root", "/", "--binary", PROGRAM],
             home.path(),
         ));
         assert_eq!(read(&own.join(".env")), before);
+        assert_eq!(
+            read(&place),
+            as_it_was,
+            "an upgrade replaces it, and keeps what it waits for"
+        );
         fine(&script(
             "install-mac.sh",
             &["--root", "/", "--uninstall", "--purge"],

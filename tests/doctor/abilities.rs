@@ -1,6 +1,7 @@
 //! What the store can do, and what it throws away by itself.
 
-use super::ground::{assert_only, on_each, only};
+use super::ground::{Ground, assert_only, on_each, only};
+use super::proxy;
 
 fn rule(id: &str, prefix: &str, days: u32) -> String {
     format!(
@@ -76,4 +77,24 @@ async fn what_the_store_verifies_is_a_fact_of_the_report() {
         assert_eq!(sums.contains("sha256"), ground.is_embedded(), "{sums}");
     })
     .await;
+}
+
+#[tokio::test]
+async fn a_store_that_takes_damaged_bodies_or_few_parts_is_named() {
+    for (there, back, name) in [
+        (
+            proxy::nothing as proxy::Change,
+            proxy::forgive_md5 as proxy::Change,
+            "content-md5-ignored",
+        ),
+        (proxy::few_parts, proxy::nothing, "part-count-limit"),
+    ] {
+        let mut ground = Ground::embedded().await;
+        // The signatures are for the proxy's address, which the embedded S3 takes as its own.
+        ground.config.s3.endpoint = proxy::start(&ground.config.s3.endpoint, there, back).await;
+
+        let report = ground.examine().await;
+
+        assert!(!only(&report, name).fix.is_empty());
+    }
 }

@@ -185,6 +185,31 @@ fn the_policy_names_the_bucket_its_prefixes_and_the_days_of_the_ttl() {
 }
 
 #[test]
+fn the_policy_of_the_role_behind_temporary_credentials_is_printed_where_they_are_handed_out() {
+    let place = Place::new();
+    let role = "arn:aws:iam::123456789012:role/uploader";
+    let settings = [
+        ("S3_BUCKET", "media"),
+        ("MULETEER_PROTOCOLS__UPPY__STS__ROLE_ARN", role),
+    ];
+
+    let policy = json(&place.run_with(&["policy"], &settings));
+    let without = json(&place.run_with(&["policy"], &settings[..1]));
+
+    let of_role = &policy["sts_role"]["Statement"][0];
+    assert_eq!(of_role["Resource"][0], "arn:aws:s3:::media/sts/*", "{policy:#}");
+    assert!(!of_role.to_string().contains("GetObject"), "{policy:#}");
+    let may_assume = |policy: &Value| {
+        let statements = policy["iam"]["Statement"].as_array().expect("a list");
+        statements
+            .iter()
+            .any(|one| one["Action"][0] == "sts:AssumeRole" && one["Resource"][0] == role)
+    };
+    assert!(may_assume(&policy) && !may_assume(&without));
+    assert!(without.get("sts_role").is_none(), "{without:#}");
+}
+
+#[test]
 fn the_page_of_the_command_line_has_every_command() {
     let page = include_str!("../../docs/command-line.md");
     let help = Place::new().run(&["--help"]);

@@ -10,7 +10,7 @@ use md5::{Digest as _, Md5};
 use muleteer::app::{self, StoreAtHand};
 use muleteer::clock::Clock;
 use muleteer::config::{Config, Secret};
-use muleteer::dev_s3::{self, DevS3, DevS3Config, MIN_PART_SIZE};
+use muleteer::dev_s3::{self, DevS3, DevS3Config, MIN_PART_SIZE, TemporaryKey};
 use muleteer::doctor::{self, Finding, Report};
 use tempfile::TempDir;
 
@@ -104,6 +104,11 @@ impl Ground {
         };
         ground.set_up(&ground.config).await;
         ground
+    }
+
+    /// Has the embedded S3 take a temporary key.
+    pub fn admit(&self, key: TemporaryKey) {
+        self.running.as_ref().expect("the embedded S3").admit(key);
     }
 
     /// Whether it is the store that we bring along.

@@ -1,10 +1,14 @@
 //! Who we are to the store, where it is, and what we may do there.
 
-use chrono::TimeDelta;
-use muleteer::app;
+use std::sync::Arc;
+
+use chrono::{TimeDelta, Utc};
+use muleteer::app::{self, StoreAtHand};
 use muleteer::clock::Clock;
 use muleteer::config::{PathStyle, Secret};
-use muleteer::doctor::Id;
+use muleteer::dev_s3::TemporaryKey;
+use muleteer::doctor::{self, Bucket, Id, Report};
+use muleteer::signing::Credentials;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::ground::{Ground, NARROW, REGION, assert_only, on_each, only};
@@ -234,4 +238,73 @@ async fn each_right_that_a_bucket_policy_takes_away_is_named() {
         let finding = only(&report, name);
         assert!(finding.fix.contains(action), "{finding:#?}");
     }
+}
+
+fn temporary(life: TimeDelta) -> TemporaryKey {
+    TemporaryKey {
+        access_key_id: "ASIADOCTOR".to_owned(),
+        secret_access_key: "a secret for a while".to_owned().into(),
+        session_token: "a/token+for=a while".to_owned(),
+        expires_at: Utc::now() + life,
+    }
+}
+
+fn use_temporary(ground: &mut Ground, life: TimeDelta) {
+    let key = temporary(life);
+    ground.admit(key);
+    ground.config.s3.access_key_id = "ASIADOCTOR".into();
+    ground.config.s3.secret_access_key = Secret::new("a secret for a while");
+    ground.config.s3.session_token = Secret::new("a/token+for=a while");
+}
+
+#[tokio::test]
+async fn temporary_credentials_that_have_run_out_are_named() {
+    let mut ground = Ground::embedded().await;
+    use_temporary(&mut ground, TimeDelta::hours(1));
+    assert!(ground.examine().await.findings.is_empty());
+
+    use_temporary(&mut ground, TimeDelta::seconds(-1));
+
+    assert_only(
+        &ground.examine().await,
+        "credentials-expired",
+        "temporary credentials",
+    );
+}
+
+#[tokio::test]
+async fn credentials_that_end_before_a_url_would_are_named_with_a_life_that_fits() {
+    let mut ground = Ground::embedded().await;
+    use_temporary(&mut ground, TimeDelta::minutes(20));
+    let clock = Clock::system();
+    let at_hand = StoreAtHand::open(&ground.config, &clock).await.expect("a store");
+    // Settings tell no end; a role's service does.
+    let ending = Credentials {
+        expires_at: Some(clock.now() + TimeDelta::minutes(20)),
+        ..(*at_hand.bucket.credentials).clone()
+    };
+    let bucket = Bucket {
+        credentials: Arc::new(ending),
+        ..at_hand.bucket.clone()
+    };
+    let examined = async |url_lifetime_s| {
+        let mut config = ground.config.clone();
+        config.s3.url_lifetime_s = url_lifetime_s;
+        let mut report = Report::default();
+        let outcome = doctor::examine_bucket(&config, &bucket, clock.clone(), &mut report).await;
+        outcome.expect("an examination");
+        report
+    };
+
+    let finding = only(&examined(3600).await, "url-outlives-credentials");
+
+    let life = finding
+        .fix
+        .split(" = ")
+        .nth(1)
+        .and_then(|rest| rest.split(',').next());
+    let life: u64 = life.and_then(|text| text.parse().ok()).expect("a number");
+    assert!((1100..=1200).contains(&life), "{finding:#?}");
+    assert!(examined(life.saturating_sub(60)).await.findings.is_empty());
+    at_hand.close().await.expect("closed");
 }

@@ -22,6 +22,11 @@ struct Nginx {
 
 impl Nginx {
     fn start(folder: &Path, server: &str, directives: &str) -> Self {
+        Self::at("/", folder, server, directives)
+    }
+
+    /// The same for what lies below `location` alone.
+    fn at(location: &str, folder: &Path, server: &str, directives: &str) -> Self {
         let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = free.local_addr().expect("its address");
         drop(free);
@@ -33,7 +38,7 @@ impl Nginx {
             .concat();
         let settings = format!(
             "daemon off; master_process off; pid {shown}/pid; error_log {shown}/log; events {{}} http {{ access_log off; \
-             {temporary} server {{ listen {address}; location / {{ {directives} proxy_pass {server}; }} }} }}"
+             {temporary} server {{ listen {address}; location {location} {{ {directives} proxy_pass {server}; }} }} }}"
         );
         let file = folder.join("nginx.conf");
         std::fs::write(&file, settings).expect("written");
@@ -118,4 +123,18 @@ fn a_wrong_key_and_an_address_that_is_not_ours_are_named() {
     );
     assert_eq!(of(&astray.base, KEY), ["server-not-muleteer"]);
     assert_eq!(of("http://127.0.0.1:9", KEY), ["server-unreachable"]);
+}
+
+#[test]
+fn a_path_that_new_uploads_are_not_told_and_options_that_the_proxy_answers_are_named() {
+    let place = Place::new();
+    let server = place.serve(&[("API_KEY", KEY)]);
+    let below = Nginx::at("/up/", place.path(), &format!("{}/", server.base), RIGHT);
+    let deaf = format!("{RIGHT} if ($request_method = OPTIONS) {{ return 204; }}");
+    let deaf = Nginx::start(place.path(), &server.base, &deaf);
+
+    let of = |base: &str| found(&place, base, KEY).1;
+
+    assert_eq!(of(&format!("{}/up", below.base)), ["proxy-location"]);
+    assert_eq!(of(&deaf.base), ["proxy-drops-headers"]);
 }

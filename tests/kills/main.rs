@@ -17,6 +17,9 @@ use upload::{Client, Random};
 
 const KEY: &str = "a-key-for-kills-0123456789";
 
+/// Where the seed may stand.
+const SEED: &str = "MULETEER_TEST_SEED";
+
 /// Uploads in one test, each through several kills.
 const UPLOADS: usize = 3;
 
@@ -127,7 +130,7 @@ async fn one_upload(victim: &mut Victim, random: &mut Random) -> (String, Vec<u8
 
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_nothing_on_a_local_disk() {
-    let mut random = Random::seeded("local", 20_261_125);
+    let mut random = Random::seeded("local", SEED, 20_261_125);
     let mut victim = Victim::new(&[("STORAGE_BACKEND", "local"), ("LOCAL_STORAGE_PATH", "files")]);
     let folder = victim.place.path().join("files");
     for _ in 0..UPLOADS {
@@ -168,7 +171,7 @@ async fn store(folder: &std::path::Path) -> DevS3 {
 /// Parts of 1 MiB, which S3 does not take as they are: so they are killed while they wait and while they are gathered.
 #[tokio::test(flavor = "multi_thread")]
 async fn kills_lose_nothing_in_a_bucket() {
-    let mut random = Random::seeded("s3", 20_261_126);
+    let mut random = Random::seeded("s3", SEED, 20_261_126);
     let folder = tempfile::tempdir().expect("a folder");
     let store = store(folder.path()).await;
     let endpoint = store.endpoint();

@@ -1,56 +1,18 @@
-//! A client of the chunk server that notes what was acknowledged, a seeded source of chance, and a look into the bucket.
+//! A client of the chunk server that notes what was acknowledged, and a look into the bucket.
 
 use std::sync::{Arc, Mutex};
 
 use serde_json::{Value, json};
 use sha2::{Digest as _, Sha256};
 
+#[path = "../support/random.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod random;
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "these tests only look")]
 mod s3_client;
 
-/// Chance that a seed decides: <https://prng.di.unimi.it/splitmix64.c> gives its constants.
-pub struct Random(u64);
-
-impl Random {
-    pub fn seeded(test: &str, default: u64) -> Self {
-        let seed = std::env::var("MULETEER_TEST_SEED")
-            .ok()
-            .and_then(|text| text.parse().ok())
-            .unwrap_or(default);
-        println!("{test}: MULETEER_TEST_SEED={seed}");
-        Self(seed)
-    }
-
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    pub fn below(&mut self, bound: u64) -> u64 {
-        self.next() % bound
-    }
-
-    pub fn bytes(&mut self, least: u64, most: u64) -> Vec<u8> {
-        let length = usize::try_from(least + self.below(most - least)).expect("it fits");
-        let mut bytes = Vec::with_capacity(length + 8);
-        while bytes.len() < length {
-            bytes.extend_from_slice(&self.next().to_le_bytes());
-        }
-        bytes.truncate(length);
-        bytes
-    }
-
-    fn shuffle<T>(&mut self, items: &mut [T]) {
-        for at in (1..items.len()).rev() {
-            let other = usize::try_from(self.below(at as u64 + 1)).expect("it fits");
-            items.swap(at, other);
-        }
-    }
-}
+pub use random::Random;
 
 /// A part that is stored: its number and its digest.
 pub type Part = (u64, String);

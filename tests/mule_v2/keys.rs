@@ -34,6 +34,7 @@ fn store_with(main: Credentials, own: Credentials) -> S3Store {
         url_lifetime: std::time::Duration::from_hours(1),
         signature_v2: None,
         handed_out: Some(own),
+        checksum: muleteer::domain::WantedChecksum::Auto,
         sts: None,
     };
     S3Store::new(settings, CredentialSource::fixed(main)).expect("a store")

@@ -61,13 +61,13 @@ pub struct Record {
 }
 
 /// What a reply holds, as far as the script needs it.
-struct Grant {
+pub struct Grant {
     day: String,
     key: Vec<u8>,
     access_key: String,
     region: String,
-    bucket: String,
-    object: String,
+    pub bucket: String,
+    pub object: String,
 }
 
 impl Page {
@@ -237,7 +237,7 @@ impl Page {
 }
 
 impl Grant {
-    fn of(reply: &Value) -> Result<Self, Ending> {
+    pub fn of(reply: &Value) -> Result<Self, Ending> {
         let member = |name: &str| {
             let text = reply[name].as_str().map(str::to_owned);
             text.ok_or_else(|| stopped(&format!("no {name} in {reply}")))
@@ -255,7 +255,7 @@ impl Grant {
     }
 
     /// The query with its signature. Id and key stand in it as they are, so only a safe alphabet will do.
-    fn sign(&self, method: &str, host: &str, query: &str, now: DateTime<Utc>) -> String {
+    pub fn sign(&self, method: &str, host: &str, query: &str, now: DateTime<Utc>) -> String {
         let scope = format!("{}/{}/s3/aws4_request", self.day, self.region);
         let time = now.format("%Y%m%dT%H%M%SZ").to_string();
         let mut pairs: Vec<String> = query.split('&').map(str::to_owned).collect();

@@ -126,6 +126,16 @@ impl Api {
         .await
     }
 
+    /// A request that may bring no answer at all.
+    pub async fn try_raw(&self, method: &str, path: &str, body: Vec<u8>) -> Option<Reply> {
+        let method = method.parse().expect("a method");
+        let request = self
+            .http
+            .request(method, format!("{}{}{path}", self.base, self.prefix));
+        let sent = request.headers(self.headers.clone()).body(body).send().await;
+        Some(Reply::of(sent.ok()?).await)
+    }
+
     /// Begins an upload that must be new.
     pub async fn create(&self, name: &str, size: u64) -> Value {
         self.post("/uploads", &file(name, size)).await.expect(201)

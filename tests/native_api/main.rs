@@ -6,17 +6,23 @@
 #![cfg(feature = "embedded-s3")]
 
 #[path = "../support/around.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod around;
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
 
+#[path = "../support/page.rs"]
+#[expect(dead_code, unused_imports, reason = "other tests use more of it")]
+mod page;
+#[path = "../galileo/socket.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod socket;
+
 mod api;
+mod icap_server;
 mod process;
 mod scripted_store;
 mod webhook_receiver;
@@ -26,11 +32,18 @@ mod cli;
 mod completing;
 mod creating;
 mod ending;
+mod integrity;
 mod limits;
 mod listing;
+mod lying;
+mod lying_proxy;
 mod mistakes;
 mod operations;
+mod operator_events;
+mod pre_create;
 mod problems;
+mod quarantine;
+mod receipts;
 mod recording;
 mod reference;
 mod resuming;

@@ -8,8 +8,9 @@ use super::api::{Api, id};
 use super::{PART, on_both, on_both_with};
 
 /// The handlers, whose attributes say what they answer to.
-const HANDLERS: [&str; 2] = [
+const HANDLERS: [&str; 3] = [
     include_str!("../../src/protocol/native/mod.rs"),
+    include_str!("../../src/protocol/native/verdict.rs"),
     include_str!("../../src/protocol/native/webhooks.rs"),
 ];
 

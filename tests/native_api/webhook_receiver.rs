@@ -18,6 +18,8 @@ pub enum Answer {
     Status(u16),
     /// With this status, after a while.
     Late(u16, Duration),
+    /// With this status and this JSON.
+    Json(u16, String),
     /// With a redirect to this address.
     Redirect(String),
     /// With a status and then a body that has no end.
@@ -110,6 +112,11 @@ impl Receiver {
         lock(&self.book).seen.clone()
     }
 
+    /// Begins a new list of what comes.
+    pub fn forget(&self) {
+        lock(&self.book).seen.clear();
+    }
+
     /// Waits until so many deliveries have come, and gives them.
     pub async fn wait_for(&self, count: usize) -> Vec<Delivery> {
         let began = Instant::now();
@@ -156,6 +163,11 @@ async fn serve(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
         Answer::Late(status, wait) => {
             tokio::time::sleep(wait).await;
             head(status, "")
+        }
+        Answer::Json(status, body) => {
+            let length = body.len();
+            let more = "Content-Type: application/json\r\nConnection: close";
+            format!("HTTP/1.1 {status} Scripted\r\n{more}\r\nContent-Length: {length}\r\n\r\n{body}")
         }
         Answer::Redirect(to) => head(307, &format!("Location: {to}\r\n")),
         Answer::HangUp => return,

@@ -53,9 +53,13 @@ impl Api {
     }
 }
 
-/// Checks a signature as a receiver does.
 fn assert_signed(delivery: &Delivery) {
-    let key = STANDARD.decode(&SECRET["whsec_".len()..]).expect("base64");
+    assert_signed_with(SECRET, delivery);
+}
+
+/// Checks a signature as a receiver does.
+pub fn assert_signed_with(secret: &str, delivery: &Delivery) {
+    let key = STANDARD.decode(&secret["whsec_".len()..]).expect("base64");
     let mut mac = Hmac::<Sha256>::new_from_slice(&key).expect("any length");
     let timestamp = delivery.header("webhook-timestamp");
     mac.update(format!("{}.{timestamp}.{}", delivery.id(), delivery.body).as_bytes());

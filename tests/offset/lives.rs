@@ -2,6 +2,7 @@
 
 use chrono::TimeDelta;
 
+use super::around::by_hand;
 use super::client::{Client, at, error, id_of, standing};
 use super::{everywhere, here, here_with};
 
@@ -123,6 +124,27 @@ async fn a_session_can_be_looked_at() {
                 "not_found",
             );
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_told_that_all_is_there_has_the_file() {
+    everywhere(async |place| {
+        let client = Client::of(&place);
+        let session = client.start(3).await;
+        client.send(&session, 0, b"ab").await;
+        let id = id_of(&session);
+        // As a program leaves it that is killed when it has the last byte, and has not put the file together.
+        by_hand(
+            &place.config,
+            &format!("UPDATE uploads SET size = 2 WHERE id = '{id}'"),
+        );
+
+        let told = error(&client.put(&session, 0, b"ab").await, 400, "offset");
+
+        assert_eq!(standing(&told), 2);
+        assert_eq!(place.object_of(&id).await.as_deref(), Some(&b"ab"[..]));
     })
     .await;
 }

@@ -30,10 +30,12 @@ mod access;
 #[cfg(feature = "opentelemetry")]
 mod collector;
 mod counting;
+mod credentials;
 mod deploy;
 mod documents;
 mod health;
 mod ids;
+mod metadata;
 mod series;
 #[cfg(feature = "opentelemetry")]
 mod traces;

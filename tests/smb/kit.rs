@@ -38,6 +38,7 @@ pub fn upload(size: u64, part_size: u64, key: &str) -> Upload {
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now,

@@ -61,6 +61,7 @@ pub fn upload_named(folder: &str, name: &str, size: u64, part_size: u64) -> Uplo
         appending: None,
         cut: Cut::default(),
         client_ip: None,
+        bounds: muleteer::domain::Bounds::default(),
         created_at: now,
         updated_at: now,
         expires_at: now + chrono::TimeDelta::hours(1),

@@ -125,6 +125,7 @@ impl Place for Bucket {
             url_lifetime: Duration::from_mins(10),
             signature_v2: None,
             handed_out: None,
+            checksum: muleteer::domain::WantedChecksum::Auto,
             sts: None,
         };
         let source = CredentialSource::fixed(self.credentials.clone());

@@ -12,6 +12,8 @@ use muleteer::config::{Config, Secret};
 
 #[path = "postgres.rs"]
 pub mod postgres;
+#[path = "secrets.rs"]
+pub mod secrets;
 
 /// The one API key that the settings of a test name; owner `default`, both scopes.
 pub const API_KEY: &str = "test-key-0123456789abcdef";
@@ -81,6 +83,7 @@ impl TestServer {
         TLS.call_once(|| {
             let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         });
+        secrets::watch(&config);
         let (tell, told) = std::sync::mpsc::channel();
         let (settings, its_clock) = (config.clone(), clock.clone());
         let thread = std::thread::spawn(move || {
@@ -131,6 +134,9 @@ impl TestServer {
         // The future of `stop` need not be polled: the command is on its way once it is made.
         drop(self.handle.stop(false));
         let _ = thread.join();
+        if !std::thread::panicking() {
+            secrets::assert_none_was_logged();
+        }
     }
 }
 

@@ -4,10 +4,12 @@
  * (create, send, status, finish, and discard for giving up), so that `uploader.js` knows none of them.
  */
 
-import { UploadError } from "../errors.js";
+import { UploadError, throwIfAborted } from "../errors.js";
+import { Summer } from "../checksums/summer.js";
 import { Slices } from "../slices.js";
 import { NativeApi } from "./native/api.js";
 import { callAs, timedCallAs } from "./native/calls.js";
+import { Claims } from "./native/claims.js";
 import { sendPart } from "./native/parts.js";
 import { Records } from "./native/records.js";
 import { Route } from "./native/route.js";
@@ -23,6 +25,8 @@ import { Signatures } from "./native/signatures.js";
  * @typedef {object} Private  what this protocol keeps with a session
  * @property {string} [token]
  * @property {Signatures} signatures
+ * @property {Claims} claims
+ * @property {Map<number, import("../slices.js").StoredPart>} unsummed  parts in the store whose sums the server lacks
  * @property {Records} records
  * @property {Set<number>} refused  parts whose address was refused and signed anew once
  * @property {Map<number, number>} stalls  how often in a row a part stood still
@@ -42,16 +46,22 @@ const ENDINGS = new Map([
 
 /**
  * Uploads that share a protocol share what it learns about the way to the store.
- * @param {(import("./native/api.js").ApiOptions | {api: NativeApi}) & {fallback?: boolean}} [options]  `fallback`:
- *   whether parts go through our server while the store cannot be reached; true when absent
+ * @param {(import("./native/api.js").ApiOptions | {api: NativeApi}) & {fallback?: boolean, checksums?: boolean}}
+ *   [options]  `fallback`: whether parts go through our server while the store cannot be reached; `checksums`: whether
+ *   parts are sent with their checksums; both true when absent
  * @returns {Protocol}
  */
 export function native(options = {}) {
   const api = "api" in options ? options.api : new NativeApi(options);
   const route = new Route(api.env);
-  const canRelay = options.fallback ?? true;
+  const ways = {
+    canRelay: options.fallback ?? true,
+    checksums: options.checksums ?? true,
+    summer: new Summer(api.env),
+    passage: { isOpen: false, doubts: 0, isBarred: false },
+  };
   return {
-    create: (source, run) => create(api, canRelay, source, run),
+    create: (source, run) => create(api, ways, source, run),
     send: (session, number, body, run) =>
       sendPart({ api, route, session: /** @type {NativeSession} */ (session), number, body, run }),
     status: (session, run) => status(api, /** @type {NativeSession} */ (session), run),
@@ -63,12 +73,12 @@ export function native(options = {}) {
 /**
  * Begins an upload, or finds the one that this file began earlier.
  * @param {NativeApi} api
- * @param {boolean} canRelay
+ * @param {{canRelay: boolean, checksums: boolean, summer: Summer, passage: import("./native/claims.js").Passage}} ways
  * @param {Source} source
  * @param {Run} run
  * @returns {Promise<Session>}
  */
-async function create(api, canRelay, source, run) {
+async function create(api, { canRelay, checksums, summer, passage }, source, run) {
   const found = await api.call("POST", "/uploads", {
     filename: source.name,
     size: source.file.size,
@@ -78,8 +88,11 @@ async function create(api, canRelay, source, run) {
     metadata: source.metadata,
     part_size: source.partSize,
     resume: source.resume,
+    checksums: checksums || undefined,
   }, run);
   const slices = new Slices(found.size, found.part_size, found.part_count);
+  const checksum = checksums ? found.checksum : null;
+  const claims = new Claims({ summer, passage, slices, file: source.file, checksum });
   /** @type {import("./native/signatures.js").AskForSignatures} */
   const ask = (body, askingRun) => timedCallAs(api, session, "POST", "/signatures", body, askingRun);
   /** @type {NativeSession} */
@@ -90,7 +103,9 @@ async function create(api, canRelay, source, run) {
     result: null,
     private: {
       token: found.token,
-      signatures: new Signatures(api.env, ask, slices),
+      claims,
+      unsummed: new Map(),
+      signatures: new Signatures(api.env, ask, slices, claims),
       records: new Records((parts, r) => callAs(api, session, "POST", "/parts", { parts }, r)),
       refused: new Set(),
       stalls: new Map(),
@@ -122,6 +137,7 @@ async function status(api, session, run) {
  * @throws {UploadError} `incomplete` after the slices were told which parts are missing
  */
 async function finish(api, session, run) {
+  await tellMissingSums(session, run);
   await session.private.records.flush(run);
   const policy = { ...run.policy, answerWithin: Math.max(FINISH_WITHIN, run.policy.answerWithin) };
   try {
@@ -134,6 +150,20 @@ async function finish(api, session, run) {
       }
     }
     throw error;
+  }
+}
+
+/**
+ * Parts that an earlier life of the page sent, and whose report was lost: their sums are made of the file as it is now.
+ * @param {NativeSession} session
+ * @param {Run} run
+ */
+async function tellMissingSums({ slices, private: { claims, unsummed, records } }, run) {
+  for (const [number, { etag }] of unsummed) {
+    const sums = await claims.of(number);
+    throwIfAborted(run.signal);
+    if (sums) records.add({ number, size: slices.sizeOf(number), etag: etag ?? undefined, checksums: sums }, run);
+    unsummed.delete(number);
   }
 }
 
@@ -156,6 +186,8 @@ function adopt(session, found) {
   if (ending) throw new UploadError(found.state, ending);
   if (found.token) session.private.token = found.token;
   session.slices.adopt(found.parts);
+  session.private.unsummed.clear();
+  for (const part of found.parts) if (part.is_summed === false) session.private.unsummed.set(part.number, part);
   session.result = found.state === "complete" ? resultOf(found) : null;
 }
 

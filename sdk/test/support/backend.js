@@ -33,7 +33,7 @@ export class Backend {
   now = () => SERVER_EPOCH;
   /** @type {(request: {route: string, body: any, headers: any}) => Fate | Promise<Fate>} */
   onApi = () => {};
-  /** @type {(part: {number: number, attempt: number, url: URL}) => Fate | Promise<Fate>} */
+  /** @type {(part: {number: number, attempt: number, url: URL, headers: any}) => Fate | Promise<Fate>} */
   onPart = () => {};
   #attempts = new Map();
   #lastId = 0;
@@ -98,7 +98,7 @@ export class Backend {
       const attempt = (this.#attempts.get(url.pathname) ?? 0) + 1;
       this.#attempts.set(url.pathname, attempt);
       this.log.push(`PUT part ${number}`);
-      const fate = await this.onPart({ number: Number(number), attempt, url });
+      const fate = await this.onPart({ number: Number(number), attempt, url, headers: request.headers });
       if (fate === "reset") return request.socket.destroy();
       if (fate === "hang") return;
       const reply = typeof fate === "object" ? fate : this.store(id, Number(number), url, bytes);

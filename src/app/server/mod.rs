@@ -4,8 +4,11 @@
 //! before the final one ([`Interim`](crate::web::interim::Interim)), and a `100 Continue` that is sent when a body is
 //! wanted and not before. `docs/decisions/0009-interim-answers.md` says why it is done so.
 
+mod crowd;
 mod ends;
 mod expect;
+mod heads;
+mod socket;
 #[cfg(test)]
 mod tests;
 mod wire;
@@ -20,21 +23,22 @@ use actix_http::error::DispatchError;
 use actix_http::{HttpMessage as _, HttpService, Request};
 use actix_server::GracefulShutdownSignal;
 use actix_service::{IntoServiceFactory, ServiceFactoryExt as _};
-use actix_web::body::MessageBody;
+use actix_web::body::{BoxBody, MessageBody};
 use actix_web::dev::{
     AppConfig, Response, Server, Service, ServiceFactory, ServiceResponse, fn_factory, fn_service,
 };
 use actix_web::http::Version;
 use actix_web::rt::net::TcpStream;
 
-use self::ends::Ends;
+use self::crowd::Crowd;
+use self::ends::{Answer, Ends};
 use self::expect::Expected;
+use self::heads::HeadLimits;
+use self::socket::Socket;
+pub(super) use self::socket::Tls;
 use self::wire::Wire;
 use crate::config::ServerConfig;
 use crate::web::interim::{Outgoing, Turn};
-
-/// How long a client has to send its first request's head.
-const REQUEST_PATIENCE: Duration = Duration::from_secs(5);
 
 /// How long a connection that we end is read on, so that a client that is still sending finds the answer and no reset.
 const LINGER: Duration = Duration::from_secs(1);
@@ -46,6 +50,7 @@ const LINGER: Duration = Duration::from_secs(1);
 pub(super) fn start<F, I, S, B>(
     listener: TcpListener,
     settings: &ServerConfig,
+    tls: Option<Tls>,
     app: F,
 ) -> std::io::Result<Server>
 where
@@ -69,22 +74,39 @@ where
         server = server.workers(settings.workers.into());
     }
     let stop = server.graceful_shutdown_signal();
+    let rules = Rules {
+        tls,
+        crowd: Crowd::new(settings),
+        heads: HeadLimits::new(&settings.connections),
+        keep_alive: Duration::from_secs(settings.connections.keep_alive_s),
+    };
     let worker = move || {
-        let (app, stop) = (app.clone(), stop.clone());
+        let (app, stop, rules) = (app.clone(), stop.clone(), rules.clone());
         fn_factory(move || {
             // The only way to tell an application where it is; actix's own servers for tests use it as well.
-            let place = AppConfig::__priv_test_new(false, address.to_string(), address);
+            let place = AppConfig::__priv_test_new(rules.tls.is_some(), address.to_string(), address);
             let app = app().into_factory().new_service(place);
-            let stop = stop.clone();
+            let (stop, rules) = (stop.clone(), rules.clone());
             async move {
                 let app = app.await.map_err(|error| {
                     tracing::error!(?error, "the application cannot be built");
                 })?;
-                connections(Rc::new(app), address, stop).new_service(()).await
+                connections(Rc::new(app), address, stop, rules)
+                    .new_service(())
+                    .await
             }
         })
     };
     Ok(server.listen("http", listener, worker)?.run())
+}
+
+/// What holds for every connection.
+#[derive(Clone)]
+struct Rules {
+    tls: Option<Tls>,
+    crowd: Arc<Crowd>,
+    heads: HeadLimits,
+    keep_alive: Duration,
 }
 
 /// Serves whole connections, HTTP/1 alone, with one application.
@@ -92,6 +114,7 @@ fn connections<A, B>(
     app: Rc<A>,
     address: SocketAddr,
     stop: GracefulShutdownSignal,
+    rules: Rules,
 ) -> impl ServiceFactory<
     TcpStream,
     Config = (),
@@ -105,8 +128,11 @@ where
     B: MessageBody + 'static,
 {
     let expecting = Rc::clone(&app);
+    let stopping = stop.clone();
     let http = HttpService::build()
-        .client_request_timeout(REQUEST_PATIENCE)
+        .keep_alive(rules.keep_alive)
+        // Time for a head is kept below, for every request and not for the first alone.
+        .client_request_timeout(Duration::ZERO)
         .client_disconnect_timeout(LINGER)
         .local_addr(address)
         .graceful_shutdown_signal(move || {
@@ -127,31 +153,56 @@ where
             let app = Rc::clone(&app);
             async move { answer(&*app, request).await }
         }));
-    fn_service(async |socket: TcpStream| {
-        let peer = socket.peer_addr().ok();
-        Ok((Wire::new(socket), peer))
+    fn_service(move |socket: TcpStream| {
+        let (rules, stopping) = (rules.clone(), stopping.clone());
+        async move {
+            let peer = socket.peer_addr().ok();
+            let seat = match rules.crowd.admit(peer) {
+                Ok(seat) => seat,
+                Err(full) => {
+                    full.tell(&socket, rules.tls.is_some()).await;
+                    return Err(DispatchError::DisconnectTimeout);
+                }
+            };
+            // Answers are written as a whole, and a small one must not wait until an interim one before it is acknowledged.
+            if let Err(error) = socket.set_nodelay(true) {
+                tracing::debug!(%error, "answers may be late");
+            }
+            let socket = match rules.tls {
+                None => Socket::Plain(socket),
+                // Nobody who is still shaking hands keeps us from stopping.
+                Some(tls) => tokio::select! {
+                    greeted = tls.greet(socket) => greeted?,
+                    () = stopping.notified() => return Err(DispatchError::DisconnectTimeout),
+                },
+            };
+            Ok((Wire::new(socket, rules.heads, seat), peer))
+        }
     })
     .and_then(http)
 }
 
 /// Answers one request.
-async fn answer<B: MessageBody>(
+async fn answer<B: MessageBody + 'static>(
     app: &impl Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     mut request: Request,
-) -> Result<Response<B>, actix_web::Error> {
+) -> Result<Response<Answer>, actix_web::Error> {
+    let answering = request.conn_data::<Rc<Ends>>().map(Ends::begin_answer);
     let turn = begin_turn(&request);
     watch_body(&mut request);
     let outcome = app.call(request).await;
     // From here on it would land in the answer.
     drop(turn);
-    Ok(outcome?.into())
+    let answer: Response<B> = outcome?.into();
+    Ok(answer.map_body(|_, body| Answer::new(body, answering)))
 }
 
 /// Answers one request whose client waits for a 100 before it sends the body.
 async fn answer_expecting<B: MessageBody + 'static>(
     app: &impl Service<Request, Response = ServiceResponse<B>, Error = actix_web::Error>,
     mut request: Request,
-) -> Response<actix_web::body::BoxBody> {
+) -> Response<BoxBody> {
+    let answering = request.conn_data::<Rc<Ends>>().map(Ends::begin_answer);
     let turn = begin_turn(&request);
     watch_body(&mut request);
     let interim = turn.as_ref().map(Turn::interim);
@@ -163,6 +214,7 @@ async fn answer_expecting<B: MessageBody + 'static>(
         Err(error) => error.into(),
     };
     body.hold_unread(answer)
+        .map_body(|_, body| BoxBody::new(Answer::new(body, answering)))
 }
 
 /// Lets the request's handler send interim answers, where its client knows them.

@@ -4,15 +4,24 @@ use std::collections::HashSet;
 
 use reqwest::Method;
 use reqwest::header::ETAG;
+use serde_json::json;
 use tokio::sync::Mutex;
 
+use super::claims::Sums;
 use super::native::Session;
 use super::remote::{self, put_slice};
 use super::signatures::{Signatures, WINDOW};
 use super::trouble::{Kind, Trouble, kind_of};
 
 /// Codes of the store's 4xx answers that are about the connection, not about the request.
-const PASSING_CODES: &[&str] = &["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"];
+const PASSING_CODES: &[&str] = &[
+    "RequestTimeout",
+    "SlowDown",
+    "IncompleteBody",
+    "TooManyRequests",
+    "BadDigest",
+    "InvalidDigest",
+];
 /// As much of a refusal as is read.
 const LONGEST_REFUSAL: usize = 8 * 1024;
 
@@ -39,9 +48,18 @@ impl Direct {
     ///
     /// # Errors
     /// What the store, or the way to it, had against it.
-    pub async fn send(&self, session: &Session<'_>, number: u64) -> Result<Option<String>, Trouble> {
+    pub async fn send(
+        &self,
+        session: &Session<'_>,
+        number: u64,
+        sums: Option<&Sums>,
+    ) -> Result<Option<String>, Trouble> {
         let job = session.job;
-        let url = {
+        let header = session.header_of(sums);
+        let is_signed = session.checksum.as_ref().is_some_and(|checksum| checksum.signed);
+        let url = if let Some((_, value)) = header.filter(|_| is_signed) {
+            signed_with(session, number, value).await?
+        } else {
             // One worker asks for all: the others wait here, and find theirs.
             let mut held = self.held.lock().await;
             let next = || session.next(WINDOW - 1);
@@ -52,7 +70,10 @@ impl Direct {
         let slice = job
             .source
             .slice(session.start_of(number), session.length_of(number));
-        let request = job.remote.without_key(Method::PUT, &url);
+        let mut request = job.remote.without_key(Method::PUT, &url);
+        if let Some((name, value)) = header {
+            request = request.header(name, value);
+        }
         let answer = put_slice(request, &slice, "the store", |bytes| {
             job.meter.moved(number, bytes);
         })
@@ -101,6 +122,22 @@ impl Direct {
             format!("the store refuses part {number} ({told})"),
         )
     }
+}
+
+/// The address of one part, signed with its checksum.
+async fn signed_with(session: &Session<'_>, number: u64, checksum: &str) -> Result<String, Trouble> {
+    let job = session.job;
+    let url = format!("{}/signatures", session.url);
+    let body = json!({ "parts": [number], "checksums": { number.to_string(): checksum } });
+    let answer = job
+        .remote
+        .call(&Method::POST, &url, Some(&body), job.meter)
+        .await?;
+    let signed = answer.body["signatures"][0]["url"].as_str().map(str::to_owned);
+    signed.ok_or_else(|| {
+        let message = format!("the server did not sign part {number}");
+        Trouble::new(Kind::Final, "bad-answer", message)
+    })
 }
 
 /// The text of the first element of this name.

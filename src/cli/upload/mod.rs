@@ -2,6 +2,7 @@
 //!
 //! Separate from everything that serves: it knows a server by its HTTP address alone, and reads no settings file.
 
+mod claims;
 mod direct;
 mod files;
 mod memory;
@@ -70,6 +71,9 @@ pub struct UploadArgs {
     /// How long a request may go on failing before its file is given up
     #[arg(long, value_name = "SECONDS", default_value_t = 900)]
     patience: u64,
+    /// Save the signed receipt of the upload here; of one file, and not with `--via tus`
+    #[arg(long, value_name = "FILE")]
+    receipt: Option<PathBuf>,
     /// The API's path at the server, or that of tus [default: /api/v1, with --via tus /files]
     #[arg(long, value_name = "PATH")]
     api_path: Option<String>,
@@ -131,6 +135,9 @@ fn settings_of(args: &UploadArgs) -> anyhow::Result<Settings> {
     if base.query().is_some() || base.fragment().is_some() {
         anyhow::bail!("--server {server}: an address has no ? and no #");
     }
+    if args.receipt.is_some() && (args.files.len() != 1 || args.recursive || args.via == Via::Tus) {
+        anyhow::bail!("--receipt is for one file, and not for --via tus");
+    }
     let default_path = if args.via == Via::Tus { "/files" } else { "/api/v1" };
     let path = args.api_path.as_deref().unwrap_or(default_path);
     let key = match (&args.key, &args.key_file) {
@@ -167,6 +174,7 @@ async fn send_all(args: UploadArgs, settings: Settings) -> anyhow::Result<Exit> 
     let progress = Progress::new(args.json, args.quiet, found.len(), bytes);
     let run = Run {
         via: args.via,
+        receipt: args.receipt,
         workers: args.concurrency.get(),
         api: settings.api,
         slots: Semaphore::new(args.concurrency.get()),
@@ -203,6 +211,8 @@ async fn send_all(args: UploadArgs, settings: Settings) -> anyhow::Result<Exit> 
 /// What all files of a run share.
 struct Run {
     via: Via,
+    /// Where the receipt goes.
+    receipt: Option<PathBuf>,
     workers: usize,
     api: String,
     slots: Semaphore,
@@ -245,6 +255,10 @@ impl Run {
             Via::Relay => native::upload(&job, &Way::Relay).await,
             Via::Tus => tus::upload(&job).await,
         };
+        let outcome = match outcome {
+            Ok(outcome) => self.save_receipt(&outcome.id, &meter).await.map(|()| outcome),
+            Err(trouble) => Err(trouble),
+        };
         let trouble = match outcome {
             Ok(outcome) => {
                 meter.done(&outcome);
@@ -260,6 +274,21 @@ impl Run {
             sent: meter.sent(),
             trouble,
         }
+    }
+
+    /// Fetches and writes the receipt, where one is wanted.
+    async fn save_receipt(&self, id: &str, meter: &progress::Meter) -> Result<(), Trouble> {
+        let Some(path) = &self.receipt else { return Ok(()) };
+        let url = format!("{}/uploads/{id}/receipt", self.api);
+        let answer = self.remote.call(&reqwest::Method::GET, &url, None, meter).await?;
+        let unwritten = |error: std::io::Error| {
+            let message = format!(
+                "is uploaded, but its receipt {} cannot be written: {error}",
+                path.display()
+            );
+            Trouble::file("receipt", message)
+        };
+        std::fs::write(path, format!("{:#}\n", answer.body)).map_err(unwritten)
     }
 
     fn unsent(&self, file: &str, trouble: Trouble) -> Ended {

@@ -12,6 +12,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 use tokio::sync::Semaphore;
 
+use super::claims::{PartChecksum, Sums, sums_of};
 use super::direct::Direct;
 use super::progress::{Meter, Outcome};
 use super::relay;
@@ -56,6 +57,8 @@ struct Upload {
     part_size: u64,
     part_count: u64,
     parts: Vec<Part>,
+    /// Older servers know none.
+    checksum: Option<PartChecksum>,
     key: Option<String>,
     location: Option<String>,
     etag: Option<String>,
@@ -73,6 +76,8 @@ pub struct Session<'a> {
     pub job: &'a Job<'a>,
     /// The upload's address.
     pub url: String,
+    /// How its parts are sent with a checksum.
+    pub checksum: Option<PartChecksum>,
     part_size: u64,
     waiting: Mutex<VecDeque<u64>>,
     reports: tokio::sync::Mutex<()>,
@@ -96,7 +101,7 @@ async fn attempt(job: &Job<'_>, way: &Way) -> Result<Outcome, Trouble> {
     source.ensure_unchanged()?;
     let begin = json!({
         "filename": source.name, "size": source.size, "content_type": source.content_type,
-        "last_modified": source.modified_ms, "fingerprint": source.fingerprint,
+        "last_modified": source.modified_ms, "fingerprint": source.fingerprint, "checksums": true,
     });
     let uploads = format!("{}/uploads", job.api);
     let begun = job
@@ -118,6 +123,7 @@ async fn attempt(job: &Job<'_>, way: &Way) -> Result<Outcome, Trouble> {
     let session = Session {
         job,
         url: format!("{uploads}/{}", found.id),
+        checksum: found.checksum,
         part_size: found.part_size,
         waiting: Mutex::new(missing.collect()),
         reports: tokio::sync::Mutex::default(),
@@ -172,10 +178,12 @@ impl Session<'_> {
             self.job.source.ensure_unchanged()?;
             let slot = self.job.slots.acquire().await;
             let length = self.length_of(number);
+            let sums = self.sums_of(number).await?;
+            let sums = sums.as_ref();
             let sent = self.job.remote.persist(self.job.meter, || async {
                 let sent = match way {
-                    Way::Direct(direct) => direct.send(self, number).await,
-                    Way::Relay => relay::send(self, number).await.map(|()| None),
+                    Way::Direct(direct) => direct.send(self, number, sums).await,
+                    Way::Relay => relay::send(self, number, sums).await.map(|()| None),
                 };
                 sent.inspect_err(|_| self.job.meter.dropped(number))
             });
@@ -189,7 +197,10 @@ impl Session<'_> {
             drop(slot);
             self.job.meter.stored(number, length);
             if let Way::Direct(_) = way {
-                let report = json!({ "number": number, "size": length, "etag": tag });
+                let mut report = json!({ "number": number, "size": length, "etag": tag });
+                if let Some(sums) = sums {
+                    report["checksums"] = json!(sums);
+                }
                 self.unreported
                     .lock()
                     .unwrap_or_else(PoisonError::into_inner)
@@ -200,6 +211,23 @@ impl Session<'_> {
                 }
             }
         }
+    }
+
+    /// The part's checksums, where any are wanted.
+    async fn sums_of(&self, number: u64) -> Result<Option<Sums>, Trouble> {
+        let Some(wanted) = &self.checksum else {
+            return Ok(None);
+        };
+        let source = self.job.source;
+        let slice = source.slice(self.start_of(number), self.length_of(number));
+        sums_of(slice, &wanted.algorithm).await.map(Some)
+    }
+
+    /// The header that tells the part's checksum, where it has one.
+    pub fn header_of<'s>(&'s self, sums: Option<&'s Sums>) -> Option<(&'s str, &'s str)> {
+        let wanted = self.checksum.as_ref()?;
+        let value = sums?.get(wanted.algorithm.as_str())?;
+        Some((&wanted.header, value))
     }
 
     /// Tells the server of parts that have arrived. It asks the store anyway before it joins them, so a failure does no harm.

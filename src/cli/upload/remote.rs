@@ -13,6 +13,8 @@ use super::trouble::{Kind, Trouble, kind_of};
 
 const FIRST_PAUSE: Duration = Duration::from_millis(500);
 const LONGEST_PAUSE: Duration = Duration::from_secs(15);
+/// Longest wait that anybody may ask us for.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_hours(1);
 /// A server that has never answered is more likely a wrong address than one that is away.
 const FIRST_PATIENCE: Duration = Duration::from_secs(30);
 const CONNECT_WITHIN: Duration = Duration::from_secs(15);
@@ -298,8 +300,8 @@ fn refusal(status: StatusCode, target: Option<&str>, problem: &Value) -> Trouble
         message += "; is this address Muleteer's?";
     }
     let kind = match code.as_deref() {
-        // The connection broke, and its answer came through all the same.
-        Some("interrupted") => Kind::Passing,
+        // The connection broke, and its answer came through all the same; or the bytes were changed on their way.
+        Some("interrupted" | "checksum-mismatch") => Kind::Passing,
         _ => kind_of(status.as_u16()),
     };
     let defects = problem["defects"].as_array().into_iter().flatten();
@@ -319,11 +321,12 @@ pub fn retry_after(headers: &HeaderMap) -> Duration {
         return Duration::ZERO;
     };
     if let Ok(seconds) = text.trim().parse() {
-        return Duration::from_secs(seconds);
+        return Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER);
     }
     let date = chrono::DateTime::parse_from_rfc2822(text).ok();
     date.and_then(|date| (date.to_utc() - chrono::Utc::now()).to_std().ok())
         .unwrap_or_default()
+        .min(LONGEST_RETRY_AFTER)
 }
 
 /// Anything between nothing and a growing bound, so that many who were cut off at once do not come back at once. What the
@@ -348,6 +351,14 @@ mod tests {
             );
         }
         assert!(pause_after(1, Duration::ZERO) <= FIRST_PAUSE);
+    }
+
+    #[test]
+    fn nobody_can_make_us_wait_for_ever() {
+        let mut headers = HeaderMap::new();
+        headers.insert(RETRY_AFTER, "18446744073709551615".parse().unwrap());
+
+        assert_eq!(pause_after(1, retry_after(&headers)).as_secs() / 3600, 1);
     }
 
     #[test]

@@ -157,6 +157,20 @@ impl Slice {
         self.failure.get().map_or(Ok(()), |trouble| Err(trouble.clone()))
     }
 
+    /// Reads it all, piece by piece, for something else than sending.
+    ///
+    /// # Errors
+    /// The file cannot be read, or was changed.
+    pub fn each_piece(&self, mut take: impl FnMut(&[u8])) -> Result<(), Trouble> {
+        let (mut file, mut at) = (None, 0);
+        while at < self.length {
+            let (bytes, next) = self.piece(file, at)?;
+            take(&bytes);
+            (file, at) = (Some(next), at + bytes.len() as u64);
+        }
+        Ok(())
+    }
+
     /// The bytes as they are read. What cannot be read ends the stream with an error, which [`Slice::ensure_read`] names.
     pub fn stream(&self) -> impl Stream<Item = std::io::Result<Bytes>> + Send + 'static {
         stream::try_unfold((self.clone(), None::<File>, 0), |(slice, file, at)| async move {

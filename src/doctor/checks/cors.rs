@@ -26,7 +26,7 @@ pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, re
         return;
     }
     let key = probe_key(&upload_prefix(config));
-    let mut found = Vec::new();
+    let mut found: Vec<(Id, String, bool)> = Vec::new();
     for origin in needs::origins(config) {
         let origin = if origin == "*" {
             ANY_ORIGIN.to_owned()
@@ -37,11 +37,14 @@ pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, re
         if problem.is_none() && may_write {
             problem = real_put(public, &key, &origin).await;
         }
-        if let Some(problem) = problem
-            && !found.iter().any(|(id, _)| *id == problem.0)
-        {
-            found.push(problem);
+        let Some((id, seen)) = problem else { continue };
+        if found.iter().any(|(known, ..)| *known == id) {
+            continue;
         }
+        // The store itself may give the answer that does not come through its public address.
+        let swallowed =
+            public.location != ask.location && answers_directly(config, ask, &key, &origin, may_write).await;
+        found.push((id, seen, swallowed));
     }
     let _ = ask.send(Operation::DeleteObject, &key, Bytes::new()).await;
     if found.is_empty() {
@@ -55,9 +58,7 @@ pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, re
             .is_some_and(|document| rules::cors_rule_count(document) > 0),
         Err(_) => true,
     };
-    let elsewhere = public.location != ask.location;
-    for (id, seen) in found {
-        let swallowed = elsewhere && answers_directly(config, ask, &key).await;
+    for (id, seen, swallowed) in found {
         let finding = match id {
             _ if swallowed => Finding::new(
                 Id::CorsSwallowed,
@@ -73,11 +74,10 @@ pub async fn check(config: &Config, ask: &Ask, public: &Ask, may_write: bool, re
     }
 }
 
-/// Whether the store itself gives the answer that did not come through the public address.
-async fn answers_directly(config: &Config, ask: &Ask, key: &str) -> bool {
-    let origin = needs::origins(config).remove(0);
-    let origin = if origin == "*" { ANY_ORIGIN } else { &origin };
-    preflights(config, ask, key, origin).await.is_none() && real_put(ask, key, origin).await.is_none()
+/// Whether pages of this origin may send to the store where no proxy is in front of it.
+async fn answers_directly(config: &Config, ask: &Ask, key: &str, origin: &str, may_write: bool) -> bool {
+    preflights(config, ask, key, origin).await.is_none()
+        && (!may_write || real_put(ask, key, origin).await.is_none())
 }
 
 /// The first thing that a browser would stumble over before it sends anything.

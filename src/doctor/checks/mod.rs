@@ -33,5 +33,5 @@ fn upload_prefix(config: &Config) -> String {
 /// Whether an address, with or without scheme and port, is this machine's own.
 fn is_loopback_url(url: &str) -> bool {
     let host = url.split_once("://").map_or(url, |(_, host)| host);
-    crate::storage::is_loopback(host.split('/').next().unwrap_or_default())
+    crate::domain::is_loopback(host.split('/').next().unwrap_or_default())
 }

@@ -113,7 +113,7 @@ fn network_file_system<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
 fn check_addresses(config: &Config, report: &mut Report) {
     let server = &config.server;
     let url = server.public_url.as_str();
-    let binds_loopback = crate::storage::is_loopback(&server.address);
+    let binds_loopback = crate::domain::is_loopback(&server.address);
     let reached_from_elsewhere = !binds_loopback || (!url.is_empty() && !is_loopback_url(url));
     if !url.is_empty() && is_loopback_url(url) && !binds_loopback {
         report.add(Finding::new(

@@ -28,6 +28,8 @@ const LARGE: u64 = 1 << 30;
 /// The server as it is reached from outside.
 pub struct ThroughProxy {
     http: reqwest::Client,
+    /// For what only HTTP/1.1 has.
+    http1: reqwest::Client,
     base: String,
     key: Option<String>,
 }
@@ -42,6 +44,7 @@ impl ThroughProxy {
         let host = url.host_str().unwrap_or_default();
         Ok(Self {
             http: ask::client(host)?,
+            http1: ask::client_http1(host)?,
             base: base.trim_end_matches('/').to_owned(),
             key,
         })
@@ -229,8 +232,8 @@ impl ThroughProxy {
             return;
         }
         let shake = self
-            .request(Method::GET, &door.path)
-            .version(http::Version::HTTP_11)
+            .http1
+            .get(format!("{}{}", self.base, door.path))
             .header(http::header::CONNECTION, "Upgrade")
             .header(http::header::UPGRADE, "websocket")
             .header("sec-websocket-version", "13")

@@ -10,7 +10,7 @@ use crate::domain::{Cut, LogKind, State};
 use crate::uploads::{Inspection, StoreView};
 
 /// Silence from which on nobody seems to send any more.
-const SILENT: TimeDelta = TimeDelta::minutes(5);
+pub(super) const SILENT: TimeDelta = TimeDelta::minutes(5);
 
 /// What is said of an upload.
 pub(super) struct Advice {
@@ -156,19 +156,21 @@ fn missing(inspection: &Inspection, map: Option<&PartMap>, there: u64) -> (Strin
     }
 }
 
+/// Whether an entry is a sign of life of the client.
+pub(super) fn is_of_client(kind: LogKind) -> bool {
+    matches!(
+        kind,
+        LogKind::Created | LogKind::Resumed | LogKind::Signed | LogKind::Refused | LogKind::BegunAgain
+    )
+}
+
 /// When the client last gave a sign of life.
-fn last_heard(inspection: &Inspection) -> DateTime<Utc> {
+pub(super) fn last_heard(inspection: &Inspection) -> DateTime<Utc> {
     let parts = inspection.recorded.iter().map(|record| record.recorded_at);
-    let by_client = |kind| {
-        matches!(
-            kind,
-            LogKind::Resumed | LogKind::Signed | LogKind::Refused | LogKind::BegunAgain
-        )
-    };
     let log = inspection
         .log
         .iter()
-        .filter(|entry| by_client(entry.kind))
+        .filter(|entry| is_of_client(entry.kind))
         .map(|entry| entry.at);
     let began = inspection.upload.created_at;
     // One that is appended to has its time on record alone.

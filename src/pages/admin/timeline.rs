@@ -4,6 +4,7 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use super::advice::{SILENT, is_of_client, last_heard};
 use super::parts::ranges;
 use super::words::{Moment, bytes, counted, span};
 use crate::domain::{EventState, LogEntry, LogKind, State, WebhookEvent};
@@ -11,9 +12,6 @@ use crate::uploads::{Inspection, PartRecord};
 
 /// Parts that arrive within this of each other are one line.
 const TOGETHER: TimeDelta = TimeDelta::minutes(2);
-
-/// Silence from which on an unfinished upload is called paused.
-const PAUSE: TimeDelta = TimeDelta::minutes(5);
 
 /// One line.
 pub(super) struct Line {
@@ -67,12 +65,14 @@ fn with_pauses(lines: Vec<Line>, inspection: &Inspection, now: DateTime<Utc>) ->
         since: Some(from),
         ..Line::new(from, "is-pause", format!("{what} for {}", span(to - from)), now)
     };
+    // What is appended leaves no trace of when it came: between two entries it may have been coming all the time.
+    let is_appended = inspection.upload.appending.is_some();
     let mut all: Vec<Line> = Vec::new();
     let mut heard: Option<DateTime<Utc>> = None;
     for line in lines {
         if line.is_of_client {
             let begins = line.since.unwrap_or(line.at);
-            if let Some(last) = heard.filter(|last| begins - *last >= PAUSE) {
+            if let Some(last) = heard.filter(|last| !is_appended && begins - *last >= SILENT) {
                 let place = all
                     .iter()
                     .rposition(|earlier| earlier.at <= last)
@@ -83,9 +83,8 @@ fn with_pauses(lines: Vec<Line>, inspection: &Inspection, now: DateTime<Utc>) ->
         }
         all.push(line);
     }
-    if inspection.upload.state == State::Open
-        && let Some(last) = heard.filter(|last| now - *last >= PAUSE)
-    {
+    let last = last_heard(inspection);
+    if inspection.upload.state == State::Open && now - last >= SILENT {
         all.push(pause(last, now, "Nothing has been heard"));
     }
     all
@@ -132,6 +131,14 @@ fn said(entry: &LogEntry) -> (&'static str, String) {
             });
             ("is-admin", format!("An admin lets it live{until}"))
         }
+        LogKind::Quarantined => (
+            "is-plain",
+            "All of it is there; the scanner is asked about it".into(),
+        ),
+        LogKind::Became(State::Failed) if detail.reason.is_some() => {
+            let reason = detail.reason.as_deref().unwrap_or_default();
+            ("is-bad", format!("Failed: the scanner rejected it: {reason}"))
+        }
         LogKind::Became(state) => became(state),
     }
 }
@@ -174,15 +181,9 @@ impl Line {
 
     fn of_entry(entry: &LogEntry, now: DateTime<Utc>) -> Self {
         let (class, what) = said(entry);
-        let by_client = [
-            LogKind::Created,
-            LogKind::Resumed,
-            LogKind::Signed,
-            LogKind::Refused,
-        ];
         Self {
             since: entry.detail.since,
-            is_of_client: by_client.contains(&entry.kind),
+            is_of_client: is_of_client(entry.kind),
             who: entry.actor.clone(),
             more: more(entry),
             ..Self::new(entry.at, class, what, now)

@@ -20,10 +20,11 @@ use views::{CancelView, CompleteView, InitView, PartView, StatusView};
 
 use super::{Protocol, mount_of};
 use crate::config::{ChunksConfig, ProtocolsConfig};
-use crate::domain::{Grant, Owner, Principal, State, Upload, UploadId};
+use crate::domain::{Checksum, Grant, Owner, Principal, State, Upload, UploadId};
 use crate::error::Error;
 use crate::identity::{Identity, PartClaim};
 use crate::uploads::{Detail, Grid, Incoming, Uploads};
+use crate::web::prefer::prefers_async;
 use crate::web::problem::Failure;
 use crate::web::{auth, body};
 
@@ -126,7 +127,7 @@ async fn part(
     }
     let incoming = Incoming {
         length,
-        sha256: body::claimed_sha256(&request)?,
+        claimed: body::claimed_sha256(&request)?.map(Checksum::from),
         pieces: body::detach(payload),
     };
     let caller = Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id.clone()));
@@ -161,16 +162,16 @@ async fn complete(request: HttpRequest, path: Path<String>, uploads: Data<Upload
     let patience = if prefers_not_to_wait { IMPATIENCE } else { PATIENCE };
     let joined = tokio::time::timeout(patience, uploads.complete(&caller, &upload.id)).await;
     match joined {
+        // The SDK would take this for a success without an address, so it is for those who ask for it.
+        Ok(Err(Error::StillCompleting)) | Err(_) if prefers_not_to_wait => Ok(fresh(
+            HttpResponse::Accepted(),
+            &CompleteView::finalizing(&upload),
+        )),
         Ok(outcome) => {
             let upload = outcome.map_err(gone_if_over)?;
             let view = CompleteView::new(&upload, uploads.address(&upload));
             Ok(fresh(HttpResponse::Ok(), &view))
         }
-        // The SDK would take this for a success without an address, so it is for those who ask for it.
-        Err(_) if prefers_not_to_wait => Ok(fresh(
-            HttpResponse::Accepted(),
-            &CompleteView::finalizing(&upload),
-        )),
         Err(_) => Err(Error::StillCompleting.into()),
     }
 }
@@ -224,17 +225,6 @@ fn token(identity: &Identity, upload: &Upload, number: u64) -> Result<String, Er
         size: size.unwrap_or(0),
     };
     identity.part_token(claim, upload.expires_at)
-}
-
-/// Whether the client prefers an answer before the work is done:
-/// <https://www.rfc-editor.org/rfc/rfc7240#section-4.1>.
-fn prefers_async(request: &HttpRequest) -> bool {
-    request
-        .headers()
-        .get_all("Prefer")
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .any(|preference| preference.trim().eq_ignore_ascii_case("respond-async"))
 }
 
 /// Answers hold tokens: nothing may keep them.

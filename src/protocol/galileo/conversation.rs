@@ -130,7 +130,10 @@ impl Conversation {
         }
         let sending = match resumed {
             Some(sending) => sending,
-            None => line.attend(self.begin(&sender.caller, &metadata)).await?,
+            None => {
+                line.attend(Box::pin(self.begin(&sender.caller, &metadata)))
+                    .await?
+            }
         };
         sender.ready(line, &sending).await?;
         Ok((sender, sending))

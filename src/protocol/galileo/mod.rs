@@ -5,7 +5,7 @@
 //! go on after a lost connection. `docs/galileo-send.md` says what clients may rely on.
 
 mod conversation;
-mod frames;
+pub(crate) mod frames;
 mod handshake;
 mod line;
 mod page;

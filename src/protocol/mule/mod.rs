@@ -10,7 +10,7 @@
 //! - `get_all_signatures` hands out few, so the script asks for each when it needs it, and none is stale;
 //! - `force=true` is answered from what the store holds, so a failed completion costs one part and not all.
 
-mod query;
+pub(crate) mod query;
 mod replies;
 mod request;
 mod rounds;
@@ -32,7 +32,7 @@ use rounds::ForcedRounds;
 
 use super::Protocol;
 use crate::config::{MuleConfig, ProtocolsConfig};
-use crate::domain::{MAX_PARTS, NewUpload, PartNumber, Principal, State, Upload};
+use crate::domain::{Checksums, MAX_PARTS, NewUpload, PartNumber, Principal, State, Upload};
 use crate::error::Error;
 use crate::uploads::{ArrivedPart, Begun, Operation, Status, Uploads};
 use crate::web::auth;
@@ -235,6 +235,7 @@ impl Call<'_> {
             number: number.get().into(),
             size: None,
             etag: None,
+            checksums: Checksums::default(),
         };
         self.uploads.record(caller, &upload.id, vec![arrived]).await?;
         if second::is_about_to_end(self.uploads, caller, upload).await? {

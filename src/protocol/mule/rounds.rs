@@ -49,6 +49,7 @@ mod tests {
             number: PartNumber::new(1, "n").unwrap(),
             size: 1,
             etag: String::new(),
+            checksum: None,
         };
 
         for _ in 0..MAX_ROUNDS {

@@ -17,7 +17,7 @@ use super::replies::fresh;
 use super::request::Generation;
 use super::rounds::ForcedRounds;
 use crate::config::MuleConfig;
-use crate::domain::{Principal, Upload, UploadId};
+use crate::domain::{Checksums, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::uploads::{ArrivedPart, ListingQuery, Status, Uploads};
 
@@ -59,6 +59,7 @@ pub async fn signing_key(
             number: part.number.get().into(),
             size: Some(part.size),
             etag: Some(part.etag),
+            checksums: Checksums::default(),
         });
         call.uploads.record(caller, &upload.id, held.collect()).await?;
     }

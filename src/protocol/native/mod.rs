@@ -5,8 +5,11 @@
 
 mod openapi;
 mod requests;
+mod verdict;
 mod views;
 mod webhooks;
+
+use std::collections::BTreeMap;
 
 use actix_web::http::header::CACHE_CONTROL;
 use actix_web::web::{Data, Path, Payload, ServiceConfig, scope};
@@ -14,16 +17,17 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, pos
 use serde::Serialize;
 
 pub use openapi::document;
-use requests::{CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
-use views::{ReceivedView, SessionView, SignaturesView, UploadPage, UploadView};
+use requests::{CompleteUpload, CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
+use views::{ReceivedView, SessionView, SignaturesView, Sums, UploadPage, UploadView};
 
 use super::Protocol;
 use crate::config::ProtocolsConfig;
 use crate::domain::{Bounds, Principal, UploadId};
 use crate::error::Error;
 use crate::identity::Identity;
-use crate::uploads::{ArrivedPart, Grid, Incoming, Status, Uploads};
+use crate::uploads::{Grid, Incoming, Status, Uploads};
 use crate::web::methods::otherwise;
+use crate::web::prefer::prefers_async;
 use crate::web::problem::{Failure, ProblemDocument};
 use crate::web::{auth, body};
 
@@ -55,7 +59,10 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
         .service(receive)
         .service(record_many)
         .service(complete)
+        .service(verdict::give_verdict)
         .service(show)
+        .service(receipt)
+        .service(receipt_key)
         .service(abort)
         .service(webhooks::list_webhooks)
         .service(webhooks::replay_webhook);
@@ -93,6 +100,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
     (status = 200, description = "An unfinished upload of the same file goes on", body = UploadView),
     (status = 400, description = "`errors` names each bad field"),
     (status = 401, description = "Nobody we know is asking"),
+    (status = 403, description = "The application does not want it, or the credential may not; it may choose other statuses"),
     (status = 413, description = "`limit` is the most bytes of one file"),
     (status = 415, description = "The media type is not accepted"),
     (status = 429, description = "`limit` of `what` are open already, or too many are begun; `Retry-After` says when"),
@@ -114,7 +122,8 @@ async fn create(
     } else {
         HttpResponse::Created()
     };
-    Ok(fresh(answer, &view(&caller, &begun.status, &uploads, &identity)?))
+    let view = view(&caller, &begun.status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
 }
 
 /// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
@@ -125,13 +134,22 @@ async fn create(
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "The upload has ended; `state` says how"),
         (status = 429, description = "Too many signatures are asked for; `Retry-After` says when"),
+        (status = 503, description = "The server's own credentials have run out; `Retry-After` says when to come again"),
     ))]
 #[post("/uploads/{id}/signatures")]
 async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let wanted: SignParts = body::json(&request, payload).await?;
+    if let Some(code) = &wanted.refused {
+        uploads.store_has_refused(&caller, &id, code).await?;
+    }
     let signed = uploads
-        .sign_parts(&caller, &id, |part_count| wanted.parts.parse(part_count))
+        .sign_parts(
+            &caller,
+            &id,
+            |part_count| wanted.parts.parse(part_count),
+            wanted.checksums,
+        )
         .await?;
     Ok(fresh(
         HttpResponse::Ok(),
@@ -159,17 +177,13 @@ async fn record_one(
     let (caller, id) = caller_and_id(&request, &id).await?;
     let number = part_number(&number)?;
     let part: RecordOnePart = body::json(&request, payload).await?;
-    let part = ArrivedPart {
-        number,
-        size: Some(part.size),
-        etag: part.etag,
-    };
-    uploads.record(&caller, &id, vec![part]).await?;
+    uploads.record(&caller, &id, vec![part.parse(number)?]).await?;
     Ok(HttpResponse::NoContent().finish())
 }
 
 /// Takes one part's bytes for a browser that cannot reach the store, and puts them into the same multipart upload. It
-/// is recorded as well. `Content-Digest` may claim a SHA-256, which is then verified before the part is stored.
+/// is recorded as well. `Content-Digest` may claim a SHA-256, or `x-amz-checksum-…` and `Content-MD5` what S3 knows by these
+/// names; it is then verified before the part is stored.
 #[utoipa::path(tag = "uploads", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(("id" = String, Path, description = "The upload"), ("number" = u32, Path, description = "The part, from 1")),
     responses(
@@ -190,7 +204,7 @@ async fn receive(
     let (caller, id) = caller_and_id(&request, &id).await?;
     let incoming = Incoming {
         length: body::announced_length(&request),
-        sha256: body::claimed_sha256(&request)?,
+        claimed: body::claimed_checksum(&request)?,
         pieces: body::detach(payload),
     };
     let received = uploads
@@ -239,37 +253,73 @@ async fn show(
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
     let status = uploads.status(&caller, &id).await?;
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
-    ))
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(HttpResponse::Ok(), &view))
 }
 
-/// Completes the upload: we list the parts ourselves and refuse gaps. Asked again, the answer is the same.
-#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
-    (status = 200, body = UploadView),
-    (status = 404, description = "Not there, or not yours"),
-    (status = 409, description = "`defects` names the parts that are missing or of another size"),
-    (status = 410, description = "The store has dropped the multipart upload; begin again"),
-    (status = 415, description = "The first bytes are of another type than is accepted; the upload has failed"),
-))]
+/// Completes the upload: we list the parts ourselves, refuse gaps, and compare the checksums that are on record with what the
+/// store has. The body may be left out. Asked again, the answer is the same.
+#[utoipa::path(tag = "uploads", request_body = CompleteUpload, params(("id" = String, Path, description = "The upload")),
+    responses(
+        (status = 200, body = UploadView),
+        (status = 202, description = "With `Prefer: respond-async`: all is there, and a scanner looks at it; ask again", body = UploadView),
+        (status = 400, description = "`errors` names each bad field"),
+        (status = 404, description = "Not there, or not yours"),
+        (status = 409, description = "`defects` names the parts that are missing, of another size or of other bytes"),
+        (status = 410, description = "The store has dropped the multipart upload; begin again"),
+        (status = 415, description = "The first bytes are of another type than is accepted; the upload has failed"),
+        (status = 422, description = "A scanner has looked at the whole file and did not accept it"),
+        (status = 503, description = "A scanner still looks at it; ask again after the seconds in `Retry-After`"),
+    ))]
 #[post("/uploads/{id}/complete")]
 async fn complete(
     request: HttpRequest,
     path: Path<String>,
+    payload: Payload,
     identity: Data<Identity>,
     uploads: Data<Uploads>,
 ) -> Answer {
     let (caller, id) = caller_and_id(&request, &path).await?;
-    let upload = uploads.complete(&caller, &id).await?;
-    let status = Status {
-        upload,
-        parts: Vec::new(),
+    let wanted: CompleteUpload = body::optional_json(&request, payload).await?;
+    let completed = match wanted.parse()? {
+        Some(stated) => uploads.complete_stated(&caller, &id, stated).await,
+        None => uploads.complete(&caller, &id).await,
     };
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &view(&caller, &status, &uploads, &identity)?,
-    ))
+    let (answer, status) = match completed {
+        // Who has not asked for that would take it for the end.
+        Err(Error::StillCompleting) if prefers_async(&request) => {
+            (HttpResponse::Accepted(), uploads.status(&caller, &id).await?)
+        }
+        upload => {
+            let (upload, parts) = (upload?, Vec::new());
+            (HttpResponse::Ok(), Status { upload, parts })
+        }
+    };
+    let view = view(&caller, &status, &uploads, &identity).await?;
+    Ok(fresh(answer, &view))
+}
+
+/// The receipt of a complete upload: what was stored, signed; always the same. `muleteer verify` holds a file against it.
+#[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
+    (status = 200, description = "`receipt` and its `signature`", body = Object),
+    (status = 404, description = "Not there, or not yours"),
+    (status = 409, description = "It is not complete; `state` says what it is"),
+))]
+#[get("/uploads/{id}/receipt")]
+async fn receipt(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>) -> Answer {
+    let (caller, id) = caller_and_id(&request, &path).await?;
+    let text = uploads.receipt(&caller, &id).await?;
+    Ok(HttpResponse::Ok()
+        .insert_header((CACHE_CONTROL, "no-store"))
+        .content_type("application/json")
+        .body(text))
+}
+
+/// The key that receipts are verified with, as a JWK; for everybody.
+#[utoipa::path(tag = "receipts", responses((status = 200, description = "An Ed25519 key", body = Object)))]
+#[get("/receipts/key")]
+async fn receipt_key(uploads: Data<Uploads>) -> Answer {
+    Ok(fresh(HttpResponse::Ok(), &uploads.receipt_key().jwk()))
 }
 
 /// Gives the upload up and drops its parts; the same again does no harm.
@@ -304,7 +354,7 @@ async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, Up
     Ok((caller, UploadId::parse(id)?))
 }
 
-fn view(
+async fn view(
     caller: &Principal,
     status: &Status,
     uploads: &Uploads,
@@ -315,7 +365,16 @@ fn view(
     let token = is_owner
         .then(|| identity.upload_token(&status.upload))
         .transpose()?;
-    Ok(UploadView::new(status, uploads.location(&status.upload), token))
+    let checksum = uploads.part_checksum(&status.upload).await?;
+    let recorded = if checksum.is_some() && !status.parts.is_empty() {
+        uploads.part_sums(&status.upload.id).await?
+    } else {
+        BTreeMap::new()
+    };
+    let sums = Sums { checksum, recorded };
+    let scanning = uploads.is_being_scanned(&status.upload).await?;
+    let location = uploads.location(&status.upload);
+    Ok(UploadView::new(status, &sums, location, token, scanning))
 }
 
 /// Answers hold tokens and signatures: nothing may keep them.

@@ -23,14 +23,18 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
         super::receive,
         super::record_many,
         super::complete,
+        super::verdict::give_verdict,
         super::abort,
+        super::receipt,
+        super::receipt_key,
         super::webhooks::list_webhooks,
         super::webhooks::replay_webhook
     ),
     tags(
         (name = "uploads", description = "One file on its way to one object"),
         (name = "session", description = "Who is asking"),
-        (name = "webhooks", description = "Telling others that an upload is complete")
+        (name = "receipts", description = "Proving later what was stored"),
+        (name = "webhooks", description = "Telling others what happens to uploads")
     )
 )]
 struct Api;

@@ -9,7 +9,8 @@ use serde_json::Value;
 use utoipa::{IntoParams, ToSchema};
 
 use crate::domain::{
-    FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, SupportCode, Transfer, UploadId, Wishes,
+    Checksum, Checksums, FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, SupportCode, Transfer,
+    UploadId, Wishes,
 };
 use crate::error::{Error, FieldError};
 use crate::uploads::{ArrivedPart, ListingQuery};
@@ -52,6 +53,9 @@ pub struct CreateUpload {
     /// Whether an unfinished upload of the same file may go on.
     #[serde(default = "yes")]
     pub resume: bool,
+    /// Whether the client sends a checksum with each part, of the algorithm that the answer names in `checksum`.
+    #[serde(default)]
+    checksums: bool,
 }
 
 fn yes() -> bool {
@@ -99,6 +103,7 @@ impl CreateUpload {
                 transfer: Transfer::Direct,
                 wishes: Wishes {
                     webhook_url: self.webhook_url,
+                    checksums: self.checksums,
                     ..Wishes::default()
                 },
                 protocol,
@@ -198,6 +203,14 @@ pub struct SignParts {
     /// How to tell.
     #[serde(default)]
     pub format: SignatureFormat,
+    /// The checksum of each of these parts by its number, in base64, where the upload's `checksum` is `signed`: the store
+    /// then takes no other bytes. All of them or none.
+    #[serde(default)]
+    pub checksums: Option<BTreeMap<u16, String>>,
+    /// The store's error code for a part that it has refused with an earlier URL, where there was one: if it blames the
+    /// server's credentials, these are tried first, and replaced if the store takes them no more.
+    #[serde(default)]
+    pub refused: Option<String>,
 }
 
 /// One part that has arrived; its number is in the address.
@@ -209,6 +222,59 @@ pub struct RecordOnePart {
     /// The store's `ETag`, where the client could read it.
     #[serde(default)]
     pub etag: Option<String>,
+    /// Checksums of its bytes, in base64: `crc64nvme`, `crc32c`, `crc32`, `md5`, `sha1`, `sha256` or `sha512`. They are
+    /// compared with what the store has before the upload is complete.
+    #[serde(default)]
+    checksums: BTreeMap<String, String>,
+}
+
+impl RecordOnePart {
+    /// The part in the verbs' words.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming a checksum that is none.
+    pub fn parse(self, number: u64) -> Result<ArrivedPart, Error> {
+        let checksums = checksums_of(&self.checksums)?;
+        Ok(ArrivedPart {
+            number,
+            size: Some(self.size),
+            etag: self.etag,
+            checksums,
+        })
+    }
+}
+
+fn checksums_of(named: &BTreeMap<String, String>) -> Result<Checksums, Error> {
+    let named = named.iter().map(|(name, text)| (name.as_str(), text.as_str()));
+    Checksums::from_named(named, "checksums").map_err(|error| Error::Invalid(vec![error]))
+}
+
+/// What a client says of the whole, if it does.
+#[derive(Debug, Default, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompleteUpload {
+    /// One checksum of the whole file, in base64, by the name of its algorithm.
+    #[serde(default)]
+    checksums: BTreeMap<String, String>,
+}
+
+impl CompleteUpload {
+    /// The checksum, if one is told.
+    ///
+    /// # Errors
+    /// [`Error::Invalid`] naming one that is none, and for more than one.
+    pub fn parse(self) -> Result<Option<Checksum>, Error> {
+        let sums = checksums_of(&self.checksums)?;
+        let mut sums = sums.iter();
+        let stated = sums.next().cloned();
+        if sums.next().is_some() {
+            return Err(Error::invalid(
+                "checksums",
+                "tells one of the whole, and not several",
+            ));
+        }
+        Ok(stated)
+    }
 }
 
 /// Parts that have arrived.
@@ -230,23 +296,29 @@ pub struct RecordPart {
     /// The store's `ETag`, where the client could read it.
     #[serde(default)]
     etag: Option<String>,
+    /// Checksums of its bytes, as of a single one.
+    #[serde(default)]
+    checksums: BTreeMap<String, String>,
 }
 
 impl RecordParts {
     /// The parts in the verbs' words.
     ///
     /// # Errors
-    /// [`Error::Invalid`] for an empty or an overlong list.
+    /// [`Error::Invalid`] for an empty or an overlong list, and naming a checksum that is none.
     pub fn parse(self) -> Result<Vec<ArrivedPart>, Error> {
         if self.parts.is_empty() || self.parts.len() > MAX_PARTS as usize {
             return Err(Error::invalid("parts", format!("has 1 to {MAX_PARTS} members")));
         }
-        let arrived = |part: RecordPart| ArrivedPart {
-            number: part.number,
-            size: Some(part.size),
-            etag: part.etag,
+        let arrived = |part: RecordPart| {
+            Ok(ArrivedPart {
+                checksums: checksums_of(&part.checksums)?,
+                number: part.number,
+                size: Some(part.size),
+                etag: part.etag,
+            })
         };
-        Ok(self.parts.into_iter().map(arrived).collect())
+        self.parts.into_iter().map(arrived).collect()
     }
 }
 

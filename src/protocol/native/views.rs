@@ -7,9 +7,13 @@ use serde::Serialize;
 use utoipa::ToSchema;
 
 use super::requests::SignatureFormat;
-use crate::domain::{Grant, Policy, Principal, State, StoredPart, SupportCode};
+use crate::domain::{
+    Algorithm, Checksum, Checksums, Grant, PartNumber, Policy, Principal, State, StoredPart, SupportCode,
+};
 use crate::identity::Scopes;
-use crate::uploads::{Listing, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads};
+use crate::uploads::{
+    Listing, PartChecksum, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads,
+};
 
 /// A part that the store holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -20,14 +24,63 @@ pub struct PartView {
     size: u64,
     /// The store's tag.
     etag: String,
+    /// Whether its checksum is on record, where the upload has a `checksum`: tell those of the others before completing.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    is_summed: Option<bool>,
 }
 
-impl From<&StoredPart> for PartView {
-    fn from(part: &StoredPart) -> Self {
+/// How each part is sent with a checksum.
+#[derive(Debug, Serialize, ToSchema)]
+pub struct ChecksumView {
+    /// `crc64nvme`, `crc32c` or `md5`.
+    algorithm: &'static str,
+    /// The header to send it in, in base64.
+    header: &'static str,
+    /// Whether it is signed: then it is told when the part is, and the header must be sent.
+    signed: bool,
+}
+
+impl From<PartChecksum> for ChecksumView {
+    fn from(checksum: PartChecksum) -> Self {
+        Self {
+            algorithm: checksum.algorithm.name(),
+            header: header_of(checksum.algorithm),
+            signed: checksum.is_signed,
+        }
+    }
+}
+
+/// The header that S3 reads a checksum from.
+fn header_of(algorithm: Algorithm) -> &'static str {
+    match algorithm {
+        Algorithm::Crc32 => "x-amz-checksum-crc32",
+        Algorithm::Crc32c => "x-amz-checksum-crc32c",
+        Algorithm::Crc64Nvme => "x-amz-checksum-crc64nvme",
+        Algorithm::Sha1 => "x-amz-checksum-sha1",
+        Algorithm::Sha256 => "x-amz-checksum-sha256",
+        Algorithm::Sha512 => "x-amz-checksum-sha512",
+        Algorithm::Md5 => "content-md5",
+    }
+}
+
+/// What else is known of an upload's bytes while they come.
+#[derive(Debug, Default)]
+pub struct Sums {
+    /// How its parts are sent with a checksum.
+    pub checksum: Option<PartChecksum>,
+    /// The checksums on record, by the parts' numbers.
+    pub recorded: BTreeMap<u16, Checksums>,
+}
+
+impl PartView {
+    fn new(part: &StoredPart, sums: &Sums) -> Self {
         Self {
             number: part.number.get(),
             size: part.size,
             etag: part.etag.clone(),
+            is_summed: sums
+                .checksum
+                .map(|_| sums.recorded.contains_key(&part.number.get())),
         }
     }
 }
@@ -43,6 +96,8 @@ pub struct ReceivedView {
     etag: Option<String>,
     /// The SHA-256 of its bytes, in hexadecimal.
     sha256: Option<String>,
+    /// Their CRC-64/NVME, in base64.
+    crc64nvme: Option<String>,
 }
 
 impl ReceivedView {
@@ -53,6 +108,7 @@ impl ReceivedView {
             size: part.size,
             etag: part.etag.clone(),
             sha256: part.sha256.map(|sum| sum.to_string()),
+            crc64nvme: part.checksums.get(Algorithm::Crc64Nvme).map(Checksum::to_base64),
         }
     }
 }
@@ -66,6 +122,8 @@ pub struct UploadView {
     support_code: String,
     /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
     state: &'static str,
+    /// Whether all of it is there, and a scanner looks at it before it is complete.
+    scanning: bool,
     /// `direct`: the bytes go straight to the store. `relay`: they pass through the server.
     transfer: &'static str,
     /// The object's bucket.
@@ -88,6 +146,8 @@ pub struct UploadView {
     part_count: u32,
     /// The parts that the store holds, each of the right size; empty once the upload has ended.
     parts: Vec<PartView>,
+    /// How each part is sent with a checksum; `null` where none is asked for, and once the upload has ended.
+    checksum: Option<ChecksumView>,
     /// Whatever the application keeps beside it.
     metadata: BTreeMap<String, String>,
     /// A bearer token for this upload alone; `null` for an admin who is not its owner.
@@ -104,13 +164,20 @@ pub struct UploadView {
 
 impl UploadView {
     /// The upload with its address once it is complete.
-    pub fn new(status: &Status, location: String, token: Option<String>) -> Self {
+    pub fn new(
+        status: &Status,
+        sums: &Sums,
+        location: String,
+        token: Option<String>,
+        scanning: bool,
+    ) -> Self {
         let upload = &status.upload;
         let complete = upload.state == State::Complete;
         Self {
             id: upload.id.to_string(),
             support_code: SupportCode::of(&upload.id).to_string(),
             state: upload.state.as_str(),
+            scanning,
             transfer: upload.transfer.as_str(),
             bucket: upload.bucket.clone(),
             key: upload.key.to_string(),
@@ -121,7 +188,12 @@ impl UploadView {
             content_type: upload.content_type.as_str().to_owned(),
             part_size: upload.part_size,
             part_count: upload.plan().part_count(),
-            parts: status.parts.iter().map(PartView::from).collect(),
+            parts: status
+                .parts
+                .iter()
+                .map(|part| PartView::new(part, sums))
+                .collect(),
+            checksum: sums.checksum.map(ChecksumView::from),
             metadata: upload.metadata.clone(),
             token,
             created_at: upload.created_at,
@@ -176,6 +248,9 @@ pub struct SignedPartView {
 pub struct SignedHeaders {
     #[serde(rename = "Content-Length")]
     content_length: String,
+    /// By its header; none or one.
+    #[serde(flatten)]
+    checksum: Option<BTreeMap<&'static str, String>>,
 }
 
 /// A signature in hexadecimal, kept on the stack.
@@ -195,33 +270,33 @@ impl SignaturesView {
         let expires_at = signed.expires_at();
         match format {
             SignatureFormat::Full => {
-                let door = |number: u16, size: u64| SignedPartView {
-                    number,
-                    url: signer.url(number, size),
+                let claimed = |(algorithm, value): (Algorithm, &str)| {
+                    BTreeMap::from([(header_of(algorithm), value.to_owned())])
+                };
+                let door = |(number, size): (PartNumber, u64)| SignedPartView {
+                    number: number.get(),
+                    url: signed.url(number, size),
                     headers: SignedHeaders {
                         content_length: size.to_string(),
+                        checksum: signed.checksum(number).map(claimed),
                     },
                 };
-                let signatures = signed
-                    .parts()
-                    .map(|(number, size)| door(number.get(), size))
-                    .collect();
+                let signatures = signed.parts().map(door).collect();
                 Self::Full {
                     expires_at,
                     signatures,
                 }
             }
             SignatureFormat::Compact => {
-                let sign = |number: u16, size: u64| (number, HexSignature(signer.sign(number, size)));
+                let sign = |(number, size): (PartNumber, u64)| {
+                    (number.get(), HexSignature(signed.signature(number, size)))
+                };
                 Self::Compact {
                     expires_at,
                     head: signer.head().to_owned(),
                     middle: signer.middle().to_owned(),
                     tail: signer.tail().to_owned(),
-                    signatures: signed
-                        .parts()
-                        .map(|(number, size)| sign(number.get(), size))
-                        .collect(),
+                    signatures: signed.parts().map(sign).collect(),
                 }
             }
         }

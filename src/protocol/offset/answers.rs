@@ -160,7 +160,7 @@ impl Refusal {
             Error::OffsetMismatch { .. } => (400, "offset".into()),
             Error::WrongSize { what: PAST_END, .. } => (409, "past_end".into()),
             Error::ChecksumMismatch {
-                what: Digested::Part | Digested::File,
+                what: Digested::Part | Digested::Parts | Digested::File,
             } => (400, "digest".into()),
             Error::Busy(_) => (409, "busy".into()),
             Error::Vanished => (404, "not_found".into()),

@@ -6,7 +6,7 @@
 //! says what clients may rely on.
 
 mod answers;
-mod requests;
+pub(crate) mod requests;
 
 use actix_web::http::Method;
 use actix_web::web::{self, Data, Payload, ServiceConfig, resource};
@@ -117,7 +117,7 @@ impl Desk<'_> {
             Err(error) => {
                 let error = answers::in_own_words(error, session.upload());
                 return Err(match find(self.uploads, &self.caller, &session.name()).await {
-                    Ok(upload) => self.session(upload).refuses(error),
+                    Ok(upload) => self.refuse_chunk(upload, error).await,
                     // It has ended with this chunk: there is no session to speak of.
                     Err(Error::NotFound(_)) => error.into(),
                     Err(_) => session.refuses(error),
@@ -131,6 +131,20 @@ impl Desk<'_> {
             Some(BodyError::TooLong { expected }) if expected == most => Err(session.refuses(over())),
             Some(BodyError::TooLong { .. }) => Err(session.refuses(answers::past_end(session.upload()))),
             Some(failure) => Err(session.refuses(failure.into())),
+        }
+    }
+
+    /// The answer to a chunk that is not taken. Its client is done where that tells the file's size, so the file has to be there:
+    /// whatever brought the last byte may have been killed before it had put the file together.
+    async fn refuse_chunk(&self, upload: Upload, error: Error) -> Refusal {
+        let tells_the_end =
+            matches!(error, Error::OffsetMismatch { expected, .. } if expected == upload.size);
+        if !tells_the_end || !upload.state.is_unfinished() {
+            return self.session(upload).refuses(error);
+        }
+        match self.uploads.complete(&self.caller, &upload.id).await {
+            Ok(upload) => self.session(upload).refuses(error),
+            Err(why) => self.session(upload).refuses(why),
         }
     }
 

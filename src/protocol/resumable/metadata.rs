@@ -14,7 +14,7 @@ use crate::domain::{FileName, MediaType};
 use crate::error::Error;
 
 /// The field's name.
-pub(super) const NAME: &str = "Upload-Metadata";
+pub(crate) const NAME: &str = "Upload-Metadata";
 
 /// Most pairs that are kept as text, and most characters of a key and of a value.
 const MOST: (usize, usize, usize) = (50, 128, 1024);
@@ -27,7 +27,7 @@ const UNNAMED: &str = "file";
 
 /// What a client tells of its file.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Metadata(Vec<(String, Vec<u8>)>);
+pub(crate) struct Metadata(Vec<(String, Vec<u8>)>);
 
 impl Metadata {
     /// Reads the field; an empty one is as good as none.
@@ -35,7 +35,7 @@ impl Metadata {
     /// # Errors
     /// [`Error::Invalid`] for a pair with two values, a key that is empty, not of visible ASCII or there twice, and a
     /// value that is not padded base64.
-    pub(super) fn parse(field: &str) -> Result<Self, Error> {
+    pub(crate) fn parse(field: &str) -> Result<Self, Error> {
         let mut pairs: Vec<(String, Vec<u8>)> = Vec::new();
         if field.trim().is_empty() {
             return Ok(Self(pairs));
@@ -74,7 +74,7 @@ impl Metadata {
     ///
     /// # Errors
     /// [`Error::Internal`] if it were no name still.
-    pub(super) fn filename(&self) -> Result<FileName, Error> {
+    pub(crate) fn filename(&self) -> Result<FileName, Error> {
         let told = self.first(["filename", "name"]).unwrap_or(UNNAMED);
         let mut name: String = told
             .chars()
@@ -87,14 +87,14 @@ impl Metadata {
     }
 
     /// The file's media type, or the one that says nothing.
-    pub(super) fn media_type(&self) -> MediaType {
+    pub(crate) fn media_type(&self) -> MediaType {
         let told = self.first(["filetype", "type"]);
         told.and_then(|text| MediaType::new(text).ok())
             .unwrap_or_default()
     }
 
     /// What is text, and not longer than we keep.
-    pub(super) fn texts(&self) -> BTreeMap<String, String> {
+    pub(crate) fn texts(&self) -> BTreeMap<String, String> {
         let (pairs, key_length, value_length) = MOST;
         let texts = self.0.iter().filter_map(|(key, value)| {
             let text = std::str::from_utf8(value).ok()?;

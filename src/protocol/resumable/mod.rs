@@ -6,10 +6,10 @@
 //! was begun in one can go on in the other. What they share is here and in [`shared`]; all else is theirs.
 
 mod download;
-mod ietf;
-mod metadata;
+pub(crate) mod ietf;
+pub(crate) mod metadata;
 mod shared;
-mod tus;
+pub(crate) mod tus;
 
 use actix_web::guard::fn_guard;
 use actix_web::http::Method;

@@ -132,6 +132,10 @@ pub async fn complete(
 pub async fn abort(request: HttpRequest, identity: Data<Identity>, uploads: Data<Uploads>) -> Answer {
     let caller = caller(&request, &identity).await?;
     let upload = find(&request, &caller, &uploads).await?;
+    if uploads.is_being_scanned(&upload).await? {
+        // It is whole, and its client has only lost its patience.
+        return Ok(ok(&json!({})));
+    }
     match uploads.abort(&caller, &upload.id).await {
         Ok(())
         | Err(Error::WrongState {

@@ -6,8 +6,17 @@
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use crate::domain::{PartNumber, StoredPart};
+use super::checks::told_checksum;
+use crate::domain::{Checksum, PartNumber, StoredPart};
 use crate::error::Error;
+
+/// The error codes that are about credentials, and nothing else.
+pub const ABOUT_THE_KEY: [&str; 4] = [
+    "ExpiredToken",
+    "InvalidAccessKeyId",
+    "InvalidToken",
+    "TokenRefreshRequired",
+];
 
 /// An answer of the store, read whole.
 pub struct Answer {
@@ -17,6 +26,12 @@ pub struct Answer {
     pub etag: Option<String>,
     /// The `Content-Length` header.
     pub content_length: Option<u64>,
+    /// What the store has made of the body that it got.
+    pub checksum: Option<Checksum>,
+    /// The `x-amz-checksum-algorithm` header.
+    pub checksum_algorithm: Option<String>,
+    /// Whether the object is encrypted with a key of a KMS, so that its tag is no MD5.
+    pub is_encrypted: bool,
     /// The body.
     pub body: String,
 }
@@ -53,6 +68,10 @@ struct ListedPart {
     #[serde(rename = "ETag", default)]
     etag: String,
     last_modified: Option<DateTime<Utc>>,
+    #[serde(rename = "ChecksumCRC64NVME")]
+    crc64nvme: Option<String>,
+    #[serde(rename = "ChecksumCRC32C")]
+    crc32c: Option<String>,
 }
 
 /// One page of objects: <https://docs.aws.amazon.com/AmazonS3/latest/API/API_ListObjectsV2.html>.
@@ -104,9 +123,23 @@ pub struct ListedUpload {
 
 #[derive(Debug, Deserialize)]
 #[serde(rename_all = "PascalCase")]
-struct Completed {
+struct Joined {
     #[serde(rename = "ETag", default)]
     etag: String,
+    #[serde(rename = "ChecksumCRC64NVME")]
+    crc64nvme: Option<String>,
+    #[serde(rename = "ChecksumCRC32C")]
+    crc32c: Option<String>,
+    checksum_type: Option<String>,
+}
+
+/// An object that was made of parts.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Completed {
+    /// Its tag; `None` where the store leaves it out.
+    pub etag: Option<String>,
+    /// The checksum of all its bytes, where the store tells one.
+    pub full_object: Option<Checksum>,
 }
 
 impl Answer {
@@ -119,6 +152,11 @@ impl Answer {
             "RequestTimeout",
         ];
         self.status >= 500 || self.status == 429 || is_passing.contains(&self.code().as_str())
+    }
+
+    /// Whether the store refuses the credentials, not what was asked with them: others may be taken.
+    pub fn blames_credentials(&self) -> bool {
+        self.status >= 400 && ABOUT_THE_KEY.contains(&self.code().as_str())
     }
 
     /// The store's error code; empty where the answer carries none.
@@ -193,6 +231,7 @@ impl Answer {
                 number,
                 size: part.size,
                 etag: part.etag,
+                checksum: told_checksum(part.crc64nvme.as_deref(), part.crc32c.as_deref()),
             });
         }
         let last = parts.iter().map(|part| part.number.get()).max();
@@ -231,14 +270,18 @@ impl Answer {
         Ok((youngest, next.filter(|_| list.is_truncated)))
     }
 
-    /// The tag of a completed object; `None` where the store leaves it out.
+    /// What became of a completion.
     ///
     /// # Errors
     /// As [`Answer::success`].
-    pub fn completed_etag(self) -> Result<Option<String>, Error> {
-        let answer = self.success()?;
-        let completed: Completed = answer.read()?;
-        Ok(Some(completed.etag).filter(|etag| !etag.is_empty()))
+    pub fn completed(self) -> Result<Completed, Error> {
+        let joined: Joined = self.success()?.read()?;
+        let is_composite = joined.checksum_type.as_deref() == Some("COMPOSITE");
+        let full_object = told_checksum(joined.crc64nvme.as_deref(), joined.crc32c.as_deref());
+        Ok(Completed {
+            etag: Some(joined.etag).filter(|etag| !etag.is_empty()),
+            full_object: full_object.filter(|_| !is_composite),
+        })
     }
 
     /// The tag of a part that was copied.
@@ -246,7 +289,7 @@ impl Answer {
     /// # Errors
     /// As [`Answer::success`]; here too, a 200 may carry an error.
     pub fn copied_etag(self) -> Result<String, Error> {
-        let copied: Completed = self.success()?.read()?;
+        let copied: Joined = self.success()?.read()?;
         Ok(copied.etag)
     }
 
@@ -276,6 +319,9 @@ mod tests {
             status,
             etag: None,
             content_length: None,
+            checksum: None,
+            checksum_algorithm: None,
+            is_encrypted: false,
             body: body.into(),
         }
     }
@@ -284,7 +330,7 @@ mod tests {
     fn a_success_that_carries_an_error_is_none() {
         let body = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message></Error>";
 
-        let result = answer(200, body).completed_etag();
+        let result = answer(200, body).completed();
 
         assert!(matches!(result, Err(Error::Unavailable { .. })));
     }
@@ -325,6 +371,6 @@ mod tests {
         assert!(parts.is_empty() && next.is_none());
 
         let body = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
-        assert_eq!(answer(200, body).completed_etag().unwrap(), None);
+        assert_eq!(answer(200, body).completed().unwrap().etag, None);
     }
 }

@@ -16,12 +16,24 @@ use super::appended::{Appended, Cut, Piece, confirmation, mark, newest_fence};
 use super::gather::unread;
 use super::intake::Intake;
 use super::relay::S3Relay;
-use crate::domain::{PartNumber, StoredPart, Upload};
+use crate::domain::{Length, PartNumber, StoredPart, Upload};
 use crate::error::Error;
 use crate::storage::{Body, Expectation};
 
 /// Bytes of a piece, unless it ends with its part or its body, or waits in memory to be sent with its part.
 pub(super) const PIECE: u64 = 1 << 20;
+
+/// An upload as bytes are appended to it: without a length that was told late. That is on record only after the request which
+/// tells it, and whoever looks before does not count a last part that is short. So none is sent until all is joined.
+fn without_late_length(upload: &Upload) -> Upload {
+    let mut upload = upload.clone();
+    if let Some(appending) = &mut upload.appending
+        && appending.length == Length::Declared
+    {
+        appending.length = Length::Deferred;
+    }
+    upload
+}
 
 impl S3Relay {
     /// Into which parts the bytes of an upload are cut.
@@ -63,6 +75,7 @@ impl S3Relay {
 
     /// Appends a body; see [`Storage::append`](crate::storage::Storage::append).
     pub(super) async fn append_bytes(&self, upload: &Upload, offset: u64, body: Body) -> Result<u64, Error> {
+        let upload = &without_late_length(upload);
         let mut state = self.appended(upload).await?;
         if upload.appending.is_some() && state.newest > Self::fence(upload) {
             return Err(Error::Superseded);

@@ -232,6 +232,7 @@ mod tests {
             number: PartNumber::new(number, "part").unwrap(),
             size,
             etag: String::new(),
+            checksum: None,
         }
     }
 

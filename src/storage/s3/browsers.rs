@@ -8,8 +8,9 @@ use std::time::Duration;
 use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
+use super::checks::signed_header;
 use super::{S3Store, borrowed, object_headers, unsigned};
-use crate::domain::{ObjectKey, Upload};
+use crate::domain::{Algorithm, ObjectKey, Upload};
 use crate::error::Error;
 use crate::signing::policy::{self, Form, SignedForm};
 use crate::signing::{
@@ -17,14 +18,24 @@ use crate::signing::{
     SignedPolicy, SignedRequest, SigningError, derive_signing_key, v2, v4,
 };
 
+/// What the signature of a part holds of its bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Binds {
+    /// Nothing: the store takes whatever comes.
+    Nothing,
+    /// Their number.
+    Length,
+    /// Their number and this checksum, which the store compares.
+    Checksum(Algorithm),
+}
+
 impl S3Store {
-    /// A signer for the parts of one upload, as browsers will send them: each of exactly the length that is told when it
-    /// is signed, or, where `binds_length` is false, of whatever length.
+    /// A signer for the parts of one upload, as browsers will send them.
     pub async fn part_signer(
         &self,
         key: &ObjectKey,
         upload_id: &str,
-        binds_length: bool,
+        binds: Binds,
         now: DateTime<Utc>,
     ) -> Result<PartSigner, Error> {
         let credentials = self.credentials.current(now).await?;
@@ -32,13 +43,19 @@ impl S3Store {
             key: key.as_str(),
             upload_id,
         };
-        let signer = if binds_length {
-            PartSigner::new
-        } else {
-            PartSigner::of_any_length
-        };
         let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
-        signer(&self.keys, location, &credentials, upload, now, ttl).map_err(unsigned)
+        let keys = &self.keys;
+        match binds {
+            Binds::Nothing => PartSigner::of_any_length(keys, location, &credentials, upload, now, ttl),
+            Binds::Length => PartSigner::new(keys, location, &credentials, upload, now, ttl),
+            Binds::Checksum(algorithm) => {
+                let header = signed_header(algorithm)
+                    .ok_or_else(|| Error::internal("parts are not signed with this checksum"))?;
+                let times = (now, ttl);
+                PartSigner::with_checksum(keys, location, &credentials, upload, times, header)
+            }
+        }
+        .map_err(unsigned)
     }
 
     /// A form with which a browser may post the whole object of `upload`, of at most `most` bytes, and when it dies.

@@ -6,10 +6,8 @@
 use std::ops::Range;
 use std::time::Duration;
 
-use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::TryStreamExt as _;
-use futures_util::stream::Stream;
 
 use super::answers::Answer;
 use super::{S3Store, lost, object_headers};
@@ -41,8 +39,7 @@ impl S3Store {
             part_number: number.get(),
             content_length: exact_length(&body)?,
         };
-        let receipt = body.receipt();
-        let answer = self.stream(put, key, body, &receipt, now).await?;
+        let answer = self.stream(put, key, body, now).await?;
         Ok(answer.etag.unwrap_or_default())
     }
 
@@ -62,8 +59,7 @@ impl S3Store {
             content_length: Some(exact_length(&body)?),
             headers: object_headers(&kind, &disposition, &[]),
         };
-        let receipt = body.receipt();
-        let answer = self.stream(put, key, body, &receipt, now).await?;
+        let answer = self.stream(put, key, body, now).await?;
         Ok(answer.etag.unwrap_or_default())
     }
 
@@ -71,28 +67,31 @@ impl S3Store {
         &self,
         operation: Operation<'_>,
         key: &ObjectKey,
-        body: impl Stream<Item = Result<Bytes, impl Into<Box<dyn std::error::Error + Send + Sync>> + 'static>>
-        + Send
-        + 'static,
-        receipt: &Receipt,
+        body: Body,
         now: DateTime<Utc>,
     ) -> Result<Answer, Error> {
+        let body = self.watched(operation, body);
+        let receipt = body.receipt();
         // The body is not known beforehand, so the signature cannot cover it.
-        let request = self
-            .request(operation, key.as_str(), now, Payload::Unsigned)
-            .await?;
-        let body = reqwest::Body::wrap_stream(body.map_err(Into::into));
+        let credentials = self.credentials.current(now).await?;
+        let request = self.request(operation, key.as_str(), now, Payload::Unsigned, &credentials)?;
+        let body = reqwest::Body::wrap_stream(body);
         let sent = async {
-            let sent = unless_silent(request.body(body).send(), receipt).await;
+            let sent = unless_silent(request.body(body).send(), &receipt).await;
             // A body that failed makes the request fail; why it did says more than that the request did.
             if let Some(failure) = receipt.failure() {
                 return Err(failure.into());
             }
             Self::read_answer(sent?).await
         };
-        self.observe(operation, |answer: &Answer| answer.status, sent)
-            .await?
-            .success()
+        let answer = self
+            .observe(operation, |answer: &Answer| answer.status, sent)
+            .await?;
+        // The next try of whoever has the bytes finds the new credentials.
+        let answer = self.unless_refused(answer, &credentials).await?;
+        let answer = answer.ok_or(Error::CredentialsExpired)?.success()?;
+        self.check_taken(&answer, &receipt)?;
+        Ok(answer)
     }
 
     /// The bytes of an object, or a range of them:
@@ -113,19 +112,25 @@ impl S3Store {
         let get = Operation::GetObject {
             range: range.as_deref(),
         };
-        let request = self.request(get, key.as_str(), now, Payload::Empty).await?;
-        let receipt = Receipt::default();
-        let sent = unless_silent(request.send(), &receipt);
-        let status = |answer: &reqwest::Response| answer.status().as_u16();
-        let response = self.observe(get, status, sent).await?;
-        if !response.status().is_success() {
-            return match Self::read_answer(response).await?.success() {
-                Err(Error::Vanished) => Err(Error::NotFound("object")),
-                Err(error) => Err(error),
-                Ok(_) => Err(Error::internal("an answer that failed and did not")),
-            };
+        loop {
+            let credentials = self.credentials.current(now).await?;
+            let request = self.request(get, key.as_str(), now, Payload::Empty, &credentials)?;
+            let receipt = Receipt::default();
+            let sent = unless_silent(request.send(), &receipt);
+            let status = |answer: &reqwest::Response| answer.status().as_u16();
+            let response = self.observe(get, status, sent).await?;
+            if response.status().is_success() {
+                return Ok(Box::pin(response.bytes_stream().map_err(lost)));
+            }
+            let answer = Self::read_answer(response).await?;
+            if let Some(answer) = self.unless_refused(answer, &credentials).await? {
+                return match answer.success() {
+                    Err(Error::Vanished) => Err(Error::NotFound("object")),
+                    Err(error) => Err(error),
+                    Ok(_) => Err(Error::internal("an answer that failed and did not")),
+                };
+            }
         }
-        Ok(Box::pin(response.bytes_stream().map_err(lost)))
     }
 }
 

@@ -125,6 +125,7 @@ impl S3Relay {
             number,
             size: object.size,
             etag: object.etag,
+            checksum: None,
         };
         let mut parts: Vec<StoredPart> = small.into_iter().map(stored).collect();
         parts.sort_unstable_by_key(|part| part.number);

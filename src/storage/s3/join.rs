@@ -118,7 +118,12 @@ impl S3Relay {
             ),
         };
         match etag {
-            Ok(etag) => Ok(StoredPart { number, size, etag }),
+            Ok(etag) => Ok(StoredPart {
+                number,
+                size,
+                etag,
+                checksum: None,
+            }),
             // A store may have the same word for a lost upload and for a lost source.
             Err(Error::Vanished) => {
                 self.ask_for(upload).await?;

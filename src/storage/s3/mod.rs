@@ -2,11 +2,12 @@
 //!
 //! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ.
 
-mod answers;
+pub(crate) mod answers;
 mod append;
 mod appended;
 mod browsers;
 mod bytes_through;
+mod checks;
 mod gather;
 mod held;
 mod intake;
@@ -18,19 +19,21 @@ mod relay;
 mod sts;
 
 use std::fmt::Write as _;
-use std::net::IpAddr;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use self::answers::Answer;
+use self::answers::{ABOUT_THE_KEY, Answer};
+pub use self::browsers::Binds;
+pub use self::checks::is_signed;
 pub use self::relay::S3Relay;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{MediaType, ObjectKey, StoredPart, Upload};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, WantedChecksum, is_loopback};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::{
@@ -47,6 +50,9 @@ const PAUSES: [Duration; 3] = [
 /// Joining ten thousand parts, or copying a large one, may take a store minutes; all else is quick.
 const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// What clients say of our credentials is looked into so often at most.
+const TRIED_RECENTLY: Duration = Duration::from_secs(1);
 
 /// Most pages of a part list: ten of a thousand, and room for stores with smaller pages.
 const MAX_PAGES: usize = 200;
@@ -66,6 +72,8 @@ pub struct StoreSettings {
     pub handed_out: Option<Credentials>,
     /// How browsers get temporary credentials, where they do.
     pub sts: Option<StsSettings>,
+    /// The checksum that parts are sent with.
+    pub checksum: WantedChecksum,
 }
 
 /// One bucket.
@@ -76,6 +84,10 @@ pub struct S3Store {
     http: reqwest::Client,
     sts: Option<Sts>,
     metrics: Metrics,
+    /// Whether the store makes checksums of parts, as far as it has said so.
+    makes_checksums: AtomicBool,
+    /// When the store was last asked for no other reason than whether it takes our credentials.
+    tried: tokio::sync::Mutex<Option<Instant>>,
 }
 
 impl S3Store {
@@ -91,6 +103,8 @@ impl S3Store {
             credentials,
             keys: SigningKeys::new(),
             metrics: Metrics::off(),
+            makes_checksums: AtomicBool::new(false),
+            tried: tokio::sync::Mutex::default(),
         })
     }
 
@@ -189,7 +203,8 @@ impl S3Store {
         let complete = Operation::CompleteMultipartUpload { upload_id };
         self.send(complete, key.as_str(), now, completion_list(parts))
             .await?
-            .completed_etag()
+            .completed()
+            .map(|completed| completed.etag)
     }
 
     /// Drops a multipart upload; one that the store does not know is fine.
@@ -219,10 +234,15 @@ impl S3Store {
 
     /// The object under `key`, if there is one.
     pub async fn head(&self, key: &ObjectKey, now: DateTime<Utc>) -> Result<Option<StoredObject>, Error> {
-        let answer = self
-            .send(Operation::HeadObject, key.as_str(), now, Bytes::new())
-            .await?;
-        // A HEAD has no body that could name an error code.
+        let look = || self.send(Operation::HeadObject, key.as_str(), now, Bytes::new());
+        let mut answer = look().await?;
+        // A HEAD has no body that could name an error code. Whether it was for the credentials shows in a request that has.
+        if matches!(answer.status, 400 | 403) && self.credentials.is_renewed() {
+            if let Err(error @ Error::CredentialsExpired) = self.check(now).await {
+                return Err(error);
+            }
+            answer = look().await?;
+        }
         if answer.status == 404 {
             return Ok(None);
         }
@@ -249,6 +269,60 @@ impl S3Store {
             .etag)
     }
 
+    /// Somebody says that the store has refused a signature of ours with this code. If that is about credentials which are
+    /// renewed, the store is asked whether it takes those at hand, once every second at most.
+    ///
+    /// # Errors
+    /// [`Error::CredentialsExpired`] where it does not, and there are no others.
+    pub async fn doubt_credentials(&self, code: &str, now: DateTime<Utc>) -> Result<(), Error> {
+        if !self.credentials.is_renewed() || !ABOUT_THE_KEY.contains(&code) {
+            return Ok(());
+        }
+        let mut tried = self.tried.lock().await;
+        if tried.is_some_and(|at| at.elapsed() < TRIED_RECENTLY) {
+            return Ok(());
+        }
+        let outcome = self.check(now).await;
+        *tried = Some(Instant::now());
+        match outcome {
+            Err(error @ Error::CredentialsExpired) => Err(error),
+            // Whatever else is wrong with the store is not what was asked.
+            _ => Ok(()),
+        }
+    }
+
+    /// What is left of the credentials at hand; `None` for those that do not end.
+    pub fn credentials_left(&self, now: DateTime<Utc>) -> Option<Duration> {
+        let left = self.credentials.left(now)?;
+        Some(left.to_std().unwrap_or_default())
+    }
+
+    /// The answer, unless it refuses the credentials that its request was signed with: those that are renewed are looked for
+    /// anew, and `None` says that others are at hand, so that the same request may be taken.
+    ///
+    /// # Errors
+    /// [`Error::CredentialsExpired`] where there are no others yet.
+    async fn unless_refused(&self, answer: Answer, used: &Credentials) -> Result<Option<Answer>, Error> {
+        let code = answer.code();
+        let is_renewed = self.credentials.is_renewed();
+        // Of a key in the settings, only a temporary one runs out; all else is for the operator to mend.
+        if !answer.blames_credentials() || !(is_renewed || code == "ExpiredToken") {
+            return Ok(Some(answer));
+        }
+        let others = self.credentials.replace(used).await;
+        tracing::warn!(
+            code,
+            credential = used.access_key_id,
+            others,
+            "the store refuses the credentials"
+        );
+        if others {
+            Ok(None)
+        } else {
+            Err(Error::CredentialsExpired)
+        }
+    }
+
     /// Sends one request of our own, up to four times.
     async fn send(
         &self,
@@ -265,6 +339,7 @@ impl S3Store {
             let outcome = self.send_once(operation, key, now, body.clone()).await;
             let again = match &outcome {
                 Ok(answer) => answer.is_transient(),
+                Err(Error::CredentialsExpired) => self.credentials.is_renewed(),
                 Err(error) => matches!(error, Error::Unavailable { .. }),
             };
             match pauses.next().filter(|_| again) {
@@ -287,29 +362,37 @@ impl S3Store {
             Payload::Bytes(&body)
         };
         let patience = match operation {
-            Operation::CompleteMultipartUpload { .. } | Operation::UploadPartCopy { .. } => {
-                PATIENCE_TO_COMPLETE
-            }
+            Operation::CompleteMultipartUpload { .. }
+            | Operation::CompleteChecked { .. }
+            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
             _ => PATIENCE,
         };
-        let request = self.request(operation, key, now, payload).await?;
-        let request = request.timeout(patience).body(body);
-        let sent = async { Self::read_answer(request.send().await.map_err(lost)?).await };
-        self.observe(operation, |answer: &Answer| answer.status, sent)
-            .await
+        loop {
+            let credentials = self.credentials.current(now).await?;
+            let request = self.request(operation, key, now, payload, &credentials)?;
+            let request = request.timeout(patience).body(body.clone());
+            let sent = async { Self::read_answer(request.send().await.map_err(lost)?).await };
+            let answer = self
+                .observe(operation, |answer: &Answer| answer.status, sent)
+                .await?;
+            // It goes round only with other credentials, and those are given once a second at most.
+            if let Some(answer) = self.unless_refused(answer, &credentials).await? {
+                return Ok(answer);
+            }
+        }
     }
 
     /// A request of ours with its signature, still without its body.
-    async fn request(
+    fn request(
         &self,
         operation: Operation<'_>,
         key: &str,
         now: DateTime<Utc>,
         payload: Payload<'_>,
+        credentials: &Credentials,
     ) -> Result<reqwest::RequestBuilder, Error> {
-        let credentials = self.credentials.current(now).await?;
         let location = &self.settings.location;
-        let signed = v4::sign(operation, key, location, &credentials, now, payload).map_err(unsigned)?;
+        let signed = v4::sign(operation, key, location, credentials, now, payload).map_err(unsigned)?;
         let mut request = self.http.request(signed.method, &signed.url);
         for (name, value) in signed.headers {
             request = request.header(name, value);
@@ -332,6 +415,14 @@ impl S3Store {
             status: response.status().as_u16(),
             etag: header(http::header::ETAG).map(str::to_owned),
             content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            checksum: checks::told_checksum(
+                header(http::HeaderName::from_static("x-amz-checksum-crc64nvme")),
+                header(http::HeaderName::from_static("x-amz-checksum-crc32c")),
+            ),
+            checksum_algorithm: header(http::HeaderName::from_static("x-amz-checksum-algorithm"))
+                .map(str::to_owned),
+            is_encrypted: header(http::HeaderName::from_static("x-amz-server-side-encryption"))
+                .is_some_and(|how| how.starts_with("aws:kms")),
             body: String::new(),
         };
         answer.body = response.text().await.map_err(lost)?;
@@ -354,19 +445,6 @@ fn http_client(host: &str) -> Result<reqwest::Client, Error> {
 /// A request that brought no answer.
 fn lost(error: reqwest::Error) -> Error {
     Error::unavailable("the store", error.without_url())
-}
-
-/// Whether a host, with or without a port, is this machine itself.
-pub fn is_loopback(host: &str) -> bool {
-    let name = host.rsplit_once(':').map_or(host, |(name, port)| {
-        if port.bytes().all(|byte| byte.is_ascii_digit()) {
-            name
-        } else {
-            host
-        }
-    });
-    let ip = name.trim_matches(['[', ']']).parse();
-    name == "localhost" || name.ends_with(".localhost") || ip.is_ok_and(|ip: IpAddr| ip.is_loopback())
 }
 
 fn object_headers<'a>(
@@ -393,7 +471,7 @@ fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
 /// The exception are credentials that have just run out.
 fn unsigned(error: SigningError) -> Error {
     match error {
-        SigningError::NoLifetime => Error::unavailable("the credential chain", error),
+        SigningError::NoLifetime => Error::CredentialsExpired,
         other => Error::internal(other),
     }
 }

@@ -14,10 +14,13 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::S3Store;
 use super::answers::ListedObject;
+use super::checks::is_mismatch;
 use super::held::Rooms;
 use crate::clock::Clock;
-use crate::domain::{Backend, Cut, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId};
-use crate::error::{Error, FieldError};
+use crate::domain::{
+    Algorithm, Backend, Checksum, Cut, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
+};
+use crate::error::{Digested, Error, FieldError};
 use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 
 /// Under it lie the small objects that are not yet parts: `<PIECES><upload id>/<name>`.
@@ -143,7 +146,12 @@ impl Storage for S3Relay {
                 .send_part(&upload.key, multipart_id, number, body, self.now())
                 .await?
         };
-        Ok(StoredPart { number, size, etag })
+        Ok(StoredPart {
+            number,
+            size,
+            etag,
+            checksum: None,
+        })
     }
 
     async fn append(&self, upload: &Upload, offset: u64, body: Body) -> Result<u64, Error> {
@@ -169,7 +177,24 @@ impl Storage for S3Relay {
         }
     }
 
+    async fn begin_checked(&self, upload: &Upload) -> Result<(Option<String>, Option<Algorithm>), Error> {
+        if upload.known_size() == Some(0) {
+            return Ok((None, None));
+        }
+        let (id, algorithm) = self.store.begin_checked(upload, self.now()).await?;
+        Ok((Some(id), algorithm))
+    }
+
     async fn finish(&self, upload: &Upload, parts: &[StoredPart]) -> Result<Option<String>, Error> {
+        self.finish_checked(upload, parts, None).await
+    }
+
+    async fn finish_checked(
+        &self,
+        upload: &Upload,
+        parts: &[StoredPart],
+        whole: Option<&Checksum>,
+    ) -> Result<Option<String>, Error> {
         let Some(multipart_id) = &upload.multipart_id else {
             return self.finish_empty(upload).await;
         };
@@ -186,10 +211,23 @@ impl Storage for S3Relay {
         } else {
             parts
         };
-        let etag = self
-            .store
-            .finish(&upload.key, multipart_id, parts, self.now())
-            .await?;
+        let (store, now) = (&self.store, self.now());
+        let finished = match whole {
+            Some(whole) => {
+                store
+                    .finish_checked(upload, multipart_id, parts, whole, now)
+                    .await
+            }
+            None => store.finish(&upload.key, multipart_id, parts, now).await,
+        };
+        let etag = match finished {
+            Err(Error::StoreRefused { code }) if whole.is_some() && is_mismatch(&code) => {
+                return Err(Error::ChecksumMismatch {
+                    what: Digested::Parts,
+                });
+            }
+            finished => finished?,
+        };
         self.clean_up_finished(upload).await;
         Ok(etag)
     }

@@ -31,6 +31,14 @@ const TOO_MANY: Error = Error::Busy("too many ask for temporary credentials just
 /// The longest name of a session.
 const LONGEST_NAME: usize = 64;
 
+/// What STS calls it where the key that asks has ended or was taken back.
+const ABOUT_OUR_KEY: [&str; 4] = [
+    "ExpiredToken",
+    "ExpiredTokenException",
+    "InvalidClientTokenId",
+    "InvalidAccessKeyId",
+];
+
 const STS: &str = "the STS";
 
 /// How temporary credentials are come by.
@@ -147,7 +155,8 @@ impl S3Store {
     /// least; `None` where none are handed out.
     ///
     /// # Errors
-    /// [`Error::StoreRefused`] where STS does, without its reason, which is logged; [`Error::Busy`]; [`Error::Unavailable`].
+    /// [`Error::StoreRefused`] where STS does, without its reason, which is logged; [`Error::Busy`]; [`Error::CredentialsExpired`];
+    /// [`Error::Unavailable`].
     pub async fn session(
         &self,
         owner: &Owner,
@@ -182,7 +191,10 @@ impl S3Store {
         let began = Instant::now();
         loop {
             let outcome = self.assume_once(sts, name, policy, now + began.elapsed()).await;
-            let again = matches!(outcome, Err(Error::Unavailable { .. }));
+            let again = matches!(
+                outcome,
+                Err(Error::Unavailable { .. } | Error::CredentialsExpired)
+            );
             match pauses.next().filter(|_| again) {
                 Some(pause) => tokio::time::sleep(pause).await,
                 None => return outcome,
@@ -222,6 +234,10 @@ impl S3Store {
         let code = refusal_code(&body);
         if status.is_server_error() || status.as_u16() == 429 || code == "Throttling" {
             return Err(Error::unavailable(STS, format!("{status} {code}")));
+        }
+        if ABOUT_OUR_KEY.contains(&code.as_str()) && self.credentials.is_renewed() {
+            self.credentials.replace(&own).await;
+            return Err(Error::CredentialsExpired);
         }
         tracing::warn!(
             status = status.as_u16(),

@@ -5,7 +5,7 @@ import { fileURLToPath } from "node:url";
 import { freePort, run, startProcess } from "./processes.mjs";
 
 const project = resolve(fileURLToPath(import.meta.url), "../../../..");
-const program = process.env.MULETEER_TEST_PROGRAM || join(project, "target/debug/muleteer");
+export const program = process.env.MULETEER_TEST_PROGRAM || join(project, "target/debug/muleteer");
 
 /** One server with fixed ports and a fixed data folder, that can be killed and started again. */
 export class Server {

@@ -12,6 +12,7 @@ export const FAULTS = [
   "reset-in-body", // the connection dies while the part is on its way
   "lost-answer", // the part is stored, the answer never arrives
 ];
+/** `flipped` is another, which only checksums survive: one bit of the part turns over on its way. */
 
 /**
  * One PUT of a part.
@@ -24,7 +25,10 @@ export const FAULTS = [
  * @property {number} [acknowledgedAt] when a 2xx had been handed to the browser's connection
  * @property {number} [status] what the browser was told
  * @property {string} fault
+ * @property {Record<string, string>} checksums the headers with a checksum of the part
  */
+
+const IS_CHECKSUM = /^(x-amz-checksum-.*|content-md5)$/;
 
 export class StoreProxy {
   /**
@@ -33,7 +37,8 @@ export class StoreProxy {
    * @param {number} [behaviour.bytesPerSecond] of all request bodies together
    * @param {number} [behaviour.latency] ms before each request is passed on
    * @param {(part: PartRequest) => string} [behaviour.fault] chooses what happens to a part
-   * @param {(request: { method: string, path: string }) => string} [behaviour.otherFault] the same for all others
+   * @param {(request: { method: string, path: string, headers: object }) => string} [behaviour.otherFault] the same for
+   *   all others
    */
   static async start(target, behaviour = {}) {
     const proxy = new StoreProxy();
@@ -95,7 +100,9 @@ export class StoreProxy {
     const url = new URL(incoming.url, this.target);
     const number = url.searchParams.get("partNumber");
     if (incoming.method !== "PUT" || number === null) {
-      const fault = this.behaviour.otherFault?.({ method: incoming.method, path: incoming.url }) ?? "pass";
+      const fault = this.behaviour.otherFault?.({
+        method: incoming.method, path: incoming.url, headers: incoming.headers,
+      }) ?? "pass";
       return this.serve(incoming, outgoing, fault);
     }
     const part = {
@@ -105,6 +112,7 @@ export class StoreProxy {
       signedAt: url.searchParams.get("X-Amz-Date"),
       beganAt: performance.now(),
       fault: "pass",
+      checksums: Object.fromEntries(Object.entries(incoming.headers).filter(([name]) => IS_CHECKSUM.test(name))),
     };
     part.fault = this.behaviour.fault?.(part) ?? "pass";
     this.parts.push(part);
@@ -133,7 +141,7 @@ export class StoreProxy {
       outgoing.end("<Error><Code>SlowDown</Code><Message>Please reduce your request rate.</Message></Error>");
       return;
     }
-    const answer = await this.passOn(incoming, fault === "reset-in-body");
+    const answer = await this.passOn(incoming, fault === "reset-in-body", fault === "flipped");
     if (answer === undefined || fault === "lost-answer") {
       answer?.resume();
       incoming.socket.resetAndDestroy();
@@ -145,7 +153,7 @@ export class StoreProxy {
   }
 
   /** Sends the request to the store; `undefined` where either side broke off. */
-  async passOn(incoming, breakInBody) {
+  async passOn(incoming, breakInBody, flips = false) {
     const upstream = request(this.target, {
       agent: this.agent, method: incoming.method, path: incoming.url, headers: incoming.headers,
     });
@@ -159,6 +167,7 @@ export class StoreProxy {
     try {
       for await (const chunk of incoming) {
         await this.slowDown(chunk.length);
+        if (flips && sent === 0) chunk[0] ^= 1;
         sent += chunk.length;
         if (sent > breakAfter) break;
         // A store that refuses by the headers alone answers at once, and may take no more of the body.

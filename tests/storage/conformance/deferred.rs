@@ -50,6 +50,23 @@ pub async fn a_length_may_be_told_on_the_way(place: &dyn Place) {
     finish_appended(&*store, &upload, &file).await;
 }
 
+pub async fn a_length_that_was_told_and_is_not_on_record_loses_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    let file = bytes_of(place.least_part() + 1000, 33);
+    let upload = begin(&*store, deferred()).await;
+    let first = file.slice(..500);
+    store.append(&upload, 0, open_body(&first)).await.unwrap();
+    let told = declared(&upload, file.len() as u64);
+    let rest = open_body(&file.slice(500..));
+    store.append(&told, 500, rest).await.unwrap();
+
+    // The program dies before it writes the length down: whoever looks knows none, and finds every byte.
+    let offset = place.open().await.offset(&upload).await.unwrap();
+
+    assert_eq!(offset, file.len() as u64);
+    finish_appended(&*store, &told, &file).await;
+}
+
 pub async fn a_file_of_unknown_length_may_turn_out_empty(place: &dyn Place) {
     let store = place.open().await;
     let nothing = Bytes::new();

@@ -40,6 +40,7 @@ macro_rules! conformance {
             what_is_safe_is_told_on_the_way,
             a_length_may_be_told_at_the_end,
             a_length_may_be_told_on_the_way,
+            a_length_that_was_told_and_is_not_on_record_loses_nothing,
             a_file_of_unknown_length_may_turn_out_empty,
             uploads_of_every_size_are_joined_in_order,
             one_upload_is_joined_as_often_as_it_is_wanted,

@@ -33,7 +33,8 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  * @property {number} size
  * @property {number} part_size
  * @property {number} part_count
- * @property {{number: number, size: number, etag?: string | null}[]} parts
+ * @property {{number: number, size: number, etag?: string | null, is_summed?: boolean}[]} parts
+ * @property {import("./claims.js").PartChecksum | null} [checksum]  how parts are sent with their checksums
  * @property {string} [token]
  * @property {string | null} [location]
  * @property {string | null} [etag]
@@ -105,6 +106,16 @@ export class NativeApi {
   }
 
   /**
+   * The signed receipt of a complete upload: to be kept as it is, `muleteer verify` reads it.
+   * @param {string} id
+   * @param {Run & {token?: string}} [run]
+   * @returns {Promise<{receipt: Record<string, unknown>, signature: Record<string, string>}>}
+   */
+  async receipt(id, run) {
+    return this.call("GET", `/uploads/${encodeURIComponent(id)}/receipt`, undefined, run);
+  }
+
+  /**
    * Gives an upload up, whatever its state.
    * @param {string} id
    * @param {Run & {token?: string}} [run]
@@ -154,12 +165,13 @@ export class NativeApi {
    *
    * @param {string} path  below the API's address
    * @param {Blob} body
-   * @param {{token?: string, stallAfter: number, signal: AbortSignal, onSent: (bytes: number) => void}} run
+   * @param {{token?: string, headers?: Record<string, string>, stallAfter: number, signal: AbortSignal,
+   *   onSent: (bytes: number) => void}} run
    * @returns {Promise<any>} the answer's JSON
    * @throws {UploadError} as {@link call}
    */
-  async putBytes(path, body, { token, stallAfter, signal, onSent }) {
-    const headers = { ...this.#headers(token, false), "Content-Type": "application/octet-stream" };
+  async putBytes(path, body, { token, headers: more, stallAfter, signal, onSent }) {
+    const headers = { ...this.#headers(token, false), "Content-Type": "application/octet-stream", ...more };
     const url = this.url + path;
     const answer = await put(this.env, { url, body, headers, peer: "The upload server", stallAfter, signal, onSent });
     if (answer.status < 200 || answer.status > 299) throw problemOf(answer);

@@ -27,8 +27,16 @@ import { pathOf, withToken } from "./calls.js";
 const MOST_STALL_DOUBLINGS = 3;
 /** Codes of the store's 4xx answers that are about the connection, not about the request. */
 const PASSING_STORE_CODES = new Set(["RequestTimeout", "SlowDown", "IncompleteBody", "TooManyRequests"]);
+/** Codes that are about our server's credentials: they were changed, and the next signature is made with others. */
+const KEY_CODES = new Set(["ExpiredToken", "InvalidAccessKeyId", "InvalidToken", "TokenRefreshRequired"]);
 /** These refusals of a part are about the visitor or the upload: no other way would lead around them. */
 const FINAL_FOR_UPLOAD = new Set([401, 409, 410]);
+/** The store got other bytes than we have. */
+const DAMAGED_CODES = new Set(["BadDigest", "InvalidDigest", "XAmzContentChecksumMismatch", "XAmzContentSHA256Mismatch"]);
+/** A line may break just when a part went with its checksum, and be mended just when it went without; hardly twice. */
+const DOUBTS_TO_BAR = 2;
+/** A line that damages the same part so often will not carry it. */
+const MOST_TRIES_WHEN_DAMAGED = 8;
 
 /**
  * Sends one part: one try. What fails straight while others go through our server goes through it at once.
@@ -81,37 +89,66 @@ async function probe(delivery) {
  */
 async function sendStraight(delivery, stallAfter) {
   const { api, route, session, number, body, run } = delivery;
-  const { signatures, records } = session.private;
-  const { url, askedAt } = await signatures.take(number, run);
+  const { claims, signatures, records } = session.private;
+  const { url, askedAt, checksum } = await signatures.take(number, run);
+  const sums = await claims.of(number);
+  const headers = claims.headers(sums, checksum);
   const watch = route.watch(run.policy);
+  let hasMoved = false;
   /** @type {import("../../http.js").Answer} */
   let answer;
   try {
     answer = await put(api.env, {
       url,
       body,
+      headers,
       peer: "The store",
       // A cookie for the store's host is none of the signature's business.
       credentials: "omit",
       stallAfter,
       signal: run.signal,
       onSent: (bytes) => {
+        hasMoved ||= bytes > 0;
         watch(bytes);
         run.onSent(bytes);
       },
     });
   } catch (error) {
     const failure = await explain(error, delivery);
+    const mayBeBarred = Object.keys(headers).length > 0 && !claims.passage.isOpen && !hasMoved;
+    if (mayBeBarred && failure.code === "network") return sendUnclaimed(delivery, stallAfter);
     signatures.doubt(number);
     route.failed({ askedAt, isStall: failure.code === "stalled" }, run.policy);
     return failure;
   }
+  if (Object.keys(headers).length > 0) claims.passage.isOpen = true;
   const isTaken = answer.status >= 200 && answer.status <= 299;
   route.answered(isTaken);
   if (!isTaken) return refusal(session, number, answer);
   stored(delivery);
-  records.add({ number, size: body.size, etag: answer.header("ETag") ?? undefined }, run);
+  const etag = answer.header("ETag") ?? undefined;
+  records.add({ number, size: body.size, etag, checksums: sums ?? undefined }, run);
   return null;
+}
+
+/**
+ * Sends a part without its checksum whose header nothing was heard of: CORS rules that do not allow it look like a broken
+ * line. Where the store answers now, and did so before, no header is sent to it any more; our server is told the checksums
+ * all the same, and compares them before the upload is complete.
+ * @param {Delivery} delivery
+ * @param {number} stallAfter
+ * @returns {Promise<UploadError | null>} as {@link sendStraight}
+ */
+async function sendUnclaimed(delivery, stallAfter) {
+  const { passage } = delivery.session.private.claims;
+  passage.isBarred = true;
+  try {
+    const trouble = await sendStraight(delivery, stallAfter);
+    if (!trouble || trouble.status !== undefined) passage.doubts += 1;
+    return trouble;
+  } finally {
+    passage.isBarred = passage.doubts >= DOUBTS_TO_BAR;
+  }
 }
 
 /**
@@ -124,9 +161,12 @@ async function relay(delivery, trouble) {
   run.onRoute?.("relay");
   const path = `${pathOf(session)}/parts/${number}/content`;
   const stallAfter = stallLimit(delivery);
+  const { claims } = session.private;
+  const headers = claims.headersToServer(await claims.of(number));
   try {
-    await withToken(api, session, run, (token) => api.putBytes(path, body, { ...run, token, stallAfter }));
+    await withToken(api, session, run, (token) => api.putBytes(path, body, { ...run, token, headers, stallAfter }));
   } catch (error) {
+    if (error instanceof UploadError && error.code === "checksum-mismatch") throw damaged(number, error);
     if (!(error instanceof UploadError) || error.status === undefined) {
       const failure = await explain(error, delivery);
       if (failure.code === "stalled") noteStall(delivery);
@@ -148,6 +188,16 @@ async function relay(delivery, trouble) {
 function isNoWay({ code, status = 0 }) {
   return code === "bad-answer" || status === 501
     || (status >= 400 && status < 500 && !isPassing(status) && !FINAL_FOR_UPLOAD.has(status));
+}
+
+/**
+ * @param {number} number
+ * @param {UploadError} cause
+ */
+function damaged(number, cause) {
+  const message = `Part ${number} was damaged on its way.`;
+  const { status } = cause;
+  return new UploadError("damaged", message, { status, isRetryable: true, maxTries: MOST_TRIES_WHEN_DAMAGED, cause });
 }
 
 /** @param {UploadError} cause */
@@ -209,12 +259,27 @@ function refusal({ private: { signatures, refused } }, number, answer) {
     const message = `The store cannot take part ${number} at the moment (${told}).`;
     return new UploadError("store-error", message, { status, isRetryable: true, retryAfter: retryAfterOf(answer) });
   }
+  if (DAMAGED_CODES.has(code)) {
+    return damaged(number, new UploadError("refused", `The store refuses part ${number} (${told}).`, { status }));
+  }
   if (status === 404) {
     return new UploadError("vanished", `The store no longer knows this upload (${told}).`, { status });
   }
-  signatures.refuse(number);
+  const isOfKey = KEY_CODES.has(code);
+  signatures.refuse(number, isOfKey ? code : undefined);
   const isFirst = !refused.has(number);
   refused.add(number);
   const message = `The store refuses part ${number} (${told}).`;
-  return new UploadError("refused", message, { status, isRetryable: isFirst, atOnce: isFirst });
+  // An address that came too late, or from credentials that were changed meanwhile, says nothing against the part.
+  const isRetryable = isFirst || isOfKey || isExpired(code, words);
+  return new UploadError("refused", message, { status, isRetryable, atOnce: isFirst });
+}
+
+/**
+ * S3 has no code of its own for an address that has expired: it says so in words.
+ * @param {string} code
+ * @param {string} words
+ */
+function isExpired(code, words) {
+  return code === "AccessDenied" && /expired/i.test(words);
 }

@@ -21,7 +21,15 @@ import { DONE } from "../../slices.js";
  *
  * @typedef {{policy: Policy, signal: AbortSignal, onRetry?: (retry: import("../../retry.js").Retry) => void}} Run
  *
- * @typedef {(body: {parts: string | number[], format: "compact"}, run: Run)
+ * @typedef {import("./claims.js").Claims} Claims
+ *
+ * @typedef {object} Asked  what addresses are asked for
+ * @property {string | number[]} parts
+ * @property {"compact"} format
+ * @property {Record<number, string>} [checksums]  what they are signed with
+ * @property {string} [refused]                    why the store took an earlier one no more
+ *
+ * @typedef {(body: Asked, run: Run)
  *   => Promise<{body: any, askedAt: number, serverTime: number}>} AskForSignatures
  */
 
@@ -36,29 +44,37 @@ const LIFE_WHEN_UNKNOWN = 5 * 60_000;
 const WORTH_A_TRY = 1000;
 
 export class Signatures {
-  /** @type {Map<number, {signature: string, batch: Batch}>} */
+  /** @type {Map<number, {signature: string, batch: Batch, checksum?: string}>} */
   #held = new Map();
   /** Parts whose last try got no answer: a refusal without CORS headers looks just like that. */
   #doubtful = new Set();
   /** @type {Promise<void> | null} */
   #fetching = null;
+  /**
+   * The store's code for an address whose credentials it takes no more: our server is told, as it may not know yet.
+   * @type {string | undefined}
+   */
+  #refusedWith;
 
   /**
    * @param {Environment} env
    * @param {AskForSignatures} ask
    * @param {Slices} slices  says which parts come next
+   * @param {Claims} claims  says which checksums they are signed with
    */
-  constructor(env, ask, slices) {
+  constructor(env, ask, slices, claims) {
     this.env = env;
     this.ask = ask;
     this.slices = slices;
+    this.claims = claims;
   }
 
   /**
-   * The address to put this part to, and when it was asked for, on the steady clock.
+   * The address to put this part to, when it was asked for, on the steady clock, and the checksum that it was signed
+   * with, if any.
    * @param {number} number
    * @param {Run} run
-   * @returns {Promise<{url: string, askedAt: number}>}
+   * @returns {Promise<{url: string, askedAt: number, checksum?: string}>}
    */
   async take(number, run) {
     if (this.#doubtful.has(number)) await this.#tryToReplace(number, run);
@@ -67,15 +83,18 @@ export class Signatures {
       throwIfAborted(run.signal);
     }
     this.#lookAhead(run);
-    const { signature, batch } = /** @type {{signature: string, batch: Batch}} */ (this.#held.get(number));
-    return { url: `${batch.head}${number}${batch.middle}${signature}${batch.tail}`, askedAt: batch.askedAt };
+    const held = /** @type {{signature: string, batch: Batch, checksum?: string}} */ (this.#held.get(number));
+    const { signature, batch, checksum } = held;
+    return { url: `${batch.head}${number}${batch.middle}${signature}${batch.tail}`, askedAt: batch.askedAt, checksum };
   }
 
   /**
    * The store refused this address: it and all that came with it are dropped.
    * @param {number} number
+   * @param {string} [keyCode]  the store's code where that blames our server's credentials
    */
-  refuse(number) {
+  refuse(number, keyCode) {
+    this.#refusedWith ??= keyCode;
     const refused = this.#held.get(number)?.batch;
     for (const [other, { batch }] of this.#held) {
       if (batch === refused) this.#held.delete(other);
@@ -114,7 +133,8 @@ export class Signatures {
 
   /** @param {Run} run */
   #lookAhead(run) {
-    const next = this.slices.outstanding(LOW_WATER);
+    if (this.claims.isSigned) this.claims.ahead(this.slices.outstanding(LOW_WATER));
+    const next = this.#signable(this.slices.outstanding(LOW_WATER));
     if (next.every((number) => this.#isFresh(number))) return;
     // Whoever needs the address will ask again and hear of the failure.
     this.#fetch(this.#unsigned(WINDOW), run).catch(() => {});
@@ -145,8 +165,12 @@ export class Signatures {
    * @param {Run} run
    */
   async #fetchNow(numbers, run) {
-    const wanted = [...new Set(numbers)].sort((a, b) => a - b);
-    const { body: answer, askedAt, serverTime } = await this.ask({ parts: listOf(wanted), format: "compact" }, run);
+    const { wanted, checksums } = await this.#wanted([...new Set(numbers)].sort((a, b) => a - b), numbers[0]);
+    throwIfAborted(run.signal);
+    const refused = this.#refusedWith;
+    const { body: answer, askedAt, serverTime } = await this.ask(
+      { parts: listOf(wanted), format: "compact", ...(checksums && { checksums }), ...(refused && { refused }) }, run);
+    this.#refusedWith = undefined;
     const life = Date.parse(answer.expires_at) - serverTime || LIFE_WHEN_UNKNOWN;
     const batch = {
       head: answer.head,
@@ -161,24 +185,64 @@ export class Signatures {
     const now = this.env.now();
     if (batch.unusableAt <= now) batch.unusableAt = now + WORTH_A_TRY;
     for (const number of this.#held.keys()) if (this.slices.states[number - 1] === DONE) this.#held.delete(number);
-    for (const [number, signature] of answer.signatures) this.#held.set(number, { signature, batch });
+    for (const [number, signature] of answer.signatures) {
+      this.#held.set(number, { signature, batch, checksum: checksums?.[number] });
+    }
+  }
+
+  /**
+   * What to ask for at once: where parts are signed with their checksums, those whose checksums are known, the first one's
+   * above all.
+   * @param {number[]} numbers  ascending
+   * @param {number} first
+   * @returns {Promise<{wanted: number[], checksums?: Record<number, string>}>}
+   */
+  async #wanted(numbers, first) {
+    if (!this.claims.isSigned) return { wanted: numbers };
+    // One that has none is signed without, by itself: an answer's addresses are all of one kind.
+    if (await this.claims.of(first) === null) return { wanted: [first] };
+    /** @type {Record<number, string>} */
+    const checksums = {};
+    for (const number of numbers) {
+      const value = this.claims.value(number);
+      if (value) checksums[number] = value;
+    }
+    return { wanted: numbers.filter((number) => number in checksums), checksums };
+  }
+
+  /**
+   * Those of these parts that can be signed without waiting for a checksum.
+   * @param {number[]} numbers
+   */
+  #signable(numbers) {
+    return this.claims.isSigned ? numbers.filter((number) => this.claims.value(number)) : numbers;
   }
 
   /** @param {number} limit */
   #unsigned(limit) {
-    return this.slices.outstanding(limit).filter((number) => !this.#isFresh(number));
+    return this.#signable(this.slices.outstanding(limit)).filter((number) => !this.#isFresh(number));
   }
 
   /** @param {number} number */
   #isUsable(number) {
     const held = this.#held.get(number);
-    return held !== undefined && this.env.now() < held.batch.unusableAt;
+    return held !== undefined && this.#suits(number, held.checksum) && this.env.now() < held.batch.unusableAt;
+  }
+
+  /**
+   * Whether an address may be used that was signed with this checksum, or without one.
+   * @param {number} number
+   * @param {string | undefined} checksum
+   */
+  #suits(number, checksum) {
+    if (!this.claims.isSigned) return checksum === undefined;
+    return checksum !== undefined || this.claims.value(number) === null;
   }
 
   /** @param {number} number */
   #isFresh(number) {
     const held = this.#held.get(number);
-    return held !== undefined && this.env.now() < held.batch.staleAt;
+    return held !== undefined && this.#suits(number, held.checksum) && this.env.now() < held.batch.staleAt;
   }
 }
 

@@ -7,7 +7,7 @@ use actix_web::http::header::HeaderMap;
 use sfv::{Dictionary, Item, Parser};
 
 /// An integer from 0 on; parameters are ignored.
-pub(super) fn integer(headers: &HeaderMap, name: &str) -> Option<u64> {
+pub(crate) fn integer(headers: &HeaderMap, name: &str) -> Option<u64> {
     item(headers, name)?
         .bare_item
         .as_integer()
@@ -15,7 +15,7 @@ pub(super) fn integer(headers: &HeaderMap, name: &str) -> Option<u64> {
 }
 
 /// A boolean; parameters are ignored.
-pub(super) fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
+pub(crate) fn boolean(headers: &HeaderMap, name: &str) -> Option<bool> {
     item(headers, name)?.bare_item.as_boolean()
 }
 
@@ -29,13 +29,13 @@ fn item(headers: &HeaderMap, name: &str) -> Option<Item> {
 }
 
 /// A dictionary, whose members may stand on several lines.
-pub(super) fn dictionary(headers: &HeaderMap, name: &str) -> Option<Dictionary> {
+pub(crate) fn dictionary(headers: &HeaderMap, name: &str) -> Option<Dictionary> {
     let text = text(headers, name)?;
     Parser::new(text.as_bytes()).parse().ok()
 }
 
 /// A field's lines as one, as a list or a dictionary has it; `None` where there is no line of visible ASCII.
-pub(super) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
+pub(crate) fn text(headers: &HeaderMap, name: &str) -> Option<String> {
     let lines: Vec<&str> = headers
         .get_all(name)
         .filter_map(|line| line.to_str().ok())

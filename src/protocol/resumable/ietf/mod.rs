@@ -9,7 +9,7 @@ mod answers;
 mod append;
 mod create;
 mod digests;
-mod fields;
+pub(crate) mod fields;
 mod representation;
 mod request;
 mod state;

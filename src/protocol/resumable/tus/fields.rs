@@ -14,7 +14,7 @@ use crate::domain::{Algorithm, Checksum};
 use crate::error::Error;
 
 /// The one version that is spoken here.
-pub(super) const VERSION: &str = "1.0.0";
+pub(crate) const VERSION: &str = "1.0.0";
 
 /// The digests that a client may claim, as the protocol writes them: compared exactly.
 const ALGORITHMS: [(&str, Algorithm); 4] = [
@@ -25,14 +25,14 @@ const ALGORITHMS: [(&str, Algorithm); 4] = [
 ];
 
 /// The type of a body that is a piece of a file.
-pub(super) const BYTES: &str = "application/offset+octet-stream";
+pub(crate) const BYTES: &str = "application/offset+octet-stream";
 
 /// The fields of one request.
-pub(super) struct Fields<'a>(&'a HeaderMap);
+pub(crate) struct Fields<'a>(&'a HeaderMap);
 
 /// What a request says of the length of its file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Told {
+pub(crate) enum Told {
     /// So many bytes.
     Now(u64),
     /// It will be told later.
@@ -41,7 +41,7 @@ pub(super) enum Told {
 
 impl<'a> Fields<'a> {
     /// Those of this request.
-    pub(super) fn of(request: &'a HttpRequest) -> Self {
+    pub(crate) fn of(request: &'a HttpRequest) -> Self {
         Self(request.headers())
     }
 
@@ -49,7 +49,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for one that stands twice or is not of visible ASCII characters.
-    pub(super) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Error> {
+    pub(crate) fn text(&self, name: &'static str) -> Result<Option<&'a str>, Error> {
         let mut values = self.0.get_all(name);
         let Some(value) = values.next() else {
             return Ok(None);
@@ -68,7 +68,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for anything but digits, and as [`text`](Self::text).
-    pub(super) fn bytes(&self, name: &'static str) -> Result<Option<u64>, Error> {
+    pub(crate) fn bytes(&self, name: &'static str) -> Result<Option<u64>, Error> {
         let Some(text) = self.text(name)? else {
             return Ok(None);
         };
@@ -85,7 +85,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// As [`text`](Self::text).
-    pub(super) fn speaks_our_version(&self) -> Result<bool, Error> {
+    pub(crate) fn speaks_our_version(&self) -> Result<bool, Error> {
         Ok(self.text("Tus-Resumable")? == Some(VERSION))
     }
 
@@ -93,7 +93,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// As [`text`](Self::text).
-    pub(super) fn brings_bytes(&self) -> Result<bool, Error> {
+    pub(crate) fn brings_bytes(&self) -> Result<bool, Error> {
         let kind = self.text("Content-Type")?.unwrap_or("");
         let essence = kind.split(';').next().unwrap_or("").trim();
         Ok(essence.eq_ignore_ascii_case(BYTES))
@@ -103,7 +103,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] where it is told both ways or none, and for a value that cannot be.
-    pub(super) fn length(&self) -> Result<Told, Error> {
+    pub(crate) fn length(&self) -> Result<Told, Error> {
         let now = self.bytes("Upload-Length")?;
         let later = self.text("Upload-Defer-Length")?;
         match (now, later) {
@@ -125,7 +125,7 @@ impl<'a> Fields<'a> {
     ///
     /// # Errors
     /// [`Error::Invalid`] for an algorithm that is not [offered](algorithms), and for what is no digest of it.
-    pub(super) fn checksum(&self) -> Result<Option<Checksum>, Error> {
+    pub(crate) fn checksum(&self) -> Result<Option<Checksum>, Error> {
         const NAME: &str = "Upload-Checksum";
         let Some(text) = self.text(NAME)? else {
             return Ok(None);
@@ -154,7 +154,7 @@ impl<'a> Fields<'a> {
 ///
 /// # Errors
 /// [`Error::Invalid`] for a field that is no method.
-pub(super) fn method_of(request: &HttpRequest) -> Result<Method, Error> {
+pub(crate) fn method_of(request: &HttpRequest) -> Result<Method, Error> {
     const NAME: &str = "X-HTTP-Method-Override";
     match Fields::of(request).text(NAME)? {
         None => Ok(request.method().clone()),
@@ -164,7 +164,7 @@ pub(super) fn method_of(request: &HttpRequest) -> Result<Method, Error> {
 }
 
 /// The digests that are offered, as `Tus-Checksum-Algorithm` lists them.
-pub(super) fn algorithms() -> String {
+pub(crate) fn algorithms() -> String {
     ALGORITHMS.map(|(name, _)| name).join(",")
 }
 

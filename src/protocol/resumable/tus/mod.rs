@@ -6,7 +6,7 @@
 
 mod answers;
 mod concat;
-mod fields;
+pub(crate) mod fields;
 
 use std::collections::BTreeMap;
 
@@ -295,6 +295,10 @@ async fn begin(
         }
     };
     match filled.await {
+        // All bytes are there, and nobody may drop them before somebody has looked at them.
+        Err(Error::StillCompleting) => uploads.standing(caller, &upload.id, Rivals::Stay).await,
+        // It has ended, and its record says why.
+        Err(error @ Error::Rejected { .. }) => Err(error),
         Err(error) => {
             if let Err(error) = uploads.abort(caller, &upload.id).await {
                 tracing::warn!(upload = %upload.id, %error, "an upload that nobody knows of stays until it expires");

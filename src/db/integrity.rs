@@ -1,0 +1,135 @@
+//! What is known of an upload's bytes besides its parts: the checksum that they are sent with, and the receipt.
+//!
+//! Separate from `uploads`, whose rows have no room for more columns, and because most uploads have none of it.
+
+use diesel::prelude::*;
+
+use super::Database;
+use super::connection::on_backend;
+use super::schema::integrity;
+use crate::domain::{Algorithm, CheckedBy, Checksums, UploadId};
+use crate::error::Error;
+
+/// What is known of an upload's bytes.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Integrity {
+    /// The checksum that its parts are sent with, where they are sent with one.
+    pub algorithm: Option<Algorithm>,
+    /// The checksums of the whole, as far as they followed from those of its parts.
+    pub whole: Checksums,
+    /// Who has compared them with what is stored; `None` where there are none.
+    pub checked_by: Option<CheckedBy>,
+    /// The receipt of a complete one, as it was signed.
+    pub receipt: Option<String>,
+}
+
+type Row = (Option<String>, Option<String>, Option<String>, Option<String>);
+
+impl Database {
+    /// Notes the checksum that the parts of a new upload are sent with.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn note_algorithm(&self, id: &UploadId, algorithm: Algorithm) -> Result<(), Error> {
+        let row = (
+            integrity::upload_id.eq(id.to_string()),
+            integrity::algorithm.eq(algorithm.name()),
+        );
+        self.run(move |conn| {
+            on_backend!(conn, |c| {
+                diesel::insert_into(integrity::table)
+                    .values(row)
+                    .on_conflict_do_nothing()
+                    .execute(c)
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    /// What is known of the bytes of this upload.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn integrity(&self, id: &UploadId) -> Result<Integrity, Error> {
+        let id = id.to_string();
+        let columns = (
+            integrity::algorithm,
+            integrity::whole,
+            integrity::checked_by,
+            integrity::receipt,
+        );
+        let row: Option<Row> = self
+            .run(move |conn| {
+                let found = integrity::table.find(id).select(columns);
+                found.first(conn).optional()
+            })
+            .await?;
+        let (algorithm, whole, checked_by, receipt) = row.unwrap_or_default();
+        let spoilt = || Error::internal("the checksums of an upload in the database");
+        Ok(Integrity {
+            algorithm: algorithm.as_deref().and_then(Algorithm::parse),
+            whole: Checksums::recorded(&whole.unwrap_or_default()).ok_or_else(spoilt)?,
+            checked_by: checked_by.as_deref().and_then(CheckedBy::parse),
+            receipt,
+        })
+    }
+
+    /// Notes the checksums of the whole of an upload that is about to be complete.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn note_whole(
+        &self,
+        id: &UploadId,
+        whole: &Checksums,
+        checked_by: CheckedBy,
+    ) -> Result<(), Error> {
+        let change = (
+            integrity::whole.eq(whole.to_string()),
+            integrity::checked_by.eq(checked_by.as_str()),
+        );
+        let (id, fresh) = (id.to_string(), change.clone());
+        self.run(move |conn| {
+            on_backend!(conn, |c| {
+                diesel::insert_into(integrity::table)
+                    .values((integrity::upload_id.eq(id), fresh))
+                    .on_conflict(integrity::upload_id)
+                    .do_update()
+                    .set(change)
+                    .execute(c)
+            })
+        })
+        .await
+        .map(drop)
+    }
+
+    /// Keeps the receipt of a complete upload, unless it has one; gives the one that it has now.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn keep_receipt(&self, id: &UploadId, receipt: String) -> Result<String, Error> {
+        let id = id.to_string();
+        self.run(move |conn| {
+            let fresh = (integrity::upload_id.eq(&id), integrity::receipt.eq(&receipt));
+            let made = on_backend!(conn, |c| {
+                diesel::insert_into(integrity::table)
+                    .values(fresh)
+                    .on_conflict_do_nothing()
+                    .execute(c)
+            })?;
+            if made == 0 {
+                let without = integrity::table.find(&id).filter(integrity::receipt.is_null());
+                diesel::update(without)
+                    .set(integrity::receipt.eq(&receipt))
+                    .execute(conn)?;
+            }
+            let kept: Option<String> = integrity::table
+                .find(&id)
+                .select(integrity::receipt)
+                .first(conn)?;
+            Ok(kept.unwrap_or(receipt))
+        })
+        .await
+    }
+}

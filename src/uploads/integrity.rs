@@ -1,0 +1,212 @@
+//! Integrity: the bytes that a client says it has sent, held against those that the store has.
+//!
+//! Separate from completing, which knows numbers and sizes: what is compared here are checksums, and where nobody told
+//! any, or the store tells none, there is nothing to compare.
+
+use std::collections::BTreeMap;
+
+use futures_util::StreamExt as _;
+
+use super::Uploads;
+use crate::domain::{
+    Algorithm, CheckedBy, Checksum, Checksums, Hasher, PartDefect, PartNumber, State, StoredPart, Transfer,
+    Upload, UploadId, joined,
+};
+use crate::error::{Digested, Error};
+use crate::storage::is_signed;
+
+/// What is known of the bytes of an upload that is about to be put together.
+#[derive(Debug, Default)]
+pub(super) struct KnownBytes {
+    /// The checksum of the whole that the store can be told.
+    pub(super) whole: Option<Checksum>,
+    /// Parts of which the store tells nothing that could be compared.
+    unconfirmed: Vec<PartNumber>,
+    /// The parts' own, in order; empty where those of one are not known.
+    sums: Vec<(Checksums, u64)>,
+    /// Whether all bytes passed through us.
+    is_ours: bool,
+}
+
+impl KnownBytes {
+    /// The checksum of the whole, if those of all parts are known.
+    pub(super) fn joined(&self, algorithm: Algorithm) -> Option<Checksum> {
+        let parts = self.sums.iter();
+        joined(algorithm, parts.map(|(sums, size)| (sums.get(algorithm), *size)))
+    }
+
+    /// Whether the whole has this checksum; false where that is not known.
+    ///
+    /// # Errors
+    /// [`Error::ChecksumMismatch`] of the parts where it has another.
+    pub(super) fn confirms(&self, stated: &Checksum) -> Result<bool, Error> {
+        match self.joined(stated.algorithm()) {
+            Some(whole) if whole != *stated => Err(Error::ChecksumMismatch {
+                what: Digested::Parts,
+            }),
+            whole => Ok(whole.is_some()),
+        }
+    }
+
+    /// The checksums of the whole, and who has compared them once the upload is complete.
+    fn for_the_record(&self) -> Option<(Checksums, CheckedBy)> {
+        let mut whole = Checksums::default();
+        for algorithm in [Algorithm::Crc64Nvme, Algorithm::Crc32c] {
+            if let Some(sum) = self.joined(algorithm) {
+                whole.put(sum);
+            }
+        }
+        let is_stores = self.whole.is_some() || self.unconfirmed.is_empty();
+        let checked_by = match (is_stores, self.is_ours) {
+            (true, _) => CheckedBy::Store,
+            (false, true) => CheckedBy::Server,
+            (false, false) => CheckedBy::Client,
+        };
+        (!whole.is_empty()).then_some((whole, checked_by))
+    }
+}
+
+/// How the parts of an upload are sent with a checksum.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartChecksum {
+    /// Which.
+    pub algorithm: Algorithm,
+    /// Whether it is signed, so that it must be told when a part is.
+    pub is_signed: bool,
+}
+
+impl Uploads {
+    /// How the parts of this unfinished upload are sent with a checksum, if they are.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn part_checksum(&self, upload: &Upload) -> Result<Option<PartChecksum>, Error> {
+        if !upload.state.is_unfinished() || !upload.cut.is_ours() {
+            return Ok(None);
+        }
+        let algorithm = self.0.db.integrity(&upload.id).await?.algorithm;
+        Ok(algorithm.map(|algorithm| PartChecksum {
+            algorithm,
+            is_signed: is_signed(algorithm),
+        }))
+    }
+
+    /// The checksums of parts that are on record, by the parts' numbers.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn part_sums(&self, id: &UploadId) -> Result<BTreeMap<u16, Checksums>, Error> {
+        let records = self.0.db.recorded_parts(id).await?.into_iter();
+        let sums = records.map(|record| (record.part.number.get(), record.part.checksums));
+        Ok(sums.filter(|(_, sums)| !sums.is_empty()).collect())
+    }
+
+    /// Holds the stored parts against what is on record of their bytes.
+    ///
+    /// # Errors
+    /// [`Error::Incomplete`] naming the parts of which the store has other bytes.
+    pub(super) async fn check_bytes(
+        &self,
+        upload: &Upload,
+        stored: &[StoredPart],
+    ) -> Result<KnownBytes, Error> {
+        let mut recorded = self.part_sums(&upload.id).await?;
+        if recorded.is_empty() {
+            return Ok(KnownBytes::default());
+        }
+        let mut altered = Vec::new();
+        let mut known = KnownBytes {
+            is_ours: upload.transfer == Transfer::Relay,
+            ..KnownBytes::default()
+        };
+        for part in stored {
+            let number = part.number;
+            let Some(sums) = recorded.remove(&number.get()) else {
+                continue;
+            };
+            match part.differs_from(&sums) {
+                Some(true) => altered.push(PartDefect::WrongChecksum { number }),
+                Some(false) => {}
+                None => known.unconfirmed.push(number),
+            }
+            known.sums.push((sums, part.size));
+        }
+        if !altered.is_empty() {
+            tracing::warn!(upload = %upload.id, parts = altered.len(), "the store has other bytes than were sent");
+        }
+        Error::unless_whole(altered, upload.plan().part_count())?;
+        if known.sums.len() < stored.len() {
+            known.sums.clear();
+        }
+        let algorithm = self.0.db.integrity(&upload.id).await?.algorithm;
+        known.whole = algorithm
+            .filter(|algorithm| is_signed(*algorithm))
+            .and_then(|algorithm| known.joined(algorithm));
+        if let Some((whole, checked_by)) = known.for_the_record() {
+            self.0.db.note_whole(&upload.id, &whole, checked_by).await?;
+        }
+        Ok(known)
+    }
+
+    /// The store was told the checksum of the whole, has other bytes, and made nothing of them: parts may be sent again.
+    /// Which of them it does not say, so all are named of which it told nothing before.
+    pub(super) async fn reopen_altered(&self, upload: &Upload, known: &KnownBytes) -> Result<Error, Error> {
+        self.change(&upload.id, &[State::Completing], State::Open).await?;
+        let mut suspects = known.unconfirmed.clone();
+        if suspects.is_empty() {
+            suspects = upload.plan().parts().map(|(number, _)| number).collect();
+        }
+        let defects = suspects
+            .into_iter()
+            .map(|number| PartDefect::WrongChecksum { number })
+            .collect();
+        let refused = Error::unless_whole(defects, upload.plan().part_count());
+        Ok(refused.err().unwrap_or(Error::ChecksumMismatch {
+            what: Digested::Parts,
+        }))
+    }
+
+    /// Holds the finished object against the digests that the whole file must have, if any were given: with the first
+    /// word of it, or with the last. An object with another is removed, and the upload has failed.
+    pub(super) async fn verify(&self, upload: &Upload, claimed: Option<&Checksum>) -> Result<(), Error> {
+        let mut expected: Vec<Checksum> = upload.sha256.map(Checksum::from).into_iter().collect();
+        expected.extend(claimed.cloned());
+        if self.has_digests(upload, expected).await? {
+            return Ok(());
+        }
+        tracing::warn!(upload = %upload.id, key = %upload.key, "the object is not what its client claimed");
+        self.reject(upload).await?;
+        Err(Error::ChecksumMismatch { what: Digested::File })
+    }
+
+    /// Whether an object that is there has the checksum that its client states of it: by those of its parts, or else by its
+    /// bytes.
+    pub(super) async fn is_as_stated(&self, upload: &Upload, stated: &Checksum) -> Result<bool, Error> {
+        let known = self.0.db.integrity(&upload.id).await?.whole;
+        match known.get(stated.algorithm()) {
+            Some(known) => Ok(known == stated),
+            None => self.has_digests(upload, vec![stated.clone()]).await,
+        }
+    }
+
+    /// Whether the finished object has these digests. Where there are none it is not read.
+    pub(super) async fn has_digests(&self, upload: &Upload, expected: Vec<Checksum>) -> Result<bool, Error> {
+        if expected.is_empty() {
+            return Ok(true);
+        }
+        let mut bytes = self.storage(upload)?.read(&upload.key, None).await?;
+        let mut hashers: Vec<Hasher> = expected
+            .iter()
+            .map(|checksum| Hasher::new(checksum.algorithm()))
+            .collect();
+        while let Some(piece) = bytes.next().await {
+            let piece = piece?;
+            for hasher in &mut hashers {
+                hasher.update(&piece);
+            }
+        }
+        // A share does not let go of a file's name while somebody has it open.
+        drop(bytes);
+        Ok(hashers.into_iter().map(Hasher::finish).eq(expected))
+    }
+}

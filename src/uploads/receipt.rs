@@ -1,0 +1,79 @@
+//! Receipt: what was stored, signed, for whoever wants to prove it later.
+//!
+//! Separate from completing, which nobody need wait longer for: a receipt is made when it is first asked for, of what was
+//! written down then, and from there on it is the same text.
+
+use chrono::{DateTime, SecondsFormat, Utc};
+use serde_json::{Value, json};
+
+use super::Uploads;
+use crate::db::Integrity;
+use crate::domain::{CheckedBy, Checksum, Principal, State, Upload, UploadId};
+use crate::error::Error;
+use crate::signing::PublicKey;
+
+/// Of the shape of what is signed.
+const VERSION: u32 = 1;
+
+impl Uploads {
+    /// The signed receipt of a complete upload, as JSON; always the same text.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::WrongState`] for one that is not complete.
+    pub async fn receipt(&self, caller: &Principal, id: &UploadId) -> Result<String, Error> {
+        let upload = self.find(caller, id).await?;
+        if upload.state != State::Complete {
+            return Err(Error::WrongState {
+                state: upload.state,
+                verb: "receipted",
+            });
+        }
+        let known = self.0.db.integrity(id).await?;
+        if let Some(receipt) = known.receipt {
+            return Ok(receipt);
+        }
+        let signed = self.0.receipts.sign(&self.content(&upload, &known));
+        let text = serde_json::to_string_pretty(&signed).map_err(Error::internal)?;
+        self.0.db.keep_receipt(id, text).await
+    }
+
+    /// The key that receipts are verified with.
+    pub fn receipt_key(&self) -> PublicKey {
+        self.0.receipts.public()
+    }
+
+    fn content(&self, upload: &Upload, known: &Integrity) -> Value {
+        let mut checksums = known.whole.clone();
+        if let Some(sha256) = upload.sha256 {
+            // It was read back when the upload became complete.
+            checksums.put(Checksum::from(sha256));
+        }
+        let checksums: serde_json::Map<String, Value> = checksums
+            .iter()
+            .map(|sum| (sum.algorithm().name().to_owned(), sum.to_base64().into()))
+            .collect();
+        json!({
+            "version": VERSION,
+            "upload_id": upload.id.to_string(),
+            "owner": upload.owner.to_string(),
+            "filename": upload.filename.as_str(),
+            "content_type": upload.content_type.as_str(),
+            "size": upload.size,
+            "checksums": checksums,
+            "checked_by": known.checked_by.map(CheckedBy::as_str),
+            "part_size": upload.part_size,
+            "location": self.address(upload),
+            "bucket": upload.bucket,
+            "key": upload.key.as_str(),
+            "etag": upload.etag,
+            "created_at": written(upload.created_at),
+            "completed_at": written(upload.updated_at),
+            "issued_at": written(self.now()),
+        })
+    }
+}
+
+/// A time as receipts have it: RFC 3339 in UTC, to the second.
+fn written(time: DateTime<Utc>) -> String {
+    time.to_rfc3339_opts(SecondsFormat::Secs, true)
+}

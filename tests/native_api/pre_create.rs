@@ -1,0 +1,448 @@
+//! The application is asked before an upload begins, whatever protocol it comes by: it may refuse, name and narrow.
+
+use muleteer::config::{Config, OnSilence, Secret};
+use serde_json::{Value, json};
+
+use super::api::{Api, Reply, file};
+use super::around::on_both as on_both_started;
+use super::page::{EMPTY, KEY_ID, Written, hash_of};
+use super::server::TestServer;
+use super::socket::Handshake;
+use super::webhook_receiver::{Answer, Receiver, nobody};
+use super::webhooks::assert_signed_with;
+use super::{PART, start, store_of};
+
+/// Signs questions; webhooks have none here.
+const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
+
+/// Runs one test on both databases, with an application that takes everything until it is told otherwise.
+async fn asking(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer, &Receiver)) {
+    let application = Receiver::start().await;
+    let started = |kind| {
+        start(kind, |config| {
+            config.hooks.pre_create.url = application.url();
+            config.hooks.pre_create.secret = Secret::new(SECRET);
+            KEY_ID.clone_into(&mut config.dev_s3.access_key_id);
+            adjust(config);
+        })
+    };
+    application.always(says(&json!({})));
+    on_both_started(started, async |server| {
+        application.forget();
+        test(server, &application).await;
+    })
+    .await;
+}
+
+fn says(answer: &Value) -> Answer {
+    Answer::Json(200, answer.to_string())
+}
+
+/// Multipart uploads that the store knows.
+async fn reserved(server: &TestServer) -> usize {
+    let listed = store_of(server).ask("GET", "").query("uploads", "").send().await;
+    listed.text().matches("<UploadId>").count()
+}
+
+fn of_image(name: &str) -> Value {
+    json!({ "filename": name, "size": 2 * PART, "content_type": "image/png", "metadata": { "album": "7" } })
+}
+
+/// How each protocol begins an upload; what a refusal looks like is what its clients read.
+async fn begin_by(door: &str, server: &TestServer) -> Reply {
+    let api = Api::of(server).outside();
+    match door {
+        "native" => api.post("/api/v1/uploads", &of_image("a.png")).await,
+        "chunks" => {
+            let wanted = json!({ "filename": "a.png", "total_size": 2 * PART });
+            api.post("/upload/init", &wanted).await
+        }
+        "tus" => {
+            let length = (2 * PART).to_string();
+            let api = api.with("tus-resumable", "1.0.0").with("upload-length", &length);
+            api.with("upload-metadata", "filename YS5wbmc=")
+                .raw("POST", "/files", Vec::new())
+                .await
+        }
+        "ietf" => {
+            let api = api.with("upload-draft-interop-version", "6");
+            api.with("upload-complete", "?0")
+                .raw("POST", "/files", Vec::new())
+                .await
+        }
+        "offset" => {
+            let wanted = json!({ "bytes": 2 * PART, "name": "a.png" });
+            api.put("/chunk", &wanted).await
+        }
+        "uppy" => {
+            let wanted = json!({ "filename": "a.png", "type": "image/png", "metadata": {} });
+            api.post("/s3/multipart", &wanted).await
+        }
+        "uppy form" => api.get("/s3/params?filename=a.png&type=image/png").await,
+        "uppy presign" => {
+            let wanted = json!({ "method": "POST", "key": "a.png" });
+            api.post("/s3/presign", &wanted).await
+        }
+        "mule" => {
+            let query =
+                "key=a.png&mime_type=image%2Fpng&filename=a.png&filesize=32&last_modified=1777975200000";
+            api.get(&format!(
+                "/upload-backend/get_init_signature/?{query}&signature_version=4"
+            ))
+            .await
+        }
+        "evaporate" => {
+            api.get(&format!("/evaporate/sign?{}", asked_of_evaporate(server)))
+                .await
+        }
+        "fine uploader" => {
+            let wanted = json!({ "headers": asked_of_fine_uploader(server) });
+            api.post("/fineuploader/signature?v4=true", &wanted).await
+        }
+        other => panic!("no such door: {other}"),
+    }
+}
+
+/// What Evaporate writes to begin, as the query of the question for its signature.
+fn asked_of_evaporate(server: &TestServer) -> String {
+    let host = server.store.trim_start_matches("http://").rsplit_once(':');
+    let path = format!("/{}/pages/default/a.png", server.config.dev_s3.bucket);
+    let (host, _) = host.expect("a port");
+    let written = Written::new("POST", host, &path, "uploads=", EMPTY, server.clock.now());
+    let canonical = written.canonical();
+    url::form_urlencoded::Serializer::new(String::new())
+        .append_pair("to_sign", &written.to_sign(&hash_of(&canonical)))
+        .append_pair("datetime", &written.date)
+        .append_pair("canonical_request", &canonical)
+        .finish()
+}
+
+/// What Fine Uploader writes to begin.
+fn asked_of_fine_uploader(server: &TestServer) -> String {
+    let host = server.store.trim_start_matches("http://");
+    let host = format!("{host}/{}", server.config.dev_s3.bucket);
+    let now = server.clock.now();
+    let written = Written::new("POST", &host, "/pages/default/b.png", "uploads=", EMPTY, now)
+        .with("x-amz-content-sha256", EMPTY)
+        .with("x-amz-acl", "private");
+    written.to_sign(&written.canonical())
+}
+
+const DOORS: [&str; 11] = [
+    "native",
+    "chunks",
+    "tus",
+    "ietf",
+    "offset",
+    "uppy",
+    "uppy form",
+    "uppy presign",
+    "mule",
+    "evaporate",
+    "fine uploader",
+];
+
+#[tokio::test]
+async fn an_upload_by_any_protocol_is_asked_about_once_and_can_be_refused_in_its_own_words() {
+    asking(open_all_doors, async |server, application| {
+        for (n, door) in DOORS.into_iter().enumerate() {
+            let refusal = json!({ "refuse": { "message": "Your plan is\r\nused up", "status": 402 } });
+            application.next_answers(&[says(&refusal)]);
+
+            let refused = begin_by(door, &server).await;
+
+            let asked = application.seen();
+            assert_eq!(asked.len(), n + 1, "{door}: {}", refused.text());
+            let question = asked[n].json();
+            let protocol = match door {
+                "fine uploader" => "fine-uploader",
+                "mule" => "mule-v1",
+                door => door.split(' ').next().expect("a word"),
+            };
+            assert_eq!(question["protocol"], protocol, "{door}");
+            assert_eq!(
+                (&question["event"], &question["owner"]),
+                (&json!("upload.pre-create"), &json!("default"))
+            );
+            assert_signed_with(SECRET, &asked[n]);
+            let status = if door == "evaporate" { 403 } else { 402 };
+            assert_eq!(refused.status, status, "{door}: {}", refused.text());
+            assert!(
+                refused.text().contains("Your plan is used up"),
+                "{door}: {}",
+                refused.text()
+            );
+        }
+        let begun = Api::of(&server).get("/uploads").await.expect(200);
+        assert_eq!(begun["uploads"], json!([]), "nothing is on record");
+        assert_eq!(reserved(&server).await, 0, "nothing is reserved at the store");
+
+        application.forget();
+        for (n, door) in DOORS.into_iter().enumerate() {
+            let begun = begin_by(door, &server).await;
+            assert!((200..300).contains(&begun.status), "{door}: {}", begun.text());
+            assert_eq!(application.seen().len(), n + 1, "{door}");
+        }
+    })
+    .await;
+}
+
+fn open_all_doors(config: &mut Config) {
+    config.protocols.uppy.presign = true;
+}
+
+#[tokio::test]
+async fn a_file_over_a_websocket_is_refused_with_the_applications_words() {
+    asking(
+        |_| {},
+        async |server, application| {
+            application.next_answers(&[Answer::Json(
+                422,
+                json!({ "detail": "Not on Sundays" }).to_string(),
+            )]);
+            let key = super::server::API_KEY;
+            let mut socket = Handshake::new("/galileo")
+                .with("X-API-Key", key)
+                .open(&server)
+                .await;
+
+            socket.json(&json!({ "name": "a.png", "size": 32 })).await;
+
+            let signal = socket.signal().await;
+            assert_eq!(
+                (&signal["error"], &signal["code"]),
+                (&json!("Not on Sundays"), &json!("refused"))
+            );
+            assert_eq!(application.seen()[0].json()["protocol"], "galileo");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn the_application_names_the_object_and_adds_to_what_is_known_of_it() {
+    asking(|_| {}, async |server, application| {
+        let api = Api::of(&server);
+        let answer = json!({
+            "key": "albums/7/ß.png", "filename": "sunset.png", "metadata": { "user": "42", "album": null },
+        });
+        application.next_answers(&[says(&answer)]);
+
+        let upload = api.post("/uploads", &of_image("IMG_1.png")).await.expect(201);
+
+        let asked = application.seen()[0].json();
+        assert_eq!(
+            (&asked["filename"], &asked["size"], &asked["content_type"], &asked["metadata"]),
+            (&json!("IMG_1.png"), &json!(2 * PART), &json!("image/png"), &json!({ "album": "7" }))
+        );
+        assert_eq!(
+            (&asked["key"], &asked["role"], &asked["transfer"], &asked["part_size"], &asked["address"]),
+            (&Value::Null, &json!("whole"), &json!("direct"), &json!(PART), &json!("127.0.0.1"))
+        );
+        assert_eq!(upload["key"], "albums/7/ß.png");
+        assert_eq!((&upload["filename"], &upload["metadata"]), (&json!("sunset.png"), &json!({ "user": "42" })));
+
+        let again = api.post("/uploads", &of_image("IMG_1.png")).await.expect(200);
+        assert_eq!(again["id"], upload["id"], "its client finds it by the name that it knows");
+        assert_eq!(application.seen().len(), 1, "and nobody is asked about what goes on");
+
+        // Another file under the same key would overwrite this one.
+        application.next_answers(&[says(&answer)]);
+        let taken = api.post("/uploads", &of_image("IMG_2.png")).await;
+        assert_eq!((taken.status, taken.json()["type"].as_str()), (409, Some("/problems/key-taken")));
+
+        api.send_parts(&upload, super::api::all_parts(&upload)).await;
+        api.complete(&upload).await.expect(200);
+        application.next_answers(&[says(&answer)]);
+        assert_eq!(api.post("/uploads", &of_image("IMG_3.png")).await.status, 409, "an object has it");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_application_narrows_holds_from_then_on() {
+    asking(
+        |_| {},
+        async |server, application| {
+            let api = Api::of(&server);
+            let narrow = |bounds: Value| application.next_answers(&[says(&json!({ "bounds": bounds }))]);
+
+            narrow(json!({ "max_size": PART }));
+            let large = api.post("/uploads", &of_image("a.png")).await;
+            assert_eq!((large.status, &large.json()["limit"]), (413, &json!(PART)));
+            narrow(json!({ "types": ["video/*"] }));
+            assert_eq!(api.post("/uploads", &of_image("b.png")).await.status, 415);
+            narrow(json!({ "max_size": 2 * PART, "types": ["image/*"] }));
+            api.post("/uploads", &of_image("c.png")).await.expect(201);
+
+            // A client that cuts the file itself is held to it when all is there.
+            narrow(json!({ "max_size": PART }));
+            let page = api.outside();
+            let wanted = json!({ "filename": "d.bin", "type": "application/octet-stream", "metadata": {} });
+            let begun = page.post("/s3/multipart", &wanted).await.expect(200);
+            let (key, upload) = (
+                begun["key"].as_str().expect("a key"),
+                begun["uploadId"].as_str().expect("an id"),
+            );
+            let door = page
+                .get(&format!("/s3/multipart/{upload}/1?key={key}"))
+                .await
+                .expect(200);
+            assert_eq!(page.put_part(&door, vec![1; 24]).await, 200);
+            let listed = page
+                .get(&format!("/s3/multipart/{upload}?key={key}"))
+                .await
+                .expect(200);
+            let etag = &listed[0]["ETag"];
+            let parts = json!({ "parts": [{ "PartNumber": 1, "ETag": etag }] });
+            let ended = page
+                .post(&format!("/s3/multipart/{upload}/complete?key={key}"), &parts)
+                .await;
+            assert_eq!(ended.status, 413, "{}", ended.text());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_application_lets_an_owner_have_open_holds_before_anything_is_reserved() {
+    asking(
+        |_| {},
+        async |server, application| {
+            let api = Api::of(&server);
+            api.create("a.bin", PART).await;
+            let reserved_before = reserved(&server).await;
+            let narrow = |bounds: Value| application.next_answers(&[says(&json!({ "bounds": bounds }))]);
+
+            for (what, limit) in [("open_uploads", 1), ("open_bytes", 2 * PART - 1)] {
+                narrow(json!({ what: limit }));
+                let refused = api.post("/uploads", &file("b.bin", PART)).await;
+                let problem = refused.problem(429, "quota-reached");
+                assert_eq!(
+                    (&problem["what"], &problem["limit"]),
+                    (&json!(what), &json!(limit))
+                );
+            }
+            assert_eq!(reserved(&server).await, reserved_before);
+
+            // It was this upload's alone.
+            api.create("b.bin", PART).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_client_that_chose_its_key_keeps_it_and_what_it_said() {
+    asking(
+        |_| {},
+        async |server, application| {
+            let answer =
+                json!({ "key": "elsewhere/x", "metadata": { "user": "42" }, "bounds": { "max_size": 99 } });
+            application.always(says(&answer));
+
+            for _ in 0..2 {
+                assert_eq!(begin_by("evaporate", &server).await.status, 200);
+            }
+
+            let asked = application.seen();
+            assert_eq!(asked.len(), 1, "the second goes on with the first");
+            assert_eq!(asked[0].json()["key"], "pages/default/a.png");
+            assert_eq!(
+                asked[0].json()["size"],
+                Value::Null,
+                "such a client tells no size"
+            );
+            let listed = Api::of(&server).get("/uploads").await.expect(200);
+            let upload = Api::of(&server).show(&listed["uploads"][0]).await;
+            assert_eq!(
+                (&upload["key"], &upload["metadata"]),
+                (&json!("pages/default/a.png"), &json!({}))
+            );
+            application.always(says(&json!({})));
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then_left_alone() {
+    asking(
+        |config| config.hooks.pre_create.timeout_s = 1,
+        async |server, application| {
+            let api = Api::of(&server);
+            let bad = [
+                Answer::Status(500),
+                Answer::Json(200, "[]".into()),
+                Answer::Redirect(application.url()),
+                Answer::Endless(200),
+                Answer::Silence,
+            ];
+            for (n, answer) in bad.iter().enumerate() {
+                application.next_answers(std::slice::from_ref(answer));
+                let refused = api.post("/uploads", &of_image("a.png")).await;
+                assert_eq!(refused.status, 503, "{answer:?}: {}", refused.text());
+                assert_eq!(
+                    (refused.header("retry-after"), refused.json()["type"].as_str()),
+                    ("1", Some("/problems/unavailable"))
+                );
+                assert_eq!(application.seen().len(), n + 1, "{answer:?}");
+            }
+
+            let refused = api.post("/uploads", &of_image("a.png")).await;
+
+            assert_eq!(refused.status, 503);
+            assert_eq!(
+                application.seen().len(),
+                bad.len(),
+                "five failures in a row: nobody asks for a while"
+            );
+            assert_eq!(reserved(&server).await, 0);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
+    asking(
+        |config| config.hooks.pre_create.fail = OnSilence::Open,
+        async |server, application| {
+            let api = Api::of(&server);
+            for answer in [
+                json!({ "key": "../x" }),
+                json!({ "filename": "" }),
+                json!({ "metadata": { "": "x" } }),
+            ] {
+                application.next_answers(&[says(&answer)]);
+                assert_eq!(
+                    api.post("/uploads", &of_image("a.png")).await.status,
+                    503,
+                    "{answer}"
+                );
+            }
+
+            application.next_answers(&[Answer::HangUp]);
+            api.post("/uploads", &of_image("a.png")).await.expect(201);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_application_that_is_not_there_stops_nobody_where_the_operator_says_so() {
+    let address = nobody().await;
+    let started = |kind| {
+        start(kind, |config| {
+            config.hooks.pre_create.url = format!("http://{address}/");
+            config.hooks.pre_create.fail = OnSilence::Open;
+        })
+    };
+    on_both_started(started, async |server| {
+        let api = Api::of(&server);
+        for n in 0..7 {
+            api.create(&format!("{n}.bin"), PART).await;
+        }
+    })
+    .await;
+}
