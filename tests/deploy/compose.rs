@@ -179,7 +179,7 @@ async fn the_bucket_lets_the_sites_in_that_are_named() {
         ["https://a.example", "https://b.example"],
         "{rules:?}"
     );
-    assert_eq!(rules.tags("ExposeHeader"), ["ETag"]);
+    assert_eq!(rules.tags("ExposeHeader"), ["ETag", "Location"]);
     let refused = place.allow("*", "a wrong secret, of enough characters");
     assert!(!refused.status.success(), "{}", said(&refused));
 }

@@ -194,7 +194,11 @@ fn mistakes_are_named_and_nothing_is_laid_down() {
             vec!["--storage", "/home/me/films"],
             "closed to it",
         ),
-        ("install-linux.sh", vec!["--mounted"], "--mounted needs --storage"),
+        (
+            "install-linux.sh",
+            vec!["--mounted"],
+            "--mounted and --mount need --storage",
+        ),
         ("install-linux.sh", vec!["--purge"], "--purge needs --uninstall"),
         (
             "install-linux.sh",
@@ -207,7 +211,11 @@ fn mistakes_are_named_and_nothing_is_laid_down() {
             vec!["--storage", "films"],
             "must be a whole path",
         ),
-        ("install-mac.sh", vec!["--mounted"], "--mounted needs --storage"),
+        (
+            "install-mac.sh",
+            vec!["--mounted"],
+            "--mounted and --mount need --storage",
+        ),
         ("install-mac.sh", vec!["--home"], "--home DIR"),
     ] {
         let root = Root::new();
