@@ -158,11 +158,12 @@ impl Uploads {
 
     /// Why an upload cannot be completed that is in this state: what the scanner said, if it did.
     pub(super) async fn why_ended(&self, id: &UploadId, state: State) -> Result<Error, Error> {
+        // A rejected scan without a reason is of an upload that has failed by our own rules meanwhile.
         if state == State::Failed
             && let Some(scan) = self.0.db.find_scan(id).await?
             && scan.state == ScanState::Rejected
+            && let Some(reason) = scan.reason
         {
-            let reason = scan.reason.unwrap_or_default();
             return Ok(Error::Rejected { reason });
         }
         Ok(Error::WrongState {
