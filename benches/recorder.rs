@@ -95,7 +95,7 @@ async fn compare<C: R2D2Connection + Send + 'static>(
     for _ in 0..CLIENTS {
         let upload = sample_upload();
         ids.push(upload.id.clone());
-        db.insert_upload(upload).await?;
+        db.insert_upload(upload, muleteer::db::Room::default()).await?;
     }
     let ids = Arc::new(ids);
 

@@ -13,6 +13,9 @@ pub type Cause = Box<dyn std::error::Error + Send + Sync + 'static>;
 /// Most defects of an upload that an error spells out.
 const SHOWN_DEFECTS: usize = 100;
 
+/// Seconds after which something that was open may have ended.
+const QUOTA_PAUSE_S: u64 = 5;
+
 /// One thing that is wrong with one field of a request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FieldError {
@@ -53,6 +56,34 @@ impl std::fmt::Display for Digested {
     }
 }
 
+/// What an owner may only have so much of at once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Held {
+    /// Uploads that have not ended.
+    Uploads,
+    /// Bytes of the files of these.
+    Bytes,
+}
+
+impl Held {
+    /// Its name in answers and in the settings: `open_uploads` or `open_bytes`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Uploads => "open_uploads",
+            Self::Bytes => "open_bytes",
+        }
+    }
+}
+
+impl std::fmt::Display for Held {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Uploads => "uploads",
+            Self::Bytes => "bytes",
+        })
+    }
+}
+
 /// Why an upload verb did not do what was asked.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -78,6 +109,44 @@ pub enum Error {
     TypeRefused {
         /// The declared media type.
         content_type: String,
+    },
+    /// The file's bytes are not what its client declared, or what policy takes.
+    #[error(
+        "the file was declared as {declared}, and its bytes are those of {found}, which is not accepted here"
+    )]
+    ContentRefused {
+        /// The type that its first bytes show.
+        found: &'static str,
+        /// The declared media type.
+        declared: String,
+    },
+    /// The file has more parts than policy allows.
+    #[error("a file may have at most {limit} parts, this one has a part {number}; cut it into larger ones")]
+    TooManyParts {
+        /// Most parts that one file may have.
+        limit: u32,
+        /// The number of the part that is one too many.
+        number: u32,
+    },
+    /// The owner has as much open as they may have. What ends by itself or is ended makes room.
+    #[error(
+        "{held} of at most {limit} {what} are open; one that completes, is aborted or expires makes room"
+    )]
+    QuotaReached {
+        /// Of what it is too much.
+        what: Held,
+        /// Most of it that may be open.
+        limit: u64,
+        /// How much is open.
+        held: u64,
+    },
+    /// Something is done too often; nothing is wrong with it otherwise.
+    #[error("too many {what}; try again in {wait} seconds")]
+    TooFast {
+        /// What happens too often, as a clause: `uploads are begun`.
+        what: &'static str,
+        /// Seconds after which it may be done again.
+        wait: u64,
     },
     /// There is no such thing, or it belongs to somebody else: the two look alike on purpose.
     #[error("there is no such {0}")]
@@ -240,6 +309,20 @@ impl Error {
             total,
             part_count,
         })
+    }
+
+    /// Seconds after which the same request may well succeed, where it may.
+    pub fn retry_after(&self) -> Option<u64> {
+        match self {
+            Self::QuotaReached { .. } => Some(QUOTA_PAUSE_S),
+            Self::TooFast { wait, .. } => Some(*wait),
+            Self::Busy(_)
+            | Self::Stopping
+            | Self::StillCompleting
+            | Self::CredentialsExpired
+            | Self::Unavailable { .. } => Some(1),
+            _ => None,
+        }
     }
 
     /// A request with a single bad field.

@@ -47,15 +47,21 @@ test("a 500 is tried six times and not for minutes", async (t) => {
   assert.equal(backend.log.length, 6);
 });
 
-test("a 503 is waited out as long as the server asks", async (t) => {
-  let refusals = 2;
-  const { api, world } = await scene(t, {
-    onApi: () => (refusals-- > 0 ? problem(503, "unavailable", "Draining.", { "Retry-After": "30" }) : undefined),
-  });
+test("a 503 or 429 is waited out as long as the server asks", async (t) => {
+  for (const [status, code] of /** @type {const} */ ([
+    [503, "unavailable"],
+    [429, "too-fast"],
+    [429, "quota-reached"],
+  ])) {
+    let refusals = 2;
+    const { api, world } = await scene(t, {
+      onApi: () => (refusals-- > 0 ? problem(status, code, "Not now.", { "Retry-After": "30" }) : undefined),
+    });
 
-  await api.session();
+    await api.session();
 
-  assert.ok(world.time >= 60_000);
+    assert.ok(world.time >= 60_000, code);
+  }
 });
 
 test("an answer that is no JSON is named as such", async (t) => {

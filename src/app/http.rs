@@ -27,6 +27,7 @@ use crate::uploads::Uploads;
 use crate::web::auth::send_cookie;
 use crate::web::body::BodyPatience;
 use crate::web::cors::{self, Sites};
+use crate::web::failures::Failures;
 use crate::web::headers::{Policies, protect};
 use crate::web::health::{Draining, Facts};
 use crate::web::methods::readable;
@@ -44,6 +45,7 @@ pub(super) struct Shared {
     pub(super) identity: Data<Identity>,
     pub(super) pages: Data<PageSettings>,
     pub(super) attempts: Data<Attempts>,
+    pub(super) failures: Data<Failures>,
     pub(super) policies: Policies,
     pub(super) config: Data<Config>,
     pub(super) metrics: Metrics,
@@ -99,6 +101,7 @@ pub(super) fn serve(
             .app_data(shared.identity.clone())
             .app_data(shared.pages.clone())
             .app_data(shared.attempts.clone())
+            .app_data(shared.failures.clone())
             .app_data(shared.policies.clone())
             .app_data(proxies.clone())
             .app_data(sites.clone())

@@ -29,16 +29,19 @@ pub use self::observe::Scrapes;
 use self::signals::{Signals, Stopping};
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, OnReject, Secret, UploadsConfig};
+use crate::config::{Config, OnReject, OwnerLimits, Secret, Sniff, UploadsConfig};
 use crate::db::Database;
-use crate::domain::{AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy};
+use crate::domain::{
+    AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing,
+};
 use crate::error::Error;
 use crate::hooks::{self, Deliveries, PreCreate};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
 use crate::signing::ReceiptKey;
-use crate::uploads::{self, Gate, Outbox, Quarantine, Subscription, Swept, Uploads};
+use crate::uploads::{self, Gate, Outbox, Quarantine, Rates, Subscription, Swept, Uploads};
+use crate::web::failures::Failures;
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
 
@@ -147,6 +150,10 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
         policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
+        failures: Data::new(Failures::new(
+            config.limits.rates.failures_per_address,
+            clock.clone(),
+        )),
         uploads: Data::new(uploads.clone()),
         identity: Data::new(identity),
         config: Data::new(config.clone()),
@@ -238,6 +245,7 @@ async fn open_uploads(
         gate,
         quarantine,
         metrics,
+        rates: Rates::new(&config.limits.rates),
         receipts: receipt_key(config, db).await?,
     }))
 }
@@ -309,7 +317,26 @@ fn policy(config: &Config) -> Policy {
     Policy {
         max_size: config.limits.max_size,
         types: Some(config.limits.types.clone()).filter(|types| !types.is_empty()),
-        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size),
+        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size)
+            .with_most(config.limits.max_parts),
+        quotas: Quotas {
+            named: quota(&config.limits.named),
+            visitor: quota(&config.limits.visitor),
+            anybody: quota(&config.limits.anybody),
+        },
+        sniffing: match config.limits.sniff {
+            Sniff::Off => Sniffing::Off,
+            Sniff::Types => Sniffing::Types,
+            Sniff::Declared => Sniffing::Declared,
+        },
+    }
+}
+
+fn quota(settings: &OwnerLimits) -> Quota {
+    let unless_zero = |limit: u64| (limit > 0).then_some(limit);
+    Quota {
+        uploads: unless_zero(settings.open_uploads),
+        bytes: unless_zero(settings.open_bytes),
     }
 }
 

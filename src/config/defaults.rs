@@ -3,13 +3,14 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
-    EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig, LocalStorageConfig,
-    LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig, NativeConfig,
-    OffsetConfig, PathStyle, ProtocolsConfig, ReceiptsConfig, S3Config, Secret, ServerConfig,
-    SmbStorageConfig, StorageConfig, StsConfig, TelemetryConfig, TusConfig, UploadsConfig, UppyConfig,
+    Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
+    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
+    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
+    NativeConfig, OffsetConfig, OwnerLimits, PathStyle, ProtocolsConfig, RatesConfig, ReceiptsConfig,
+    S3Config, Secret, ServerConfig, SmbStorageConfig, Sniff, StorageConfig, StsConfig, TelemetryConfig,
+    TusConfig, UploadsConfig, UppyConfig,
 };
-use crate::domain::MAX_PART_SIZE;
+use crate::domain::{MAX_PART_SIZE, MAX_PARTS};
 
 const MIB: u64 = 1 << 20;
 
@@ -123,6 +124,24 @@ impl Default for LimitsConfig {
         Self {
             max_size: MAX_PART_SIZE * 10_000,
             types: Vec::new(),
+            sniff: Sniff::Types,
+            max_parts: MAX_PARTS,
+            named: OwnerLimits::default(),
+            visitor: OwnerLimits::default(),
+            anybody: OwnerLimits::default(),
+            rates: RatesConfig::default(),
+        }
+    }
+}
+
+impl Default for RatesConfig {
+    fn default() -> Self {
+        Self {
+            creations_per_owner: 0,
+            creations_per_address: 0,
+            signatures_per_owner: 0,
+            signatures_per_address: 0,
+            failures_per_address: 600,
         }
     }
 }

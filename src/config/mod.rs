@@ -153,6 +153,57 @@ pub struct LimitsConfig {
     pub max_size: u64,
     /// Media types that are taken (`video/mp4`, `image/*`); empty takes all.
     pub types: Vec<String>,
+    /// Whether the first bytes of a file have a say before it is complete.
+    pub sniff: Sniff,
+    /// Most parts of one file, 1 to 10,000; where we cut it, parts grow.
+    pub max_parts: u32,
+    /// What each owner with a name may have open: whoever has a key.
+    pub named: OwnerLimits,
+    /// What each visitor may have open whom a cookie knows again.
+    pub visitor: OwnerLimits,
+    /// What all may have open together who come without a credential and keep no cookie.
+    pub anybody: OwnerLimits,
+    /// How often things may be done.
+    pub rates: RatesConfig,
+}
+
+/// How often things may be done, each a number a minute that may also come all at once; 0 for as often as they like. Every
+/// instance counts by itself.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RatesConfig {
+    /// Uploads that one owner begins; those who come without a credential and keep no cookie are counted by address alone.
+    pub creations_per_owner: u32,
+    /// Uploads that are begun from one address, or one IPv6 network (/64).
+    pub creations_per_address: u32,
+    /// Signatures that one owner asks for: one for each part.
+    pub signatures_per_owner: u32,
+    /// Signatures that are asked for from one address.
+    pub signatures_per_address: u32,
+    /// Wrong API keys and tokens that come from one address before its credentials are not looked at for a while.
+    pub failures_per_address: u32,
+}
+
+/// How much the first bytes of a file have to say. A file of another type than it may have fails, and is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sniff {
+    /// Nothing.
+    Off,
+    /// Where `limits.types` is set, the type that they show must be among these.
+    Types,
+    /// The type that they show must be the declared one.
+    Declared,
+}
+
+/// What one owner may have open at once.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct OwnerLimits {
+    /// Most uploads that have not ended; 0 for as many as they like.
+    pub open_uploads: u64,
+    /// Most bytes of the files of these together; 0 for as many as they like.
+    pub open_bytes: u64,
 }
 
 /// How uploads are made.

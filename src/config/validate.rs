@@ -5,7 +5,7 @@
 use std::net::IpAddr;
 
 use super::{Anonymous, BackendName, Config};
-use crate::domain::{KeyTemplate, MAX_PART_SIZE, MediaType};
+use crate::domain::{KeyTemplate, MAX_PART_SIZE, MAX_PARTS, MediaType};
 
 /// Longest life of a presigned URL: seven days.
 const MAX_URL_LIFETIME_S: u64 = 604_800;
@@ -191,6 +191,11 @@ impl Config {
             "must be at least 1",
         );
         complaints.unless(self.limits.max_size >= 1, "limits.max_size", "must be at least 1");
+        complaints.unless(
+            (1..=MAX_PARTS).contains(&self.limits.max_parts),
+            "limits.max_parts",
+            "must be 1 to 10000",
+        );
         for kind in &self.limits.types {
             complaints.unless(
                 MediaType::new(kind).is_ok(),

@@ -14,8 +14,10 @@ use super::Database;
 use super::column::{from_bytes, from_time, is_storable};
 use super::connection::write_transaction;
 use super::events::append_change;
+use super::insert::NewRow;
+use super::quotas::{self, Room};
 use super::schema::uploads;
-use super::uploads::{UploadRow, created, insert, unfinished};
+use super::uploads::unfinished;
 use super::webhooks::NewEvent;
 use crate::domain::{Cut, LogEntry, LogKind, Owner, State, Upload, UploadId};
 use crate::error::Error;
@@ -32,16 +34,16 @@ impl Database {
     ///
     /// # Errors
     /// As [`insert_upload`](Self::insert_upload).
-    pub async fn claim_key(&self, upload: Upload, events: Vec<NewEvent>) -> Result<bool, Error> {
-        let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
+    pub async fn claim_key(&self, upload: Upload, room: Room, events: Vec<NewEvent>) -> Result<bool, Error> {
+        let new = NewRow::new(upload, room, events)?;
         self.run(
-            move |conn| match write_transaction(conn, |conn| insert(conn, &row, &entry, events)) {
-                Ok(()) => Ok(true),
-                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(false),
+            move |conn| match write_transaction(conn, |conn| new.insert(conn)) {
+                Ok(kept) => Ok(kept.map(|()| true)),
+                Err(DieselError::DatabaseError(DatabaseErrorKind::UniqueViolation, _)) => Ok(Ok(false)),
                 Err(error) => Err(error),
             },
         )
-        .await
+        .await?
     }
 
     /// The newest upload with this object key, within one owner or, for `None`, among everybody's.
@@ -106,20 +108,33 @@ impl Database {
 
     /// Has an upload that its client cuts, and whose multipart upload is of no use any more, go on in another one in place
     /// of `known`: one that is unfinished, had run out, or was given up. False where it has ended otherwise, or was begun again by
-    /// somebody else meanwhile.
+    /// somebody else meanwhile. One that had ended needs room anew.
+    ///
+    /// # Errors
+    /// [`Error::QuotaReached`], [`Error::TooLarge`] where there is none.
     pub async fn begin_again(
         &self,
-        id: &UploadId,
-        known: Option<&str>,
+        upload: &Upload,
         multipart_id: &str,
         now: DateTime<Utc>,
         expires_at: DateTime<Utc>,
+        room: Room,
     ) -> Result<bool, Error> {
-        let known = known.unwrap_or_default().to_owned();
+        let known = upload.multipart_id.clone().unwrap_or_default();
+        let (owner, told) = (upload.owner.to_string(), from_bytes(room.told)?);
         let multipart_id = multipart_id.to_owned();
         let from = [State::Open, State::Completing, State::Expired, State::Aborted].map(State::as_str);
-        self.alter(id, move |conn, id| {
+        self.alter(&upload.id, move |conn, id| {
             write_transaction(conn, |conn| {
+                let is_open = uploads::table.find(&id).filter(unfinished()).count();
+                if is_open.get_result::<i64>(conn)? == 0 {
+                    if let Err(refused) = quotas::take(conn, &owner, 0, room)? {
+                        return Ok(Err(refused));
+                    }
+                    if room.quota.bytes.is_some() && told > 0 {
+                        quotas::keep(conn, &id, told)?;
+                    }
+                }
                 let own = uploads::table
                     .find(&id)
                     .filter(uploads::state.eq_any(from))
@@ -136,10 +151,10 @@ impl Database {
                 if changed == 1 {
                     append_change(conn, &id, &LogEntry::new(now, LogKind::BegunAgain))?;
                 }
-                Ok(changed == 1)
+                Ok(Ok(changed == 1))
             })
         })
-        .await
+        .await?
     }
 
     /// Writes down how large an unfinished upload of a client's own cut has turned out to be, in bytes, and its first

@@ -71,6 +71,16 @@ diesel::table! {
 }
 
 diesel::table! {
+    reservations (upload_id) {
+        upload_id -> Text,
+        bytes -> BigInt,
+    }
+}
+
+diesel::joinable!(reservations -> uploads (upload_id));
+diesel::allow_tables_to_appear_in_same_query!(reservations, uploads);
+
+diesel::table! {
     webhook_events (id) {
         id -> Text,
         upload_id -> Text,

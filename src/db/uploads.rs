@@ -18,30 +18,12 @@ use super::events::append_change;
 use super::schema::{leases, parts, uploads};
 use super::webhooks::{NewEvent, insert_events};
 use crate::domain::{
-    Backend, Bounds, Cut, FileName, Fingerprint, LogDetail, LogEntry, LogKind, MediaType, ObjectKey, Owner,
-    Sha256Sum, State, Transfer, Upload, UploadId,
+    Backend, Bounds, Cut, FileName, Fingerprint, LogEntry, LogKind, MediaType, ObjectKey, Owner, Sha256Sum,
+    State, Transfer, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
 impl Database {
-    /// Keeps a new upload.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`] for a size that no column holds, [`Error::Invalid`] for an unusable `last_modified`.
-    pub async fn insert_upload(&self, upload: Upload) -> Result<(), Error> {
-        self.insert_and_tell(upload, Vec::new()).await
-    }
-
-    /// The same, with events that are written in the same transaction.
-    ///
-    /// # Errors
-    /// As [`insert_upload`](Self::insert_upload).
-    pub async fn insert_and_tell(&self, upload: Upload, events: Vec<NewEvent>) -> Result<(), Error> {
-        let (entry, row) = (created(&upload), UploadRow::try_from(upload)?);
-        self.run(move |conn| write_transaction(conn, |conn| insert(conn, &row, &entry, events)))
-            .await
-    }
-
     /// The upload with this id, within one owner; `None` as owner looks among everybody's.
     pub async fn find_upload(&self, id: &UploadId, owner: Option<&Owner>) -> Result<Option<Upload>, Error> {
         let (id, owner) = (id.to_string(), owner.map(Owner::to_string));
@@ -270,30 +252,6 @@ pub(super) fn no_sooner(until: NaiveDateTime) -> _ {
     case_when(uploads::expires_at.lt(until), bound).otherwise(uploads::expires_at)
 }
 
-/// What the log says of a new upload.
-pub(super) fn created(upload: &Upload) -> LogEntry {
-    LogEntry {
-        detail: LogDetail {
-            from: upload.client_ip.map(|address| address.to_string()),
-            door: Some(upload.protocol.clone()),
-            ..LogDetail::default()
-        },
-        ..LogEntry::new(upload.created_at, LogKind::Created)
-    }
-}
-
-/// Writes a new upload with the first entry of its log and its events, in the transaction that is open.
-pub(super) fn insert(
-    conn: &mut AnyConnection,
-    row: &UploadRow,
-    entry: &LogEntry,
-    events: Vec<NewEvent>,
-) -> QueryResult<()> {
-    diesel::insert_into(uploads::table).values(row).execute(conn)?;
-    append_change(conn, &row.id, entry)?;
-    insert_events(conn, &row.id, events, entry.at)
-}
-
 /// "Not ended", the condition of the partial indexes in their own words: neither database matches an index to a
 /// condition whose values it learns later.
 pub(super) fn unfinished() -> SqlLiteral<Bool> {
@@ -305,7 +263,7 @@ pub(super) fn unfinished() -> SqlLiteral<Bool> {
 #[diesel(table_name = uploads, treat_none_as_default_value = false)]
 pub(super) struct UploadRow {
     pub(super) id: String,
-    owner: String,
+    pub(super) owner: String,
     state: String,
     transfer: String,
     protocol: String,

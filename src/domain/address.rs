@@ -131,6 +131,17 @@ fn is_name(text: &str) -> bool {
     text.bytes().any(|b| b.is_ascii_alphabetic()) && text.trim_end_matches('.').split('.').all(label)
 }
 
+/// The network that counts as one neighbour: who has one IPv6 address has a whole /64 of them to choose from.
+pub fn network(address: IpAddr) -> IpAddr {
+    match address.to_canonical() {
+        IpAddr::V6(address) => {
+            let [a, b, c, d, ..] = address.segments();
+            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
+        }
+        address @ IpAddr::V4(_) => address,
+    }
+}
+
 /// Whether a host, with or without a port, is this machine itself.
 pub fn is_loopback(host: &str) -> bool {
     if let Ok(ip) = host.parse::<IpAddr>() {

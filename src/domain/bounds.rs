@@ -116,7 +116,7 @@ fn check_prefix(prefix: &str) -> Result<(), FieldError> {
 }
 
 /// The smaller of two limits, of which either may be missing.
-fn tighter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
+pub(super) fn tighter<T: Ord>(one: Option<T>, other: Option<T>) -> Option<T> {
     match (one, other) {
         (Some(one), Some(other)) => Some(one.min(other)),
         (one, other) => one.or(other),

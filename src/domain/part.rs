@@ -311,6 +311,7 @@ mod tests {
             preferred: 4,
             max: 100,
             step: 1,
+            most: MAX_PARTS,
         };
         PartPlan::new(10, None, &limits).unwrap()
     }

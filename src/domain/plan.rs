@@ -26,6 +26,8 @@ pub struct PartLimits {
     pub max: u64,
     /// Parts grow in whole multiples of this.
     pub step: u64,
+    /// Most parts of one file.
+    pub most: u32,
 }
 
 impl PartLimits {
@@ -36,6 +38,7 @@ impl PartLimits {
             preferred,
             max: MAX_PART_SIZE,
             step: MIB,
+            most: MAX_PARTS,
         }
     }
 
@@ -46,7 +49,14 @@ impl PartLimits {
 
     /// The largest file that can be cut within these limits, in bytes.
     pub fn max_file_size(&self) -> u64 {
-        self.max.saturating_mul(u64::from(MAX_PARTS))
+        self.max.saturating_mul(u64::from(self.most))
+    }
+
+    /// The same limits with at most so many parts, of which there is one at least.
+    #[must_use]
+    pub fn with_most(self, most: u32) -> Self {
+        let most = self.most.min(most).max(1);
+        Self { most, ..self }
     }
 }
 
@@ -59,11 +69,11 @@ pub struct PartPlan {
 
 impl PartPlan {
     /// Cuts `size` bytes; `requested` is the part size that the client would like. A part grows in whole
-    /// steps until the file fits into 10,000 parts.
+    /// steps until the file fits into as many parts as it may have.
     ///
     /// # Errors
     /// [`Error::Invalid`] for a requested size outside the limits, [`Error::TooLarge`] for a file that does
-    /// not fit into 10,000 parts of the largest size.
+    /// not fit into that many parts of the largest size.
     pub fn new(size: u64, requested: Option<u64>, limits: &PartLimits) -> Result<Self, Error> {
         if size > limits.max_file_size() {
             return Err(Error::TooLarge {
@@ -76,7 +86,7 @@ impl PartPlan {
             let detail = format!("a part has {} to {} bytes, not {wanted}", limits.min, limits.max);
             return Err(Error::invalid("part_size", detail));
         }
-        let needed = size.div_ceil(u64::from(MAX_PARTS));
+        let needed = size.div_ceil(u64::from(limits.most));
         let part_size = if wanted >= needed {
             wanted
         } else {
@@ -171,6 +181,7 @@ mod tests {
         preferred: 6 * MIB,
         max: MAX_PART_SIZE,
         step: MIB,
+        most: MAX_PARTS,
     };
 
     fn sizes(plan: &PartPlan) -> Vec<u64> {

@@ -5,7 +5,9 @@
 use super::appending::Role;
 use super::bounds::{Bounds, common_types};
 use super::name::FileName;
-use super::plan::{MAX_PARTS, PartLimits, PartPlan};
+use super::plan::{PartLimits, PartPlan};
+use super::quota::Quotas;
+use super::sniff::Sniffing;
 use super::upload::NewUpload;
 use crate::error::{Error, FieldError};
 
@@ -75,8 +77,12 @@ pub struct Policy {
     pub max_size: u64,
     /// Media types that are taken, `video/*` for all of a kind; `None` takes every type.
     pub types: Option<Vec<String>>,
-    /// What the store takes as parts.
+    /// What the store takes as parts, and how many of them we do.
     pub parts: PartLimits,
+    /// How much an owner may have open at once.
+    pub quotas: Quotas,
+    /// How much the first bytes of a file have to say.
+    pub sniffing: Sniffing,
 }
 
 impl Policy {
@@ -97,7 +103,11 @@ impl Policy {
                 .max_size
                 .map_or(self.max_size, |size| size.min(self.max_size)),
             types,
-            parts: self.parts,
+            parts: bounds
+                .max_parts
+                .map_or(self.parts, |most| self.parts.with_most(most)),
+            quotas: self.quotas.within(bounds),
+            sniffing: self.sniffing,
         }
     }
 
@@ -113,15 +123,32 @@ impl Policy {
         Ok(())
     }
 
+    /// Whether a file may have a part of this number, which its client has cut.
+    ///
+    /// # Errors
+    /// [`Error::TooManyParts`].
+    pub fn check_part(&self, number: u32) -> Result<(), Error> {
+        let limit = self.parts.most;
+        if number > limit {
+            return Err(Error::TooManyParts { limit, number });
+        }
+        Ok(())
+    }
+
     /// Whether a file may come, and how it is cut for a storage with these limits.
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::TypeRefused`], or [`Error::Invalid`] for a bad part size.
     pub fn admit(&self, new: &NewUpload, limits: &PartLimits) -> Result<PartPlan, Error> {
         let (size, kind) = (new.size, &new.content_type);
+        // What is appended we cut as we like.
+        let limits = match new.wishes.appending {
+            Some(_) => limits,
+            None => &limits.with_most(self.parts.most),
+        };
         let mut limit = self.max_size.min(limits.max_file_size());
         if let Some(part_size) = new.part_size.filter(|_| new.wishes.exact_parts) {
-            limit = limit.min(part_size.saturating_mul(MAX_PARTS.into()));
+            limit = limit.min(part_size.saturating_mul(limits.most.into()));
         }
         if size > limit {
             return Err(Error::TooLarge { limit, size });
@@ -147,6 +174,7 @@ mod tests {
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::domain::plan::MAX_PARTS;
     use crate::domain::{FileName, Transfer, Wishes};
 
     fn policy(types: &[&str]) -> Policy {
@@ -158,7 +186,10 @@ mod tests {
                 preferred: 6,
                 max: 50,
                 step: 1,
+                most: MAX_PARTS,
             },
+            quotas: Quotas::default(),
+            sniffing: Sniffing::Off,
         }
     }
 
@@ -235,6 +266,25 @@ mod tests {
         let wider = policy(&["image/*"]).within(&bounds(Some(500), &["video/*"]));
         assert!(admit(&wider, &file(1, video())).is_err());
         assert_eq!(wider.max_size, 100);
+    }
+
+    #[test]
+    fn parts_grow_where_there_may_be_fewer_and_the_limit_holds_for_the_file() {
+        let bounds = Bounds {
+            max_parts: Some(3),
+            ..Bounds::default()
+        };
+        let mut policy = policy(&[]).within(&bounds);
+        policy.max_size = u64::MAX;
+
+        let plan = admit(&policy, &file(100, MediaType::default())).unwrap();
+        assert_eq!((plan.part_size(), plan.part_count()), (34, 3));
+        assert!(admit(&policy, &file(150, MediaType::default())).is_ok());
+        assert!(matches!(
+            admit(&policy, &file(151, MediaType::default())),
+            Err(Error::TooLarge { limit: 150, .. })
+        ));
+        assert!(policy.check_part(3).is_ok() && policy.check_part(4).is_err());
     }
 
     #[test]

@@ -82,9 +82,15 @@ impl Uploads {
     /// [`Error::OffsetMismatch`], [`Error::LengthConflict`], [`Error::TooLarge`], [`Error::BodyTooLarge`] for bytes
     /// beyond the length, [`Error::WrongSize`] where the end comes too soon, [`Error::ChecksumMismatch`],
     /// [`Error::Busy`] where whoever is sending does not make way in time, and what storage and completion say.
-    pub async fn append(&self, caller: &Principal, id: &UploadId, append: Append) -> Result<Appended, Error> {
+    pub async fn append(
+        &self,
+        caller: &Principal,
+        id: &UploadId,
+        mut append: Append,
+    ) -> Result<Appended, Error> {
         let upload = self.find(caller, id).await?;
         caller.may_send(&upload.owner)?;
+        append.most = append.most.min(self.policy_of(&upload).max_size);
         // Most of what can be wrong is known before a byte is read.
         judge(&upload, &append)?;
         let this = self.clone();
@@ -198,7 +204,7 @@ impl Uploads {
         Ok(())
     }
 
-    async fn take_up(&self, id: &UploadId, append: Append) -> Result<Appended, Error> {
+    async fn take_up(&self, id: &UploadId, mut append: Append) -> Result<Appended, Error> {
         let manner = match append.rivals {
             Rivals::Yield => Manner::TAKE_OVER,
             Rivals::Stay => Manner::IF_FREE,
@@ -211,6 +217,10 @@ impl Uploads {
         }
         let offset = self.begin_turn(&mut upload).await?;
         let told = match agree(&upload, offset, append.offset, append.size) {
+            Ok(told) => self.make_room(&upload, told, &mut append).await.map(|()| told),
+            refused => refused,
+        };
+        let told = match told {
             Ok(told) => told,
             Err(refused) => {
                 self.settle(&mut upload, offset).await?;
@@ -240,6 +250,22 @@ impl Uploads {
             Some(_) => {}
         }
         Ok(Appended { upload, failure })
+    }
+
+    /// Takes room for what a request brings to an upload whose length was not known when it began. A body whose length
+    /// nobody tells may have what is free.
+    async fn make_room(&self, upload: &Upload, told: Option<u64>, append: &mut Append) -> Result<(), Error> {
+        if upload.length() != Length::Deferred {
+            return Ok(());
+        }
+        let end = append.length.map(|length| append.offset.saturating_add(length));
+        match told.or(end) {
+            Some(bytes) => self.grow(upload, bytes).await,
+            None => {
+                append.most = append.most.min(self.room_of(upload).await?);
+                Ok(())
+            }
+        }
     }
 
     /// Fixes the length of an upload whose length was not known.

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::claims::Manner;
 use super::log_budget::{LogBudget, Spent};
+use super::rates::Pace;
 use super::{ListingQuery, Uploads};
 use crate::config::PageSigning;
 use crate::domain::{
@@ -138,6 +139,7 @@ impl Uploads {
         signable: Signable<'_>,
     ) -> Result<String, Error> {
         caller.may_begin()?;
+        self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
         if signable.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
         }
@@ -170,18 +172,33 @@ impl Uploads {
         document: &Value,
     ) -> Result<SignedPolicy, Error> {
         caller.may_begin()?;
+        self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
         let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
         let rules = self.rules(door, &credentials);
-        let asked = AskedPolicy::read(document, self.0.policy.within(&caller.bounds).max_size, &rules)
-            .map_err(refused)?;
+        let policy = self.0.policy.within(&caller.bounds);
+        let most = match policy.quotas.of(&caller.owner) {
+            quota if quota.bytes.is_some() => quota.room(self.0.db.usage(&caller.owner, None).await?),
+            _ => None,
+        };
+        // A form's own bounds are all that holds for what comes with it.
+        let most = policy.max_size.min(most.unwrap_or(u64::MAX));
+        let asked = AskedPolicy::read(document, most, &rules).map_err(refused)?;
         if asked.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
         }
         let key = own_key(caller, door, &asked.key)?;
         let content_type = asked.content_type.as_deref();
         let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
-        let begun = self.create(caller, new, false).await?;
-        self.expect_end(&begun.status.upload).await?;
+        let upload = self.create(caller, new, false).await?.status.upload;
+        let asked = if upload.bounds == caller.bounds {
+            asked
+        } else {
+            // What the application has narrowed for this upload holds for its form too.
+            let most = self.policy_of(&upload).max_size;
+            let most = most.min(self.room_of(&upload).await?);
+            AskedPolicy::read(document, most, &rules).map_err(refused)?
+        };
+        self.expect_end(&upload).await?;
         self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_asked_policy(&asked, &credentials)
     }
@@ -220,9 +237,7 @@ impl Uploads {
             }
             AskedOperation::Part { number, .. } => {
                 upload.check_unfinished("signed")?;
-                // All parts before it are at least of the smallest size.
-                let least = u64::from(*number - 1) * self.0.policy.parts.min;
-                self.policy_of(&upload).check_size(least)?;
+                self.admit_part(&upload, u32::from(*number)).await?;
                 self.adopt(caller, &upload, multipart_id).await.map(drop)
             }
             _ => {

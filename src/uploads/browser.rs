@@ -8,7 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
 use super::claims::Manner;
-use crate::db::NewEvent;
+use crate::db::{NewEvent, Room};
 use crate::domain::{
     Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId, check_joinable,
     check_one_cut,
@@ -244,6 +244,7 @@ impl Uploads {
         self.expect_end(upload).await?;
         // More than one part's bytes no store takes in one request.
         let most = self.policy_of(upload).max_size().min(MAX_PART_SIZE);
+        let most = most.min(self.room_of(upload).await?);
         self.0.metrics.signed(Signed::Form, 1);
         self.0.store.sign_form(upload, most, self.now()).await
     }
@@ -316,9 +317,14 @@ impl Uploads {
     }
 
     /// Keeps a new upload with a key of its client's choice.
-    pub(super) async fn keep_claimed(&self, upload: &Upload, events: Vec<NewEvent>) -> Result<(), Error> {
+    pub(super) async fn keep_claimed(
+        &self,
+        upload: &Upload,
+        room: Room,
+        events: Vec<NewEvent>,
+    ) -> Result<(), Error> {
         debug_assert!(!upload.cut.is_ours(), "what we cut has a key of ours");
-        if self.0.db.claim_key(upload.clone(), events).await? {
+        if self.0.db.claim_key(upload.clone(), room, events).await? {
             Ok(())
         } else {
             Err(taken(&upload.key))

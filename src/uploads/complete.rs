@@ -299,6 +299,7 @@ impl Uploads {
         claimed: Option<&Checksum>,
     ) -> Result<Upload, Error> {
         self.verify(&upload, claimed).await?;
+        Box::pin(self.look_inside(&upload)).await?;
         if !upload.cut.is_ours() {
             let db = &self.0.db;
             db.measure_upload(&upload.id, upload.size, upload.part_size)

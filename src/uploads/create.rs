@@ -7,7 +7,9 @@ use chrono::{DateTime, Utc};
 
 use super::claims::{Claim, Manner};
 use super::gate::Granted;
+use super::rates::Pace;
 use super::{Note, Status, Uploads};
+use crate::db::Room;
 use crate::domain::{
     Algorithm, Appending, Backend, Bounds, EventKind, Naming, NewUpload, ObjectKey, Owner, PartPlan,
     Principal, Role, State, Transfer, Upload, UploadId,
@@ -29,11 +31,13 @@ impl Uploads {
     /// `resume` allows it. The multipart upload is made with our own credentials, under a key that is ours alone.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Invalid`] for a bad part size or webhook,
+    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::QuotaReached`] for a new one where its owner has as much open
+    /// as they may; [`Error::TooFast`], [`Error::Invalid`] for a bad part size or webhook,
     /// [`Error::Forbidden`], [`Error::KeyTaken`] for a key of somebody's choice that is not free,
     /// [`Error::Refused`] by the application, [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
+        self.pace(Pace::Create, &caller.owner, caller.address, 1)?;
         let new = self.with_webhook_judged(caller, new)?;
         let limits = match new.transfer {
             Transfer::Direct => self.0.policy.parts,
@@ -167,6 +171,8 @@ impl Uploads {
         if !cut.is_ours() && new.transfer == Transfer::Relay {
             return Err(Error::internal("what passes through us is cut by us"));
         }
+        // By what the application has narrowed, too.
+        let room = self.room_for(&caller, &new).await?;
         let is_claimed = matches!(new.wishes.naming, Naming::Key(_)) || (key.is_some() && !cut.is_ours());
         let id = UploadId::marked(now, &self.0.mark);
         let storage = match new.transfer {
@@ -208,7 +214,7 @@ impl Uploads {
         // Clients that know nothing of checksums may send their parts without.
         let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
         let algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
-        self.keep(&upload, is_claimed).await?;
+        self.keep(&upload, is_claimed, room).await?;
         if let Some(algorithm) = algorithm {
             self.0.db.note_algorithm(&upload.id, algorithm).await?;
         }
@@ -224,13 +230,13 @@ impl Uploads {
     }
 
     /// Writes a new upload down. Of one that cannot be, nothing stays in the storage.
-    async fn keep(&self, upload: &Upload, is_claimed: bool) -> Result<(), Error> {
+    async fn keep(&self, upload: &Upload, is_claimed: bool, room: Room) -> Result<(), Error> {
         let events = self.events_of(EventKind::Created, upload, None, None, upload.created_at)?;
         let tells = !events.is_empty();
         let kept = if is_claimed {
-            self.keep_claimed(upload, events).await
+            self.keep_claimed(upload, room, events).await
         } else {
-            self.0.db.insert_and_tell(upload.clone(), events).await
+            self.0.db.insert_and_tell(upload.clone(), room, events).await
         };
         if tells && kept.is_ok() {
             self.ring();

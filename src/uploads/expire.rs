@@ -91,6 +91,7 @@ impl Uploads {
             self.sweep_strays(swept).await?;
         }
         self.0.db.purge_leases(self.now() - FORGOTTEN).await?;
+        self.0.db.purge_reservations().await?;
         Ok(())
     }
 

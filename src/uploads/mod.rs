@@ -24,6 +24,8 @@ mod join;
 mod lend;
 mod log_budget;
 mod notes;
+mod quota;
+mod rates;
 mod receipt;
 mod receive;
 mod recheck;
@@ -32,6 +34,7 @@ mod resume;
 mod scan;
 mod scanning;
 mod sign;
+mod sniff;
 mod status;
 mod strays;
 mod terminate;
@@ -60,6 +63,7 @@ pub use hold::{Hold, HoldWatch};
 pub use integrity::PartChecksum;
 pub use lend::Lent;
 pub use notes::Note;
+pub use rates::Rates;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
 pub use scan::{Quarantine, Scanner, Source, Subject};
@@ -136,6 +140,8 @@ pub struct Parts {
     pub quarantine: Option<Quarantine>,
     /// What counts.
     pub metrics: Metrics,
+    /// How often what may be done.
+    pub rates: Rates,
     /// What receipts are signed with.
     pub receipts: ReceiptKey,
 }

@@ -5,8 +5,8 @@
 
 use super::claims::Manner;
 use super::{Status, Uploads};
-use crate::db::PartRecord;
-use crate::domain::{Cut, Principal, State, StoredPart, Upload, UploadId, check_one_cut};
+use crate::db::{PartRecord, Room};
+use crate::domain::{Cut, Principal, State, StoredPart, Upload, UploadId, check_one_cut, told_size};
 use crate::error::Error;
 
 impl Uploads {
@@ -116,8 +116,11 @@ impl Uploads {
         let begun = storage.begin(&upload).await?.ok_or(Error::Vanished)?;
         let now = self.now();
         let expires_at = now + self.0.time_to_live;
-        let known = upload.multipart_id.as_deref();
-        let outcome = db.begin_again(&upload.id, known, &begun, now, expires_at).await;
+        let room = Room {
+            quota: self.policy_of(&upload).quotas.of(&upload.owner),
+            told: told_size(&upload.metadata).ok().flatten().unwrap_or_default(),
+        };
+        let outcome = db.begin_again(&upload, &begun, now, expires_at, room).await;
         if !matches!(outcome, Ok(true)) {
             // Nobody will ever hear of this one.
             if let Err(error) = self.0.store.abort(&upload.key, &begun, now).await {

@@ -14,7 +14,7 @@ use super::claims::Manner;
 use super::{Status, Uploads};
 use crate::domain::{EventKind, Opinion, ScanState, State, StoredPart, Upload, UploadId, bare_etag};
 use crate::error::Error;
-use crate::storage::ByteStream;
+use crate::storage::{ByteStream, StoredObject};
 
 /// How often whoever waits for a verdict looks whether another instance has heard it.
 const LOOK_EVERY: Duration = Duration::from_millis(500);
@@ -158,11 +158,12 @@ impl Uploads {
 
     /// Why an upload cannot be completed that is in this state: what the scanner said, if it did.
     pub(super) async fn why_ended(&self, id: &UploadId, state: State) -> Result<Error, Error> {
+        // A rejected scan without a reason is of an upload that has failed by our own rules meanwhile.
         if state == State::Failed
             && let Some(scan) = self.0.db.find_scan(id).await?
             && scan.state == ScanState::Rejected
+            && let Some(reason) = scan.reason
         {
-            let reason = scan.reason.unwrap_or_default();
             return Ok(Error::Rejected { reason });
         }
         Ok(Error::WrongState {
@@ -210,28 +211,36 @@ impl Uploads {
                 (Some(now), Some(then)) => bare_etag(now) == bare_etag(then),
                 _ => true,
             });
-        match opinion {
-            Opinion::Accept if is_judged => {
+        match (opinion, found) {
+            (Opinion::Accept, Some(object)) if is_judged => {
                 let mut upload = upload;
                 if !upload.cut.is_ours() {
-                    upload.size = found.map_or(upload.size, |object| object.size);
+                    upload.size = object.size;
                 }
                 self.announce(upload, scan.etag).await?;
             }
-            Opinion::Accept if found.is_some() => {
-                // Its client has sent another since, with a signature that was still good.
-                tracing::warn!(upload = %id, key = %upload.key, "the object has changed since it was looked at");
-                let etag = found.and_then(|object| object.etag);
-                self.begin_quarantine(&upload, etag).await?;
-                return Ok(());
-            }
-            Opinion::Accept => self.cast_out(&upload, IS_GONE.to_owned()).await?,
-            Opinion::Reject { reason } => self.cast_out(&upload, reason).await?,
+            (Opinion::Accept, Some(object)) => return self.look_again(upload, object).await,
+            (Opinion::Accept, None) => self.cast_out(&upload, IS_GONE.to_owned()).await?,
+            (Opinion::Reject { reason }, _) => self.cast_out(&upload, reason).await?,
         }
         if let Some(quarantine) = &self.0.quarantine {
             quarantine.decided.notify_waiters();
         }
         Ok(())
+    }
+
+    /// Its client has sent another object since, with a signature that was still good: that one is held against the same
+    /// rules, and waits in its turn.
+    async fn look_again(&self, mut upload: Upload, object: StoredObject) -> Result<(), Error> {
+        tracing::warn!(upload = %upload.id, key = %upload.key, "the object has changed since it was looked at");
+        if !upload.cut.is_ours() {
+            upload.size = object.size;
+        }
+        match self.check_inside(&upload).await {
+            Err(error @ Error::ContentRefused { .. }) => self.cast_out(&upload, error.to_string()).await,
+            Err(error) => Err(error),
+            Ok(()) => self.begin_quarantine(&upload, object.etag).await.map(drop),
+        }
     }
 
     /// Ends an upload whose object must go. That it must is written down first, and that it is gone last: after a kill in

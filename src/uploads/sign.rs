@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
 
+use super::rates::Pace;
 use super::{Note, Uploads};
 use crate::domain::{
     Algorithm, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
@@ -111,6 +112,7 @@ impl Uploads {
         }
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
+        self.pace(Pace::Sign, &caller.owner, caller.address, set.len() as u64)?;
         let Some(multipart_id) = &upload.multipart_id else {
             return Err(Error::invalid(
                 "parts",
@@ -219,6 +221,10 @@ impl Uploads {
         caller.may_send(&upload.owner)?;
         let multipart_id = upload.multipart_id.as_ref().filter(|_| upload.cut == Cut::Client);
         let multipart_id = multipart_id.ok_or(Error::NotFound("upload"))?;
+        if let Some(highest) = set.iter().next_back() {
+            self.admit_part(&upload, highest.get().into()).await?;
+        }
+        self.pace(Pace::Sign, &caller.owner, caller.address, set.len() as u64)?;
         let signer = self.signer_of(&upload, multipart_id, Binds::Nothing).await?;
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
@@ -233,11 +239,20 @@ impl Uploads {
     }
 
     /// A presigned URL for one operation on an unfinished upload's object, and when it dies.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`]; [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
+    /// holds for the upload; [`Error::Unavailable`].
     pub async fn presign(
         &self,
         upload: &Upload,
         operation: Operation<'_>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        // Who asks is its owner; from where, nobody tells us here.
+        self.pace(Pace::Sign, &upload.owner, None, 1)?;
+        if let Operation::UploadAnyPart { part_number, .. } = operation {
+            self.admit_part(upload, part_number.into()).await?;
+        }
         self.0.metrics.signed(signed_as(operation), 1);
         self.0.store.presign(operation, &upload.key, self.now()).await
     }

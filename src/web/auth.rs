@@ -15,6 +15,7 @@ use actix_web::web::Data;
 use actix_web::{HttpMessage, HttpRequest};
 
 use super::cors;
+use super::failures::counted;
 use super::peer::{client_ip, is_https, origin_of, own_origin};
 use crate::domain::Principal;
 use crate::error::Error;
@@ -63,7 +64,7 @@ pub async fn caller_with_key(
 ) -> Result<Principal, Error> {
     match key {
         Some(key) => {
-            let caller = identity(request)?.by_credential(key).await?;
+            let caller = counted(request, identity(request)?.by_credential(key)).await?;
             Ok(located(request, caller))
         }
         None if newcomers => caller_or_newcomer(request).await,
@@ -236,11 +237,19 @@ async fn known(request: &HttpRequest) -> Result<Option<Principal>, Error> {
 async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error> {
     let identity = identity(request)?;
     if let Some(key) = header(request, &HeaderName::from_static("x-api-key"))? {
-        return identity.by_credential(key.trim()).await.map(Some);
+        let holder = identity.by_credential(key.trim());
+        return counted(request, holder).await.map(Some);
     }
-    let Some(value) = header(request, &AUTHORIZATION)? else {
-        return application::knows(request, identity).await;
-    };
+    match header(request, &AUTHORIZATION)? {
+        Some(value) => counted(request, authorized(request, identity, value))
+            .await
+            .map(Some),
+        None => application::knows(request, identity).await,
+    }
+}
+
+/// Who an `Authorization` header stands for.
+async fn authorized(request: &HttpRequest, identity: &Identity, value: &str) -> Result<Principal, Error> {
     let token = value
         .split_once(' ')
         .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
@@ -251,11 +260,10 @@ async fn credentialed(request: &HttpRequest) -> Result<Option<Principal>, Error>
     match outcome {
         // What is nothing to us may be the application's own.
         Err(error @ Error::Unauthenticated(_)) if application::is_shown(identity, AUTHORIZATION.as_str()) => {
-            application::knows(request, identity)
-                .await?
-                .map_or(Err(error), |known| Ok(Some(known)))
+            let known = application::knows(request, identity).await?;
+            known.ok_or(error)
         }
-        outcome => outcome.map(Some),
+        outcome => outcome,
     }
 }
 

@@ -5,6 +5,7 @@ pub mod auth;
 pub mod body;
 pub mod cors;
 pub mod doors;
+pub mod failures;
 pub mod headers;
 pub mod health;
 pub mod interim;

@@ -40,6 +40,10 @@ impl Kind {
             Error::TooLarge { .. } => "too-large",
             Error::BodyTooLarge { .. } => "body-too-large",
             Error::TypeRefused { .. } => "type-refused",
+            Error::ContentRefused { .. } => "content-refused",
+            Error::TooManyParts { .. } => "too-many-parts",
+            Error::QuotaReached { .. } => "quota-reached",
+            Error::TooFast { .. } => "too-fast",
             Error::NotFound(_) => "not-found",
             Error::Unauthenticated(_) => "unauthenticated",
             Error::Forbidden(_) => "forbidden",
@@ -181,6 +185,11 @@ impl ProblemDocument {
             }
             Error::LengthConflict { known, .. } => json!({ "expected": known }),
             Error::NoSpace { needed } => json!({ "needed": needed }),
+            Error::ContentRefused { found, declared } => json!({ "found": found, "declared": declared }),
+            Error::TooManyParts { limit, .. } => json!({ "limit": limit }),
+            Error::QuotaReached { what, limit, held } => {
+                json!({ "what": what.name(), "limit": limit, "held": held })
+            }
             _ => Value::Null,
         };
         let extra = if let Value::Object(members) = extra {
@@ -192,7 +201,17 @@ impl ProblemDocument {
             status,
             ..Kind::of(error)
         };
-        kind.document(&error.to_string(), extra)
+        let mut answer = kind.document(&error.to_string(), extra);
+        tell_pause(&mut answer, error);
+        answer
+    }
+}
+
+/// Says in `Retry-After` how long to wait before the same request is worth another try, where the answer says to wait.
+pub fn tell_pause(answer: &mut HttpResponse, error: &Error) {
+    if matches!(answer.status().as_u16(), 429 | 503) {
+        let seconds = error.retry_after().unwrap_or(1);
+        answer.headers_mut().insert(RETRY_AFTER, seconds.into());
     }
 }
 

@@ -1,6 +1,7 @@
 //! Uploads that clients cut themselves: keys that are claimed, ids that are learnt late, sizes that are known last.
 
 use chrono::TimeDelta;
+use muleteer::db::Room;
 use muleteer::domain::{Cut, ObjectKey, State, Upload};
 
 use super::{kept, noon, on_both, open, owner, upload_at};
@@ -21,7 +22,7 @@ fn born(key: &str) -> Upload {
 async fn of_all_that_claim_a_key_at_once_one_has_it_and_it_is_free_again_once_nothing_came_of_it() {
     on_both(async |url| {
         let db = open(&url).await;
-        let claims = (0..8).map(|_| db.claim_key(born("in/clip é.mp4"), Vec::new()));
+        let claims = (0..8).map(|_| db.claim_key(born("in/clip é.mp4"), Room::default(), Vec::new()));
         let won: Vec<bool> = futures_util::future::join_all(claims)
             .await
             .into_iter()
@@ -38,7 +39,11 @@ async fn of_all_that_claim_a_key_at_once_one_has_it_and_it_is_free_again_once_no
                 .unwrap()
         );
 
-        assert!(db.claim_key(born("in/clip é.mp4"), Vec::new()).await.unwrap());
+        assert!(
+            db.claim_key(born("in/clip é.mp4"), Room::default(), Vec::new())
+                .await
+                .unwrap()
+        );
     })
     .await;
 }
@@ -101,9 +106,9 @@ async fn what_ran_out_begins_again_behind_its_id_and_what_was_given_up_does_not(
                 ..upload_at(noon())
             };
             let upload = kept(&db, own).await;
-            let known = upload.multipart_id.as_deref();
 
-            let begun = db.begin_again(&upload.id, known, "new", later, later + TimeDelta::days(7));
+            let room = Room::default();
+            let begun = db.begin_again(&upload, "new", later, later + TimeDelta::days(7), room);
 
             assert_eq!(begun.await.unwrap(), begins, "{state}");
             let now = db.find_upload(&upload.id, None).await.unwrap().unwrap();

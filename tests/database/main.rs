@@ -13,6 +13,7 @@ mod backlog;
 mod cut;
 mod opening;
 mod plans;
+mod quotas;
 mod recent;
 mod recorder;
 mod searches;
@@ -22,7 +23,7 @@ mod webhooks;
 use std::future::Future;
 
 use chrono::{DateTime, TimeDelta, Utc};
-use muleteer::db::{Database, RecordedPart, UploadQuery};
+use muleteer::db::{Database, RecordedPart, Room, UploadQuery};
 use muleteer::domain::{
     Backend, Bounds, Checksums, Cut, FileName, Fingerprint, MediaType, ObjectKey, Owner, PartNumber, State,
     Transfer, Upload, UploadId,
@@ -106,7 +107,7 @@ fn upload_at(at: DateTime<Utc>) -> Upload {
 
 /// An upload that is in the database.
 async fn kept(db: &Database, upload: Upload) -> Upload {
-    db.insert_upload(upload.clone()).await.unwrap();
+    db.insert_upload(upload.clone(), Room::default()).await.unwrap();
     upload
 }
 

@@ -14,7 +14,7 @@ use diesel::connection::{
 use diesel::prelude::*;
 use diesel::sql_types::Text;
 use diesel::{PgConnection, SqliteConnection};
-use muleteer::db::{Database, EventQuery, NewEvent, Settled, UploadQuery};
+use muleteer::db::{Database, EventQuery, NewEvent, Room, Settled, UploadQuery};
 use muleteer::domain::{EventId, EventKind, EventState, LogEntry, LogKind, State, SupportCode, UploadId};
 
 use super::{asking, kept, noon, open, owner, part, postgres_url, record, sqlite_in, upload_at};
@@ -107,7 +107,8 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     db.is_key_of_others(&anna, upload.key.as_str()).await.unwrap();
     done("uploads_object_key (");
     db.bind_multipart(id, None, "x").await.unwrap();
-    db.begin_again(id, None, "x", noon(), noon()).await.unwrap();
+    let room = Room::default();
+    db.begin_again(&upload, "x", noon(), noon(), room).await.unwrap();
     db.measure_upload(id, 1, 1).await.unwrap();
     done("sqlite_autoindex_uploads_1");
     db.stuck_completions(noon(), 100, 0).await.unwrap();

@@ -60,9 +60,9 @@ async fn what_no_column_holds_is_refused_and_nothing_is_kept() {
         let mut too_late = upload_at(noon());
         too_late.last_modified = Some("+10000-01-01T00:00:00Z".parse().unwrap());
 
-        let refused = db.insert_upload(too_large).await;
+        let refused = db.insert_upload(too_large, Room::default()).await;
         assert!(matches!(refused, Err(Error::TooLarge { size: u64::MAX, .. })));
-        let refused = db.insert_upload(too_late).await.unwrap_err();
+        let refused = db.insert_upload(too_late, Room::default()).await.unwrap_err();
         assert!(refused.to_string().starts_with("last_modified: "));
 
         assert!(db.list_uploads(asking(|_| {})).await.unwrap().uploads.is_empty());

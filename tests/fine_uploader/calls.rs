@@ -141,7 +141,9 @@ async fn of_another_door(server: &TestServer, key: &str, count: u32) -> Vec<Stri
             multipart_id: None,
             ..like.clone()
         };
-        db.insert_upload(other).await.expect("the database answers");
+        db.insert_upload(other, muleteer::db::Room::default())
+            .await
+            .expect("the database answers");
         keys.push(key);
     }
     db.close().await.expect("the database closes");

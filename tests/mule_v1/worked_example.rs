@@ -53,7 +53,9 @@ async fn record(server: &TestServer, example: &Value) {
     let db = muleteer::app::open_database(&server.config)
         .await
         .expect("the example is possible");
-    db.insert_upload(upload).await.expect("the example is possible");
+    db.insert_upload(upload, muleteer::db::Room::default())
+        .await
+        .expect("the example is possible");
     db.close().await.expect("the example is possible");
 }
 

@@ -36,6 +36,7 @@ mod creating;
 mod ending;
 mod everybody;
 mod integrity;
+mod limits;
 mod listing;
 mod lying;
 mod lying_proxy;
@@ -101,6 +102,7 @@ fn beside(first: &TestServer) -> TestServer {
         config.s3.min_part_size = 8;
         config.uploads.part_size = PART;
         config.hooks.clone_from(&first.config.hooks);
+        config.limits.clone_from(&first.config.limits);
     });
     started.expect("SQLite is never skipped, and the address is the first server's")
 }

@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use muleteer::config::{Config, OnSilence, Secret};
 use serde_json::{Value, json};
 
-use super::api::{Api, Reply};
+use super::api::{Api, Reply, file};
 use super::around::on_both as on_both_started;
 use super::issuer::{self, sign};
 use super::page::{EMPTY, KEY_ID, Written, hash_of};
@@ -358,6 +358,34 @@ async fn a_key_lies_where_its_callers_token_and_the_answer_want_it() {
         assert_eq!(refused.status, 403, "{}", refused.text());
         assert!(refused.text().contains("albums/"), "{}", refused.text());
     })
+    .await;
+}
+
+#[tokio::test]
+async fn what_the_application_lets_an_owner_have_open_holds_before_anything_is_reserved() {
+    asking(
+        |_| {},
+        async |server, application| {
+            let api = Api::of(&server);
+            api.create("a.bin", PART).await;
+            let reserved_before = reserved(&server).await;
+            let narrow = |bounds: Value| application.next_answers(&[says(&json!({ "bounds": bounds }))]);
+
+            for (what, limit) in [("open_uploads", 1), ("open_bytes", 2 * PART - 1)] {
+                narrow(json!({ what: limit }));
+                let refused = api.post("/uploads", &file("b.bin", PART)).await;
+                let problem = refused.problem(429, "quota-reached");
+                assert_eq!(
+                    (&problem["what"], &problem["limit"]),
+                    (&json!(what), &json!(limit))
+                );
+            }
+            assert_eq!(reserved(&server).await, reserved_before);
+
+            // It was this upload's alone.
+            api.create("b.bin", PART).await;
+        },
+    )
     .await;
 }
 

@@ -234,6 +234,33 @@ async fn what_the_scanner_rejects_is_removed_and_its_owner_is_told_why() {
 }
 
 #[tokio::test]
+async fn what_the_first_bytes_give_away_is_never_shown_to_a_scanner() {
+    let scanner = Receiver::start().await;
+    let adjust = waiting_for(&scanner);
+    let strict = |config: &mut Config| {
+        adjust(config);
+        config.limits.types = vec!["image/*".into()];
+    };
+    on_both_with(strict, async |server| {
+        scanner.forget();
+        let api = Api::of(&server);
+        let bytes = b"<!DOCTYPE html>".to_vec();
+        let wanted = json!({ "filename": "a.png", "size": bytes.len(), "content_type": "image/png" });
+        let upload = api.post("/uploads", &wanted).await.expect(201);
+        for door in api.sign(&upload, all_parts(&upload)).await {
+            assert_eq!(api.put_part(&door, bytes.clone()).await, 200);
+        }
+
+        api.complete(&upload).await.problem(415, "content-refused");
+
+        assert_eq!(api.show(&upload).await["state"], "failed");
+        assert_eq!(object_status(&server, &upload).await, 404);
+        assert!(scanner.seen().is_empty(), "nobody was asked");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn a_rejected_object_stays_where_the_operator_wants_to_see_it() {
     let scanner = Receiver::start().await;
     let adjust = waiting_for(&scanner);

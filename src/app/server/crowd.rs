@@ -3,12 +3,13 @@
 //! Separate, because all workers count together, and because who is turned away has no connection to speak of.
 
 use std::collections::HashMap;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, SocketAddr};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use actix_web::rt::net::TcpStream;
 
 use crate::config::ServerConfig;
+use crate::domain::network;
 use crate::web::problem::Kind;
 
 /// Everybody who is connected.
@@ -122,14 +123,6 @@ impl Full {
         if socket.writable().await.is_ok() {
             let _ = socket.try_write(&answer);
         }
-    }
-}
-
-/// What one client may choose from: an address of version 4, and 64 bits of one of version 6.
-fn network(address: IpAddr) -> IpAddr {
-    match address {
-        IpAddr::V4(_) => address,
-        IpAddr::V6(v6) => Ipv6Addr::from_bits(v6.to_bits() >> 64 << 64).into(),
     }
 }
 

@@ -199,6 +199,16 @@ fn last_problem(inspection: &Inspection, now: DateTime<Utc>) -> Option<String> {
             "its browser is not known to us (any more): another browser, deleted cookies, or an expired token or key"
         }
         "too-large" | "body-too-large" => "the file is larger than this server takes",
+        "too-many-parts" => {
+            "its client cuts the file into more parts than a file may have (limits.max_parts)"
+        }
+        "quota-reached" => {
+            "its owner has as much open as they may have at once: complete or abort what nobody needs, or raise the limit"
+        }
+        "content-refused" => "its first bytes are not of a type that is taken here, whatever it is called",
+        "too-fast" => {
+            "it asks more often than it may (limits.rates); a client that waits as it is told gets through"
+        }
         "type-refused" => "files of this type are not taken here",
         "wrong-size" | "part-conflict" | "checksum-mismatch" => {
             "the bytes are not those that were announced: the file may have changed since the upload began"

@@ -1,32 +1,43 @@
 //! How often somebody may try to log in.
 //!
 //! Separate, because it is all that stands between a guesser and the database. A key has far too many bits to be guessed;
-//! what is held back here is the load, and the noise.
+//! what is held back here is the load, and the noise. Whoever makes noise from many networks at once must not lock an
+//! admin out: a network from which somebody has logged in well waits for its own failures alone.
 
-use std::collections::HashMap;
+use std::collections::HashSet;
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
-use chrono::{DateTime, TimeDelta, Utc};
+use chrono::{DateTime, Utc};
 
-/// For so long attempts are counted together.
-const WINDOW: TimeDelta = TimeDelta::minutes(1);
+use crate::domain::{Meter, network};
 
-/// Failures within that time after which one address waits.
-const PER_ADDRESS: u32 = 5;
+/// Failures a minute after which one network waits.
+const PER_NETWORK: u32 = 5;
 
-/// Failures within that time after which everybody waits.
-const OVERALL: u32 = 200;
+/// Failures a minute after which all networks wait from which nobody has logged in yet.
+const STRANGERS: u32 = 200;
 
-/// Failed attempts to log in, counted in memory; there are never more addresses in it than failures that count.
-#[derive(Debug, Default)]
-pub struct Attempts(Mutex<Counts>);
+/// Most networks that are remembered.
+const MOST_KNOWN: usize = 10_000;
 
-#[derive(Debug, Default)]
-struct Counts {
-    began: Option<DateTime<Utc>>,
-    overall: u32,
-    of: HashMap<IpAddr, u32>,
+/// Failed attempts to log in, counted in memory.
+#[derive(Debug)]
+pub struct Attempts {
+    of_network: Option<Meter>,
+    of_strangers: Option<Meter>,
+    /// Networks from which somebody has logged in, since this process began.
+    known: Mutex<HashSet<IpAddr>>,
+}
+
+impl Default for Attempts {
+    fn default() -> Self {
+        Self {
+            of_network: Meter::new(PER_NETWORK),
+            of_strangers: Meter::new(STRANGERS),
+            known: Mutex::default(),
+        }
+    }
 }
 
 impl Attempts {
@@ -34,53 +45,50 @@ impl Attempts {
     ///
     /// # Errors
     /// The seconds to wait, where there were too many.
-    pub(super) fn begin(&self, address: IpAddr, now: DateTime<Utc>) -> Result<(), i64> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let began = match counts.began {
-            Some(began) if began <= now && now - began < WINDOW => began,
-            _ => {
-                *counts = Counts {
-                    began: Some(now),
-                    ..Counts::default()
-                };
-                now
-            }
-        };
-        let address = network(address);
-        let own = counts.of.get(&address).copied().unwrap_or(0);
-        if own >= PER_ADDRESS || counts.overall >= OVERALL {
-            // Whole seconds, rounded up: who waits that long must not have to wait again.
-            let left = (WINDOW - (now - began)).num_milliseconds();
-            return Err((left + 999).div_euclid(1000).max(1));
+    pub(super) fn begin(&self, address: IpAddr, now: DateTime<Utc>) -> Result<(), u64> {
+        let from = network(address);
+        take(self.of_network.as_ref(), from, now)?;
+        if self.knows(from) {
+            return Ok(());
         }
-        counts.overall += 1;
-        counts.of.insert(address, own + 1);
-        Ok(())
+        take(self.of_strangers.as_ref(), (), now).inspect_err(|_| give_back(self.of_network.as_ref(), from))
     }
 
     /// An attempt that was begun did not fail.
     pub(super) fn forgive(&self, address: IpAddr) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.overall = counts.overall.saturating_sub(1);
-        if let Some(own) = counts.of.get_mut(&network(address)) {
-            *own = own.saturating_sub(1);
+        let from = network(address);
+        give_back(self.of_network.as_ref(), from);
+        let mut known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.contains(&from) {
+            return;
         }
+        if known.len() >= MOST_KNOWN {
+            known.clear();
+        }
+        known.insert(from);
+        give_back(self.of_strangers.as_ref(), ());
+    }
+
+    fn knows(&self, from: IpAddr) -> bool {
+        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
+        known.contains(&from)
     }
 }
 
-/// Who has one IPv6 address has a whole network of them.
-fn network(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V6(address) => {
-            let [a, b, c, d, ..] = address.segments();
-            IpAddr::from([a, b, c, d, 0, 0, 0, 0])
-        }
-        address @ IpAddr::V4(_) => address,
+fn take(meter: Option<&Meter>, name: impl std::hash::Hash, now: DateTime<Utc>) -> Result<(), u64> {
+    meter.map_or(Ok(()), |meter| meter.take(name, 1, now))
+}
+
+fn give_back(meter: Option<&Meter>, name: impl std::hash::Hash) {
+    if let Some(meter) = meter {
+        meter.give_back(name, 1);
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use chrono::TimeDelta;
+
     use super::*;
 
     fn noon() -> DateTime<Utc> {
@@ -100,18 +108,23 @@ mod tests {
             begin(&format!("2001:db8::{host}"), noon()).unwrap();
         }
 
-        assert_eq!(begin("2001:db8::6", noon() + TimeDelta::seconds(20)), Err(40));
+        assert_eq!(begin("2001:db8::6", noon() + TimeDelta::seconds(2)), Err(10));
         begin("1.2.3.4", noon()).unwrap();
-        begin("2001:db8::6", noon() + WINDOW).unwrap();
+        begin("2001:db8::6", noon() + TimeDelta::seconds(12)).unwrap();
     }
 
     #[test]
-    fn many_addresses_together_have_a_limit_and_so_has_the_memory() {
+    fn noise_from_everywhere_holds_up_strangers_and_not_who_has_logged_in_before() {
         let attempts = Attempts::default();
-        let tried = (0..1_000_u32).filter(|n| attempts.begin(IpAddr::from(n.to_be_bytes()), noon()).is_ok());
+        let home = address("1.2.3.4");
+        attempts.begin(home, noon()).unwrap();
+        attempts.forgive(home);
 
-        assert_eq!(tried.count(), OVERALL as usize);
-        assert_eq!(attempts.0.lock().unwrap().of.len(), OVERALL as usize);
+        let tried = (0..1_000_u32).filter(|n| attempts.begin(IpAddr::from(n.to_be_bytes()), noon()).is_ok());
+        assert_eq!(tried.count(), STRANGERS as usize);
+
+        attempts.begin(home, noon()).unwrap();
+        assert!(attempts.begin(address("5.6.7.8"), noon()).is_err());
     }
 
     #[test]

@@ -5,12 +5,12 @@
 
 use actix_web::HttpResponse;
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, WWW_AUTHENTICATE};
 use serde_json::{Value, json};
 
 use crate::domain::State;
 use crate::error::{Digested, Error};
-use crate::web::problem::{Kind, Tell};
+use crate::web::problem::{Kind, Tell, tell_pause};
 use crate::web::trace::request_id;
 
 /// The chunk server's way to tell of an error.
@@ -35,7 +35,9 @@ impl Tell for ChunkError {
             } => "already_complete".to_owned(),
             _ => kind.slug.replace('-', "_"),
         };
-        answer(status, &code, &text(error), &details(error))
+        let mut answer = answer(status, &code, &text(error), &details(error));
+        tell_pause(&mut answer, error);
+        answer
     }
 }
 
@@ -66,6 +68,10 @@ fn details(error: &Error) -> Value {
         Error::WrongSize { expected, .. } => json!({ "expected": expected }),
         Error::WrongState { state, .. } => json!({ "state": state.as_str() }),
         Error::NoSpace { needed } => json!({ "needed": needed }),
+        Error::TooManyParts { limit, .. } => json!({ "limit": limit }),
+        Error::QuotaReached { what, limit, held } => {
+            json!({ "what": what.name(), "limit": limit, "held": held })
+        }
         // Counted from 0, as everything here.
         Error::Incomplete { defects, total, .. } => {
             let parts: Vec<u16> = defects.iter().map(|defect| defect.number().get() - 1).collect();
@@ -93,9 +99,6 @@ fn answer(status: u16, code: &str, text: &str, details: &Value) -> HttpResponse 
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = HttpResponse::build(status);
     answer.insert_header((CACHE_CONTROL, "no-store"));
-    if status == StatusCode::SERVICE_UNAVAILABLE || status == StatusCode::TOO_MANY_REQUESTS {
-        answer.insert_header((RETRY_AFTER, "1"));
-    }
     if status == StatusCode::UNAUTHORIZED {
         answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }

@@ -14,7 +14,7 @@ use crate::config::{EvaporateConfig, ProtocolsConfig};
 use crate::error::Error;
 use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
 use crate::web::auth;
-use crate::web::problem::{Failure, Kind, Tell};
+use crate::web::problem::{Failure, Kind, Tell, tell_pause};
 
 /// Evaporate.
 pub const PROTOCOL: Protocol = Protocol {
@@ -188,12 +188,14 @@ impl Tell for PlainText {
     fn tell(error: &Error) -> HttpResponse {
         let kind = Kind::of(error);
         let status = match kind.status {
-            401 | 500.. => kind.status(),
+            401 | 429 | 500.. => kind.status(),
             _ => Kind::named("forbidden").status(),
         };
-        HttpResponse::build(status)
+        let mut answer = HttpResponse::build(status)
             .insert_header((CACHE_CONTROL, "no-store"))
             .content_type("text/plain; charset=utf-8")
-            .body(format!("refused: {error}\n"))
+            .body(format!("refused: {error}\n"));
+        tell_pause(&mut answer, error);
+        answer
     }
 }

@@ -18,7 +18,7 @@ use crate::config::{FineUploaderConfig, ProtocolsConfig};
 use crate::domain::Upload;
 use crate::error::Error;
 use crate::uploads::{Refusal, Signable, SigningDoor, Uploads};
-use crate::web::problem::{Failure, Kind, Tell};
+use crate::web::problem::{Failure, Kind, Tell, tell_pause};
 use crate::web::trace::request_id;
 use crate::web::{auth, body};
 
@@ -197,13 +197,17 @@ pub struct Json;
 impl Tell for Json {
     fn tell(error: &Error) -> HttpResponse {
         let kind = Kind::of(error);
-        HttpResponse::build(kind.status())
+        // It does not wait as long as it is asked to, and so tries again what may pass.
+        let is_final = kind.status < 500 && kind.status != 429 && !matches!(error, Error::Incomplete { .. });
+        let mut answer = HttpResponse::build(kind.status())
             .insert_header((CACHE_CONTROL, "no-store"))
             .json(json!({
                 "success": false,
                 "error": error.to_string(),
                 "request_id": request_id(),
-                "preventRetry": kind.status < 500 && !matches!(error, Error::Incomplete { .. }),
-            }))
+                "preventRetry": is_final,
+            }));
+        tell_pause(&mut answer, error);
+        answer
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use crate::domain::Upload;
 use crate::error::Error;
 use crate::uploads::{Operation, SignedRequest, Uploads};
-use crate::web::problem::{Kind, Tell};
+use crate::web::problem::{Kind, Tell, tell_pause};
 
 /// Which signature the caller can use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,9 +145,11 @@ pub struct PlainText;
 
 impl Tell for PlainText {
     fn tell(error: &Error) -> HttpResponse {
-        HttpResponse::build(Kind::of(error).status())
+        let mut answer = HttpResponse::build(Kind::of(error).status())
             .insert_header((CACHE_CONTROL, "no-store"))
             .content_type("text/plain; charset=utf-8")
-            .body(format!("refused: {error}\n"))
+            .body(format!("refused: {error}\n"));
+        tell_pause(&mut answer, error);
+        answer
     }
 }

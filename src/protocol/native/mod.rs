@@ -103,6 +103,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
     (status = 403, description = "The application does not want it, or the credential may not; it may choose other statuses"),
     (status = 413, description = "`limit` is the most bytes of one file"),
     (status = 415, description = "The media type is not accepted"),
+    (status = 429, description = "`limit` of `what` are open already, or too many are begun; `Retry-After` says when"),
 ))]
 #[post("/uploads")]
 async fn create(
@@ -132,6 +133,7 @@ async fn create(
         (status = 400, description = "`errors` names each bad field"),
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "The upload has ended; `state` says how"),
+        (status = 429, description = "Too many signatures are asked for; `Retry-After` says when"),
         (status = 503, description = "The server's own credentials have run out; `Retry-After` says when to come again"),
     ))]
 #[post("/uploads/{id}/signatures")]
@@ -265,6 +267,7 @@ async fn show(
         (status = 404, description = "Not there, or not yours"),
         (status = 409, description = "`defects` names the parts that are missing, of another size or of other bytes"),
         (status = 410, description = "The store has dropped the multipart upload; begin again"),
+        (status = 415, description = "The first bytes are of another type than is accepted; the upload has failed"),
         (status = 422, description = "A scanner has looked at the whole file and did not accept it"),
         (status = 503, description = "A scanner still looks at it; ask again after the seconds in `Retry-After`"),
     ))]

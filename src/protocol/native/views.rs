@@ -8,8 +8,7 @@ use utoipa::ToSchema;
 
 use super::requests::SignatureFormat;
 use crate::domain::{
-    Algorithm, Checksum, Checksums, Grant, MAX_PARTS, PartNumber, Policy, Principal, State, StoredPart,
-    SupportCode,
+    Algorithm, Checksum, Checksums, Grant, PartNumber, Policy, Principal, State, StoredPart, SupportCode,
 };
 use crate::identity::Scopes;
 use crate::uploads::{
@@ -434,7 +433,7 @@ impl SessionView {
                 max_size: policy.max_size(),
                 default_part_size: policy.parts.preferred,
                 min_part_size: policy.parts.min,
-                max_parts: MAX_PARTS,
+                max_parts: policy.parts.most,
                 types: policy.types.clone().unwrap_or_default(),
             },
             server_time,

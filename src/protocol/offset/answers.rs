@@ -3,14 +3,14 @@
 use std::fmt;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{ALLOW, CACHE_CONTROL, RETRY_AFTER, WWW_AUTHENTICATE};
+use actix_web::http::header::{ALLOW, CACHE_CONTROL, WWW_AUTHENTICATE};
 use actix_web::{HttpResponse, ResponseError};
 use chrono::{DateTime, Utc};
 use serde_json::{Map, Value, json};
 
 use crate::domain::{State, Upload, UploadId};
 use crate::error::{Digested, Error};
-use crate::web::problem::{Kind, log};
+use crate::web::problem::{Kind, log, tell_pause};
 use crate::web::trace::request_id;
 
 /// Where no session is named and one has to be.
@@ -203,7 +203,9 @@ impl ResponseError for Refusal {
                 .collect();
             members.insert("details".into(), list.into());
         }
-        answer(status, &Value::Object(members))
+        let mut answer = answer(status, &Value::Object(members));
+        tell_pause(&mut answer, &self.error);
+        answer
     }
 }
 
@@ -224,9 +226,6 @@ fn answer(status: u16, members: &Value) -> HttpResponse {
     let code = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut answer = HttpResponse::build(code);
     answer.insert_header((CACHE_CONTROL, "no-store"));
-    if matches!(status, 429 | 503) {
-        answer.insert_header((RETRY_AFTER, "1"));
-    }
     if status == 401 {
         answer.insert_header((WWW_AUTHENTICATE, "Bearer"));
     }

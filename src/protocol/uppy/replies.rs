@@ -1,7 +1,7 @@
 //! What goes out: JSON that every generation reads, and errors in the two members that they know.
 
 use actix_web::HttpResponse;
-use actix_web::http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, CACHE_CONTROL, RETRY_AFTER};
+use actix_web::http::header::{ACCESS_CONTROL_ALLOW_HEADERS, ALLOW, CACHE_CONTROL};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
 
@@ -9,7 +9,7 @@ use crate::domain::{StoredPart, bare_etag};
 use crate::error::Error;
 use crate::uploads::SignedForm;
 use crate::web::cors::known_fields;
-use crate::web::problem::{Kind, Tell};
+use crate::web::problem::{Kind, Tell, tell_pause};
 use crate::web::trace::request_id;
 
 /// Methods of all addresses together.
@@ -85,10 +85,10 @@ impl Tell for Companion {
         answer
             .reason(kind.title)
             .insert_header((CACHE_CONTROL, "no-store"));
-        if matches!(kind.status, 429 | 503) {
-            answer.insert_header((RETRY_AFTER, "1"));
-        }
         let request = request_id();
-        answer.json(json!({ "message": error.to_string(), "error": kind.slug, "request_id": request }))
+        let mut answer =
+            answer.json(json!({ "message": error.to_string(), "error": kind.slug, "request_id": request }));
+        tell_pause(&mut answer, error);
+        answer
     }
 }

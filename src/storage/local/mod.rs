@@ -25,7 +25,7 @@ use chrono::{DateTime, Utc};
 use self::tree::{DATA, JOURNAL, Tree, WORK, failed, made, open_to_write, removed};
 use super::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 use crate::domain::{
-    Backend, MAX_PART_SIZE, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
+    Backend, MAX_PART_SIZE, MAX_PARTS, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
@@ -99,6 +99,7 @@ impl Storage for LocalStore {
             preferred: self.part_size,
             max: MAX_PART_SIZE,
             step: PART_STEP,
+            most: MAX_PARTS,
         }
     }
 

@@ -34,7 +34,7 @@ use self::pour::stream_of;
 use self::share::Share;
 use super::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
 use crate::domain::{
-    Backend, MAX_PART_SIZE, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
+    Backend, MAX_PART_SIZE, MAX_PARTS, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
 };
 use crate::error::{Error, FieldError};
 
@@ -120,6 +120,7 @@ impl Storage for SmbStore {
             preferred: self.share.settings().part_size,
             max: MAX_PART_SIZE,
             step: 1 << 20,
+            most: MAX_PARTS,
         }
     }
 

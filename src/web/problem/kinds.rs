@@ -37,6 +37,34 @@ pub const KINDS: &[Kind] = &[
         advice: "The operator accepts certain media types only (limits.types).",
     },
     Kind {
+        slug: "content-refused",
+        status: 415,
+        title: "The file is not what it is said to be",
+        advice: "Its first bytes are those of \"found\", which is not accepted here (limits.types, limits.sniff). The upload has \
+                 failed, and nothing of it is kept. Is the file's name or type right?",
+    },
+    Kind {
+        slug: "too-many-parts",
+        status: 413,
+        title: "The file is cut into too many parts",
+        advice: "\"limit\" is the most parts that one file may have here. Cut the file into larger parts.",
+    },
+    Kind {
+        slug: "quota-reached",
+        status: 429,
+        title: "You have as much open as you may have at once",
+        advice: "\"limit\" is the most of what \"what\" names, and \"held\" is how much is open. An upload that completes, is \
+                 aborted or expires makes room: complete or abort one, or try again after the seconds in Retry-After. \
+                 Uploads that were begun before can go on.",
+    },
+    Kind {
+        slug: "too-fast",
+        status: 429,
+        title: "This is done too often",
+        advice: "Send the same request again after the seconds in Retry-After. The operator says how often is too often \
+                 (limits.rates).",
+    },
+    Kind {
         slug: "not-found",
         status: 404,
         title: "There is no such thing, or it is not yours",

@@ -1,0 +1,83 @@
+//! Rates: how often an owner, and an address, may begin uploads and have something signed.
+//!
+//! Separate from the quota, which is on what is open and holds on all instances together: rates hold back bursts, so each
+//! instance counts by itself, in memory.
+
+use std::net::IpAddr;
+
+use super::Uploads;
+use crate::config::RatesConfig;
+use crate::domain::{Meter, Owner, network};
+use crate::error::Error;
+
+/// What is counted, by whom and from where.
+#[derive(Debug, Default)]
+pub struct Rates {
+    creations: Pair,
+    signatures: Pair,
+}
+
+#[derive(Debug, Default)]
+struct Pair {
+    per_owner: Option<Meter>,
+    per_address: Option<Meter>,
+}
+
+/// What somebody does often.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Pace {
+    /// Begins uploads.
+    Create,
+    /// Has parts, forms or other requests signed.
+    Sign,
+}
+
+impl Rates {
+    /// From checked settings.
+    pub fn new(settings: &RatesConfig) -> Self {
+        let pair = |per_owner, per_address| Pair {
+            per_owner: Meter::new(per_owner),
+            per_address: Meter::new(per_address),
+        };
+        Self {
+            creations: pair(settings.creations_per_owner, settings.creations_per_address),
+            signatures: pair(settings.signatures_per_owner, settings.signatures_per_address),
+        }
+    }
+}
+
+impl Uploads {
+    /// Counts `count` of what this owner does from there.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub(super) fn pace(
+        &self,
+        pace: Pace,
+        owner: &Owner,
+        address: Option<IpAddr>,
+        count: u64,
+    ) -> Result<(), Error> {
+        let (pair, what) = match pace {
+            Pace::Create => (&self.0.rates.creations, "uploads are begun"),
+            Pace::Sign => (&self.0.rates.signatures, "signatures are asked for"),
+        };
+        let too_fast = |wait| Error::TooFast { what, wait };
+        let from = address.map(network);
+        let by_address = pair.per_address.as_ref().zip(from);
+        if let Some((meter, from)) = by_address {
+            meter.take(from, count, self.now()).map_err(too_fast)?;
+        }
+        // Strangers who share one name are told apart by their addresses alone.
+        let by_owner = pair.per_owner.as_ref().filter(|_| !owner.is_anybody());
+        let Some(meter) = by_owner else {
+            return Ok(());
+        };
+        meter.take(owner.as_str(), count, self.now()).map_err(|wait| {
+            if let Some((meter, from)) = by_address {
+                meter.give_back(from, count);
+            }
+            too_fast(wait)
+        })
+    }
+}

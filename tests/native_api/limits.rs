@@ -1,0 +1,382 @@
+//! What an owner may have open at once: through every door, for all who begin at once, and until something ends.
+
+use futures_util::future::join_all;
+use serde_json::{Value, json};
+
+use super::api::{Api, Reply, all_parts, file, id};
+use super::{beside, on_both, on_both_with};
+
+#[tokio::test]
+async fn beyond_the_quota_nothing_begins_until_something_ends_and_what_is_open_goes_on() {
+    on_both_with(
+        |config| {
+            config.limits.named.open_uploads = 2;
+            config.limits.named.open_bytes = 100;
+        },
+        async |server| {
+            let api = Api::of(&server);
+            let first = api.create("a.bin", 32).await;
+            let second = api.create("b.bin", 40).await;
+
+            let refused = api.post("/uploads", &file("c.bin", 1)).await;
+            let problem = refused.problem(429, "quota-reached");
+            assert_eq!(problem["what"], "open_uploads");
+            assert_eq!((&problem["limit"], &problem["held"]), (&json!(2), &json!(2)));
+            assert!(
+                refused
+                    .header("retry-after")
+                    .parse::<u64>()
+                    .is_ok_and(|seconds| seconds > 0)
+            );
+            // The same file again is no new upload.
+            let again = api.post("/uploads", &file("b.bin", 40)).await.expect(200);
+            assert_eq!(id(&again), id(&second));
+
+            api.send_parts(&first, all_parts(&first)).await;
+            api.complete(&first).await.expect(200);
+            let problem = api
+                .post("/uploads", &file("c.bin", 61))
+                .await
+                .problem(429, "quota-reached");
+            assert_eq!(
+                (&problem["what"], &problem["held"]),
+                (&json!("open_bytes"), &json!(40))
+            );
+            api.create("c.bin", 60).await;
+            // What never fits is no matter of waiting.
+            api.delete(&format!("/uploads/{}", id(&second))).await.expect(204);
+            let problem = api
+                .post("/uploads", &file("d.bin", 101))
+                .await
+                .problem(413, "too-large");
+            assert_eq!(problem["limit"], 100);
+            // Somebody else has room of their own.
+            Api::nobody(&server)
+                .post("/uploads", &file("e.bin", 1000))
+                .await
+                .expect(201);
+        },
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn of_two_hundred_who_begin_at_once_at_two_servers_as_many_as_allowed_do() {
+    on_both_with(
+        |config| config.limits.named.open_uploads = 17,
+        async |server| {
+            let other = beside(&server);
+            let tries = (0..200).map(|n| {
+                let api = Api::of(if n % 2 == 0 { &server } else { &other });
+                async move { api.post("/uploads", &file(&format!("{n}.bin"), 20)).await.status }
+            });
+            let answers = join_all(tries).await;
+            let of = |status| answers.iter().filter(|answer| **answer == status).count();
+            assert_eq!((of(201), of(429)), (17, 183), "{answers:?}");
+
+            let open = Api::of(&server)
+                .get("/uploads?state=open&limit=100")
+                .await
+                .expect(200);
+            assert_eq!(open["uploads"].as_array().map(Vec::len), Some(17));
+        },
+    )
+    .await;
+}
+
+/// How one protocol begins an upload of five bytes or more.
+async fn begin(api: &Api, door: &str) -> Reply {
+    let outside = api.outside();
+    let as_json = |body: Value| (outside.with("content-type", "application/json"), body.to_string());
+    match door {
+        "native" => api.post("/uploads", &file("n.bin", 5)).await,
+        "relay" => {
+            let mut wanted = file("r.bin", 5);
+            wanted["transfer"] = json!("relay");
+            api.post("/uploads", &wanted).await
+        }
+        "chunks" => {
+            let (api, body) = as_json(json!({ "filename": "c.bin", "total_size": 5 }));
+            api.raw("POST", "/upload/init", body.into()).await
+        }
+        "tus" => {
+            let api = outside.with("tus-resumable", "1.0.0").with("upload-length", "5");
+            api.raw("POST", "/files", Vec::new()).await
+        }
+        "tus, deferred" => {
+            let api = outside
+                .with("tus-resumable", "1.0.0")
+                .with("upload-defer-length", "1");
+            api.raw("POST", "/files", Vec::new()).await
+        }
+        "ietf" => {
+            let api = outside
+                .with("upload-draft-interop-version", "8")
+                .with("upload-complete", "?0");
+            api.raw("POST", "/files", b"hello".to_vec()).await
+        }
+        "uppy" => {
+            let (api, body) = as_json(json!({ "filename": "u.bin", "type": "text/plain", "metadata": {} }));
+            api.raw("POST", "/s3/multipart", body.into()).await
+        }
+        _ => outside.get("/s3/params?filename=p.bin&type=text/plain").await,
+    }
+}
+
+#[tokio::test]
+async fn every_door_holds_the_same_quota() {
+    let doors = [
+        "native",
+        "relay",
+        "chunks",
+        "tus",
+        "tus, deferred",
+        "ietf",
+        "uppy",
+        "uppy, whole",
+    ];
+    for door in doors {
+        let server = super::start(super::server::Kind::Sqlite, |config| {
+            config.limits.named.open_uploads = 1
+        });
+        let server = server.expect("SQLite is never skipped");
+        let api = Api::of(&server);
+
+        let begun = begin(&api, door).await;
+        assert!(
+            (200..300).contains(&begun.status),
+            "{door}: {} {}",
+            begun.status,
+            begun.text()
+        );
+
+        let refused = begin(&api, if door == "native" { "relay" } else { "native" }).await;
+        refused.problem(429, "quota-reached");
+        let refused = begin(&api, if door == "relay" { "native" } else { door }).await;
+        // The native doors find the upload again by its file, and go on with it.
+        if !matches!(door, "native") {
+            assert_eq!(refused.status, 429, "{door}: {}", refused.text());
+            assert!(!refused.header("retry-after").is_empty(), "{door}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn parts_grow_where_we_cut_and_are_refused_where_the_client_does() {
+    on_both_with(
+        |config| config.limits.max_parts = 3,
+        async |server| {
+            let api = Api::of(&server);
+            let upload = api.create("a.bin", 1000).await;
+            assert!(
+                upload["part_count"].as_u64().is_some_and(|count| count <= 3),
+                "{upload}"
+            );
+
+            let outside = api.outside().with("content-type", "application/json");
+            let wanted = json!({ "filename": "u.bin", "type": "text/plain", "metadata": {} });
+            let begun = outside
+                .raw("POST", "/s3/multipart", wanted.to_string().into())
+                .await
+                .expect(200);
+            let (upload, key) = (begun["uploadId"].as_str(), begun["key"].as_str());
+            let path = |number: u32| {
+                let (upload, key) = (upload.expect("an id"), key.expect("a key"));
+                format!("/s3/multipart/{upload}/{number}?key={key}")
+            };
+            outside.get(&path(3)).await.expect(200);
+            assert_eq!(outside.get(&path(4)).await.status, 413);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_unknown_length_counts_as_it_comes() {
+    on_both_with(
+        |config| config.limits.named.open_bytes = 50,
+        async |server| {
+            let api = Api::of(&server);
+            let tus = api.outside().with("tus-resumable", "1.0.0");
+            let begun = tus
+                .with("upload-defer-length", "1")
+                .raw("POST", "/files", Vec::new())
+                .await;
+            let place = begun.header("location").to_owned();
+            let patch = tus
+                .with("content-type", "application/offset+octet-stream")
+                .with("upload-offset", "0");
+            let sent = patch.raw("PATCH", &place, vec![b'x'; 30]).await;
+            assert_eq!(sent.status, 204, "{}", sent.text());
+
+            let problem = api
+                .post("/uploads", &file("a.bin", 21))
+                .await
+                .problem(429, "quota-reached");
+            assert_eq!(problem["held"], 30);
+            api.create("b.bin", 20).await;
+
+            // Not one byte more, neither sent nor declared.
+            let patch = patch.with("upload-offset", "30");
+            assert_eq!(patch.raw("PATCH", &place, vec![b'x'; 1]).await.status, 429);
+            let declared = patch
+                .with("upload-length", "40")
+                .raw("PATCH", &place, Vec::new())
+                .await;
+            assert_eq!(declared.status, 429, "{}", declared.text());
+            let whole = patch
+                .with("upload-length", "30")
+                .raw("PATCH", &place, Vec::new())
+                .await;
+            assert_eq!(whole.status, 204, "{}", whole.text());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_limits_the_session_tells_the_stores_own() {
+    on_both(async |server| {
+        let session = Api::of(&server).get("/session").await.expect(200);
+        assert_eq!(session["limits"]["max_parts"], 10_000);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn who_is_too_fast_is_told_how_long_to_wait_and_then_goes_on() {
+    on_both_with(
+        |config| {
+            config.limits.rates.creations_per_owner = 3;
+            config.limits.rates.signatures_per_address = 3;
+        },
+        async |server| {
+            let api = Api::of(&server);
+            let upload = api.create("a.bin", 48).await;
+            for name in ["b.bin", "c.bin"] {
+                api.create(name, 16).await;
+            }
+            let refused = api.post("/uploads", &file("d.bin", 16)).await;
+            refused.problem(429, "too-fast");
+            let seconds: i64 = refused.header("retry-after").parse().expect("seconds");
+            assert!((1..=20).contains(&seconds), "{seconds}");
+            // Others are not held up, and what goes on is no new upload of theirs.
+            Api::nobody(&server)
+                .post("/uploads", &file("e.bin", 16))
+                .await
+                .expect(201);
+
+            assert_eq!(api.sign(&upload, all_parts(&upload)).await.len(), 3);
+            let path = format!("/uploads/{}/signatures", id(&upload));
+            let refused = api.post(&path, &json!({ "parts": [1] })).await;
+            refused.problem(429, "too-fast");
+
+            server.clock.advance(chrono::TimeDelta::seconds(seconds));
+            api.create("d.bin", 16).await;
+            assert_eq!(api.sign(&upload, json!([1])).await.len(), 1);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn an_address_that_guesses_keys_is_not_listened_to_for_a_while() {
+    on_both_with(
+        |config| config.limits.rates.failures_per_address = 2,
+        async |server| {
+            let guesser = Api::nobody(&server).with("x-api-key", "mule_not-a-key-of-ours");
+            for _ in 0..2 {
+                guesser.get("/uploads").await.problem(401, "unauthenticated");
+            }
+            guesser.get("/uploads").await.problem(429, "too-fast");
+            // Not even to the right one, since nobody looks; without a key nothing is asked.
+            Api::of(&server).get("/uploads").await.problem(429, "too-fast");
+            Api::nobody(&server)
+                .post("/uploads", &file("a.bin", 16))
+                .await
+                .expect(201);
+
+            server.clock.advance(chrono::TimeDelta::minutes(1));
+            for _ in 0..20 {
+                Api::of(&server).get("/uploads").await.expect(200);
+            }
+        },
+    )
+    .await;
+}
+
+const PAGE: &[u8] = b"<!DOCTYPE html><script>alert(document.domain)</script>";
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR and so on";
+
+/// Sends one file straight to the store, and asks for its completion.
+async fn send_picture(api: &Api, name: &str, bytes: &[u8]) -> (Value, Reply) {
+    let wanted = json!({ "filename": name, "size": bytes.len(), "content_type": "image/png" });
+    let upload = api.post("/uploads", &wanted).await.expect(201);
+    for door in api.sign(&upload, all_parts(&upload)).await {
+        let at =
+            usize::try_from(super::PART * (door["number"].as_u64().expect("a number") - 1)).expect("small");
+        let end = bytes.len().min(at + usize::try_from(super::PART).expect("small"));
+        assert_eq!(api.put_part(&door, bytes[at..end].to_vec()).await, 200);
+    }
+    let reply = api.complete(&upload).await;
+    (upload, reply)
+}
+
+#[tokio::test]
+async fn a_page_that_is_called_a_picture_is_never_announced_and_nothing_of_it_stays() {
+    on_both_with(
+        |config| config.limits.types = vec!["image/*".into()],
+        async |server| {
+            let api = Api::of(&server);
+            send_picture(&api, "a.png", PICTURE).await.1.expect(200);
+
+            let (upload, refused) = send_picture(&api, "b.png", PAGE).await;
+            let problem = refused.problem(415, "content-refused");
+            assert_eq!(
+                (&problem["found"], &problem["declared"]),
+                (&json!("text/html"), &json!("image/png"))
+            );
+            assert_eq!(api.show(&upload).await["state"], "failed");
+            let key = upload["key"].as_str().expect("a key");
+            assert_eq!(super::store_of(&server).get(key).await.status, 404);
+
+            // The same through the server.
+            let tus = api
+                .outside()
+                .with("tus-resumable", "1.0.0")
+                .with("upload-offset", "0");
+            let begun = tus
+                .with("upload-length", &PAGE.len().to_string())
+                // name.png, image/png
+                .with("upload-metadata", "filename bmFtZS5wbmc=,filetype aW1hZ2UvcG5n")
+                .raw("POST", "/files", Vec::new())
+                .await;
+            assert_eq!(begun.status, 201, "{}", begun.text());
+            let place = begun.header("location").to_owned();
+            let patch = tus.with("content-type", "application/offset+octet-stream");
+            let refused = patch.raw("PATCH", &place, PAGE.to_vec()).await;
+            assert_eq!(refused.status, 415, "{}", refused.text());
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn without_a_list_of_types_the_bytes_have_a_say_only_where_asked() {
+    on_both(async |server| {
+        send_picture(&Api::of(&server), "a.png", PAGE).await.1.expect(200);
+    })
+    .await;
+    on_both_with(
+        |config| config.limits.sniff = muleteer::config::Sniff::Declared,
+        async |server| {
+            let api = Api::of(&server);
+            send_picture(&api, "a.png", PAGE)
+                .await
+                .1
+                .problem(415, "content-refused");
+            send_picture(&api, "b.png", PICTURE).await.1.expect(200);
+        },
+    )
+    .await;
+}
