@@ -3,12 +3,12 @@
 //! Separate from the shape, because these are the numbers that `Rocket.toml.example` repeats; a test holds the two together.
 
 use super::{
-    Anonymous, AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig,
-    DevS3Settings, EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig,
-    LocalStorageConfig, LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig,
-    NativeConfig, OffsetConfig, OwnerLimits, PathStyle, ProtocolsConfig, RatesConfig, ReceiptsConfig,
-    S3Config, Secret, ServerConfig, SmbStorageConfig, Sniff, StorageConfig, StsConfig, TelemetryConfig,
-    TusConfig, UploadsConfig, UppyConfig,
+    AuthConfig, BackendName, ChecksumName, ChunksConfig, Config, CorsConfig, DatabaseConfig, DevS3Settings,
+    EvaporateConfig, FineUploaderConfig, GalileoConfig, KeyChoice, LimitsConfig, LocalStorageConfig,
+    LocationStyle, LogConfig, LogFormat, MetricsConfig, MuleConfig, MuleKeyConfig, NativeConfig,
+    OffsetConfig, OwnerLimits, PathStyle, ProtocolsConfig, RatesConfig, ReceiptsConfig, S3Config, Secret,
+    ServerConfig, SmbStorageConfig, Sniff, StorageConfig, StsConfig, TelemetryConfig, TusConfig,
+    UploadsConfig, UppyConfig,
 };
 use crate::domain::{MAX_PART_SIZE, MAX_PARTS};
 

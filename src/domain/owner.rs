@@ -107,6 +107,11 @@ impl Owner {
         self.0.starts_with(VISITOR)
     }
 
+    /// Whether this is [anybody](Self::anybody).
+    pub fn is_anybody(&self) -> bool {
+        *self == Self::anybody()
+    }
+
     /// An owner as the database has it.
     pub fn recorded(text: String) -> Self {
         Self(text)

@@ -4,7 +4,7 @@
 //! together, so only whoever counts them can hold a new one against them.
 
 use super::bounds::{Bounds, tighter};
-use super::upload::Owner;
+use super::owner::Owner;
 use crate::error::{Error, Held};
 
 /// What one owner may have open at once; `None` for as much as they like.

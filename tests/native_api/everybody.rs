@@ -384,7 +384,11 @@ async fn nobody_is_let_in_whom_we_do_not_know() {
         ),
     ];
     let by_its_token = BY_ITS_TOKEN.iter();
-    for row in by_its_token.clone().chain(ABOUT_AN_UPLOAD).chain(ABOUT_THE_CALLER) {
+    for row in by_its_token
+        .clone()
+        .chain(ABOUT_AN_UPLOAD)
+        .chain(ABOUT_THE_CALLER)
+    {
         for (who, stranger) in &strangers {
             let (real, none) = (row.ask(stranger, &ids).await, row.ask(stranger, &nothing).await);
             let name = row.name();

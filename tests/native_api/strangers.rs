@@ -8,7 +8,7 @@ use super::TestServer;
 use super::access::key;
 use super::api::{Api, Reply};
 use super::everybody::{
-    ABOUT_AN_UPLOAD, Ids, begin_everywhere, of_nothing, revoked, server, told, token, token_text,
+    ABOUT_AN_UPLOAD, Ids, begin_everywhere, of_nothing, revoked, server, token, token_text, told,
 };
 use super::page::{EMPTY, Written, hash_of};
 use super::socket::Handshake;
@@ -63,7 +63,11 @@ async fn nothing_is_signed_for_anothers_key_and_nobody_learns_whether_there_is_o
         // Whose name hers begins with.
         ("ann", key(&server, "ann", "upload").await, 403),
         ("an admin", key(&server, "root", "admin").await, 403),
-        ("the application's anna", token(&server, json!({ "sub": "anna" })), 403),
+        (
+            "the application's anna",
+            token(&server, json!({ "sub": "anna" })),
+            403,
+        ),
         ("nobody", nobody.clone(), 401),
         ("a revoked key", nobody.with("x-api-key", &gone), 401),
     ];
