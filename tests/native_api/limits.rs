@@ -137,7 +137,7 @@ async fn every_door_holds_the_same_quota() {
     ];
     for door in doors {
         let server = super::start(super::server::Kind::Sqlite, |config| {
-            config.limits.named.open_uploads = 1
+            config.limits.named.open_uploads = 1;
         });
         let server = server.expect("SQLite is never skipped");
         let api = Api::of(&server);
