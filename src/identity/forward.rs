@@ -145,12 +145,14 @@ impl Forward {
         if let Some(slot) = known.get(&name).filter(|slot| counts(slot)) {
             return slot.clone();
         }
+        let is_being_asked = |slot: &Slot| slot.get().is_none() && Arc::strong_count(slot) > 1;
         if known.len() >= MOST_KNOWN {
-            known.retain(|_, slot| counts(slot));
+            // A question whose askers have all hung up has no answer, and nobody waits for one.
+            known.retain(|_, slot| counts(slot) && (slot.get().is_some() || is_being_asked(slot)));
         }
         if known.len() >= MOST_KNOWN {
             // Whoever is forgotten is asked about again.
-            known.retain(|_, slot| slot.get().is_none());
+            known.retain(|_, slot| is_being_asked(slot));
         }
         let slot = Slot::default();
         if known.len() < MOST_KNOWN {
@@ -286,6 +288,29 @@ fn name_of(shown: &Shown) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asking(url: &str) -> Forward {
+        let settings = ForwardConfig {
+            url: url.to_owned(),
+            ..ForwardConfig::default()
+        };
+        Forward::open(&settings, &Clock::system()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn questions_that_nobody_waits_for_take_no_room_from_those_that_are_answered() {
+        let forward = asking("http://127.0.0.1:9/");
+        let name = |number: usize| -> [u8; 32] { Sha256::digest(number.to_be_bytes()).into() };
+        for number in 0..MOST_KNOWN {
+            drop(forward.slot(name(number)));
+        }
+
+        let slot = forward.slot(name(MOST_KNOWN));
+
+        let again = forward.slot(name(MOST_KNOWN));
+        assert!(Arc::ptr_eq(&slot, &again), "it is remembered");
+        assert!(forward.known.lock().unwrap().len() <= MOST_KNOWN);
+    }
 
     #[test]
     fn two_credentials_never_have_one_name() {
