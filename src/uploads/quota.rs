@@ -63,9 +63,11 @@ impl Uploads {
         policy.check_size(least)?;
         // What its client said when it began is reserved already.
         let told = told_size(&upload.metadata).ok().flatten().unwrap_or_default();
-        if least > told {
-            self.grow(upload, least).await?;
+        let quota = policy.quotas.of(&upload.owner);
+        if least <= told || quota.bytes.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let (db, owner) = (&self.0.db, &upload.owner);
+        db.reserve_at_least(&upload.id, owner, quota, least).await
     }
 }
