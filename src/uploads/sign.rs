@@ -241,15 +241,36 @@ impl Uploads {
     /// A presigned URL for one operation on an unfinished upload's object, and when it dies.
     ///
     /// # Errors
-    /// [`Error::TooFast`]; [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
-    /// holds for the upload; [`Error::Unavailable`].
+    /// As [`count_signatures`](Self::count_signatures) and [`presign_counted`](Self::presign_counted).
     pub async fn presign(
         &self,
         upload: &Upload,
         operation: Operation<'_>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
+        self.count_signatures(upload, 1)?;
+        self.presign_counted(upload, operation).await
+    }
+
+    /// Counts so many signatures that are about to be given for this upload. Those that are asked for together are counted
+    /// together: one by one, more than a minute's worth of them would never come to an end.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub fn count_signatures(&self, upload: &Upload, count: u64) -> Result<(), Error> {
         // Who asks is its owner; from where, nobody tells us here.
-        self.pace(Pace::Sign, &upload.owner, None, 1)?;
+        self.pace(Pace::Sign, &upload.owner, None, count)
+    }
+
+    /// As [`presign`](Self::presign), for what was counted before.
+    ///
+    /// # Errors
+    /// [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
+    /// holds for the upload; [`Error::Unavailable`].
+    pub async fn presign_counted(
+        &self,
+        upload: &Upload,
+        operation: Operation<'_>,
+    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
         if let Operation::UploadAnyPart { part_number, .. } = operation {
             self.admit_part(upload, part_number.into()).await?;
         }
@@ -257,8 +278,8 @@ impl Uploads {
         self.0.store.presign(operation, &upload.key, self.now()).await
     }
 
-    /// The SigV2 signature of one operation, for clients that know nothing newer; `None` where the operator has
-    /// not switched SigV2 on.
+    /// The SigV2 signature of one operation, which was [counted](Self::count_signatures) before, for clients that know
+    /// nothing newer; `None` where the operator has not switched SigV2 on.
     pub fn sign_v2(
         &self,
         upload: &Upload,

@@ -205,13 +205,16 @@ impl Call<'_> {
         let held: HashSet<PartNumber> = held.iter().map(|part| part.number).collect();
         let plan = upload.plan();
         let missing = plan.parts().filter(|(number, _)| !held.contains(number));
-        let ahead = if version == Version::V2 {
-            AHEAD
+        let (ahead, others) = if version == Version::V2 {
+            (AHEAD, 0)
         } else {
-            MAX_PARTS as usize
+            (MAX_PARTS as usize, 3)
         };
+        let missing: Vec<PartNumber> = missing.map(|(number, _)| number).take(ahead).collect();
+        self.uploads
+            .count_signatures(&upload, missing.len() as u64 + others)?;
         let mut chunks = Map::new();
-        for (number, _) in missing.take(ahead) {
+        for number in missing {
             let signed = listed_signature(self.uploads, &upload, part(&upload, number)?, version).await?;
             chunks.insert(number.to_string(), signed);
         }

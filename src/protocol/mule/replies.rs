@@ -42,6 +42,16 @@ pub async fn signature(
     operation: Operation<'_>,
     version: Version,
 ) -> Result<Value, Error> {
+    uploads.count_signatures(upload, 1)?;
+    counted_signature(uploads, upload, operation, version).await
+}
+
+async fn counted_signature(
+    uploads: &Uploads,
+    upload: &Upload,
+    operation: Operation<'_>,
+    version: Version,
+) -> Result<Value, Error> {
     match version {
         Version::V2 => {
             let kind = sent_content_type(&operation, upload);
@@ -49,20 +59,21 @@ pub async fn signature(
             Ok(json!({ "signature": signed.signature, "date": signed.date }))
         }
         Version::V4 => {
-            let (request, expires_at) = uploads.presign(upload, operation).await?;
+            let (request, expires_at) = uploads.presign_counted(upload, operation).await?;
             Ok(presigned(&request, expires_at))
         }
     }
 }
 
-/// As [`signature`], in the short form of `get_all_signatures`: `[signature, date]` in SigV2.
+/// As [`signature`], in the short form of `get_all_signatures`, which counts its signatures itself: `[signature, date]` in
+/// SigV2.
 pub async fn listed_signature(
     uploads: &Uploads,
     upload: &Upload,
     operation: Operation<'_>,
     version: Version,
 ) -> Result<Value, Error> {
-    let signed = signature(uploads, upload, operation, version).await?;
+    let signed = counted_signature(uploads, upload, operation, version).await?;
     match version {
         Version::V2 => Ok(json!([signed["signature"], signed["date"]])),
         Version::V4 => Ok(signed),
