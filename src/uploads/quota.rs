@@ -6,7 +6,7 @@
 use super::Uploads;
 use crate::db::Room;
 use crate::domain::{NewUpload, Principal, Role, Upload, Usage, told_size};
-use crate::error::Error;
+use crate::error::{Error, Held};
 
 impl Uploads {
     /// The room that a new upload takes. Looked at before anything is begun at the store; what counts is what the
@@ -37,6 +37,17 @@ impl Uploads {
         }
         let others = self.0.db.usage(&upload.owner, Some(&upload.id)).await?;
         Ok(quota.room(others).unwrap_or(u64::MAX))
+    }
+
+    /// What is told of an upload that needs more than these bytes, which are free.
+    pub(super) fn quota_of(&self, upload: &Upload, room: u64) -> Error {
+        let limit = self.policy_of(upload).quotas.of(&upload.owner).bytes;
+        let limit = limit.unwrap_or(room);
+        Error::QuotaReached {
+            what: Held::Bytes,
+            limit,
+            held: limit.saturating_sub(room),
+        }
     }
 
     /// Takes room for an upload that has turned out to have so many bytes at least.
