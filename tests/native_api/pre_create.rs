@@ -346,6 +346,8 @@ async fn a_key_lies_where_its_callers_token_and_the_answer_want_it() {
         let exact = json!({ "key": "tenants/7/albums/a.png", "bounds": albums });
         let named = begin("a.png", exact.clone()).await.expect(201);
         assert_eq!(named["key"], exact["key"]);
+        let asked = application.seen().last().expect("a question").json();
+        assert_eq!(asked["key_prefix"], "tenants/7/");
         let again = anna.post("/uploads", &of_image("a.png")).await.expect(200);
         assert_eq!(again["id"], named["id"], "and it is found where it lies");
         let placed = begin("b.png", json!({ "bounds": albums })).await.expect(201);
