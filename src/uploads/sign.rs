@@ -297,13 +297,18 @@ impl Uploads {
     /// is given is logged.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a caller with bounds, in which nothing would hold it.
+    /// [`Error::Forbidden`] for a caller, or an upload, with bounds, in which nothing would hold it.
     pub async fn hand_out_key(
         &self,
         caller: &Principal,
         upload: &Upload,
     ) -> Result<Option<HandedKey>, Error> {
         caller.may_have_keys()?;
+        if !upload.bounds.is_open() {
+            return Err(Error::Forbidden(
+                "this upload has limits of its own, in which keys of the store cannot be held",
+            ));
+        }
         let key = self.0.store.handed_key(self.now()).await?;
         if let Some(key) = &key {
             let credential = key.access_key_id.as_str();

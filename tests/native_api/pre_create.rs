@@ -307,6 +307,32 @@ async fn what_the_application_narrows_holds_from_then_on() {
     .await;
 }
 
+#[tokio::test]
+async fn no_signing_key_is_given_for_what_is_narrowed() {
+    const KEY: &str = "/upload-backend/signing_key/?filename=clip.mp4&filesize=40&content_type=video%2Fmp4\
+                       &last_modified=1777975200000";
+    let with_keys = |config: &mut Config| {
+        "NARROWKEYID000000000".clone_into(&mut config.protocols.mule.signing_key.access_key_id);
+        config.protocols.mule.signing_key.secret_access_key = Secret::new("the-secret-of-the-narrow-key");
+        config.auth.jwt.secret = Secret::new(issuer::SECRET);
+    };
+    asking(with_keys, async |server, application| {
+        let api = Api::of(&server).outside();
+        application.next_answers(&[says(&json!({ "bounds": { "max_size": 100 } }))]);
+
+        let by_the_application = api.get(KEY).await;
+        let by_their_token = of_tenant(&server).outside().get(KEY).await;
+
+        for refused in [by_the_application, by_their_token] {
+            assert_eq!(refused.status, 403, "{}", refused.text());
+            assert!(refused.text().contains("limits of its own"), "{}", refused.text());
+        }
+        let other = KEY.replace("clip.mp4", "other.mp4");
+        assert_eq!(api.get(&other).await.status, 200);
+    })
+    .await;
+}
+
 /// Somebody whose token says that all of theirs lies in `tenants/7/`.
 fn of_tenant(server: &TestServer) -> Api {
     let claims = json!({
