@@ -200,7 +200,11 @@ impl Forward {
     /// Reads an answer that knows somebody.
     async fn read(&self, answer: Response) -> Result<Verdict, String> {
         let header = answer.headers().get(&self.owner_header);
-        let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        // Read in any other way, two names could become one.
+        let header = header.map(|value| std::str::from_utf8(value.as_bytes()).map(str::to_owned));
+        let header = header
+            .transpose()
+            .map_err(|_| format!("its {} is no UTF-8", self.settings.owner_header))?;
         let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
             let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
             let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -310,6 +314,20 @@ mod tests {
         let again = forward.slot(name(MOST_KNOWN));
         assert!(Arc::ptr_eq(&slot, &again), "it is remembered");
         assert!(forward.known.lock().unwrap().len() <= MOST_KNOWN);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_text_is_nobodys() {
+        let told = |name: &[u8]| {
+            let answer = http::Response::builder().header("x-muleteer-owner", name);
+            Response::from(answer.body("").unwrap())
+        };
+        let forward = asking("http://127.0.0.1:9/");
+
+        let known = forward.read(told("José".as_bytes())).await;
+
+        assert!(matches!(known, Ok(Verdict::Known(_))));
+        assert!(forward.read(told(b"Jos\xe9")).await.is_err());
     }
 
     #[test]
