@@ -294,6 +294,7 @@ mod tests {
     use super::*;
 
     fn asking(url: &str) -> Forward {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
         let settings = ForwardConfig {
             url: url.to_owned(),
             ..ForwardConfig::default()
