@@ -186,8 +186,8 @@ impl Uploads {
         let upload = self.create(caller, new, false).await?.status.upload;
         let room = self.room_of(&upload).await?;
         // A form's own bounds are all that holds for what comes with it: what the application has narrowed for this upload,
-        // and what its owner has free just now.
-        let most = self.policy_of(&upload).max_size;
+        // what its caller may by now, who may have begun it with another token, and what its owner has free just now.
+        let most = most.min(self.policy_of(&upload).max_size);
         let asked = match AskedPolicy::read(document, most.min(room), &rules) {
             Ok(asked) if room > 0 => asked,
             // It fits once there is room again.
