@@ -276,7 +276,7 @@ pub fn server(anonymous: Anonymous) -> TestServer {
         config.auth.anonymous = anonymous;
         config.auth.jwt.secret = Secret::new(SECRET);
         config.auth.jwt.issuer = "https://id.example".into();
-        // The tables bring more wrong credentials than one address may in a minute.
+        // Whoever tries every verb in every way is too fast.
         config.limits.rates.failures_per_address = 0;
     });
     started.expect("SQLite is never skipped")
