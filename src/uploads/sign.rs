@@ -238,35 +238,22 @@ impl Uploads {
         Ok(signed)
     }
 
-    /// A presigned URL for one operation on an unfinished upload's object, and when it dies.
-    ///
-    /// # Errors
-    /// As [`count_signatures`](Self::count_signatures) and [`presign_counted`](Self::presign_counted).
-    pub async fn presign(
-        &self,
-        upload: &Upload,
-        operation: Operation<'_>,
-    ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
-        self.count_signatures(upload, 1)?;
-        self.presign_counted(upload, operation).await
-    }
-
-    /// Counts so many signatures that are about to be given for this upload. Those that are asked for together are counted
+    /// Counts so many signatures that are about to be given to this caller. Those that are asked for together are counted
     /// together: one by one, more than a minute's worth of them would never come to an end.
     ///
     /// # Errors
     /// [`Error::TooFast`].
-    pub fn count_signatures(&self, upload: &Upload, count: u64) -> Result<(), Error> {
-        // Who asks is its owner; from where, nobody tells us here.
-        self.pace(Pace::Sign, &upload.owner, None, count)
+    pub fn count_signatures(&self, caller: &Principal, count: u64) -> Result<(), Error> {
+        self.pace(Pace::Sign, &caller.owner, caller.address, count)
     }
 
-    /// As [`presign`](Self::presign), for what was counted before.
+    /// A presigned URL for one operation on an unfinished upload's object, and when it dies. It was
+    /// [counted](Self::count_signatures) before.
     ///
     /// # Errors
     /// [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
     /// holds for the upload; [`Error::Unavailable`].
-    pub async fn presign_counted(
+    pub async fn presign(
         &self,
         upload: &Upload,
         operation: Operation<'_>,

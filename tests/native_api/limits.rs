@@ -161,6 +161,24 @@ async fn every_door_holds_the_same_rate_and_says_how_long_to_wait() {
 }
 
 #[tokio::test]
+async fn what_is_presigned_counts_for_the_address_that_asks() {
+    for door in ["uppy presign", "uppy form", "mule", "evaporate", "fine uploader"] {
+        let server = start(Kind::Sqlite, |config| {
+            open_all(config);
+            config.limits.rates.signatures_per_address = 1;
+        });
+        let server = server.expect("SQLite is never skipped");
+
+        let signed = begin_by(door, &server).await;
+        assert_eq!(signed.status / 100, 2, "{door}: {}", signed.text());
+        let refused = begin_by(door, &server).await;
+
+        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
+        assert!(!refused.header("retry-after").is_empty(), "{door}");
+    }
+}
+
+#[tokio::test]
 async fn parts_grow_where_we_cut_and_are_refused_where_the_client_does() {
     on_both_with(
         |config| config.limits.max_parts = 3,

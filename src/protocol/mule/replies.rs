@@ -7,7 +7,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::Upload;
+use crate::domain::{Principal, Upload};
 use crate::error::Error;
 use crate::uploads::{Operation, SignedRequest, Uploads};
 use crate::web::problem::{Kind, Tell, tell_pause};
@@ -38,11 +38,12 @@ impl Version {
 /// A signature as its members: `signature` and `date`, and with SigV4 the whole request beside them.
 pub async fn signature(
     uploads: &Uploads,
+    caller: &Principal,
     upload: &Upload,
     operation: Operation<'_>,
     version: Version,
 ) -> Result<Value, Error> {
-    uploads.count_signatures(upload, 1)?;
+    uploads.count_signatures(caller, 1)?;
     counted_signature(uploads, upload, operation, version).await
 }
 
@@ -59,7 +60,7 @@ async fn counted_signature(
             Ok(json!({ "signature": signed.signature, "date": signed.date }))
         }
         Version::V4 => {
-            let (request, expires_at) = uploads.presign_counted(upload, operation).await?;
+            let (request, expires_at) = uploads.presign(upload, operation).await?;
             Ok(presigned(&request, expires_at))
         }
     }
