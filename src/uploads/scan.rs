@@ -236,8 +236,14 @@ impl Uploads {
         if !upload.cut.is_ours() {
             upload.size = object.size;
         }
-        match self.check_inside(&upload).await {
-            Err(error @ Error::ContentRefused { .. }) => self.cast_out(&upload, error.to_string()).await,
+        let verdict = match self.policy_of(&upload).check_size(upload.size) {
+            Ok(()) => self.check_inside(&upload).await,
+            too_large => too_large,
+        };
+        match verdict {
+            Err(error @ (Error::ContentRefused { .. } | Error::TooLarge { .. })) => {
+                self.cast_out(&upload, error.to_string()).await
+            }
             Err(error) => Err(error),
             Ok(()) => self.begin_quarantine(&upload, object.etag).await.map(drop),
         }

@@ -43,15 +43,9 @@ impl TrustedProxies {
     }
 }
 
-/// The client's address, for the log.
+/// [`client_ip`] as text, for whoever is told of it: the log, and the application.
 pub fn client_address(request: &HttpRequest) -> Option<String> {
-    let trusted = request
-        .app_data::<TrustedProxies>()
-        .is_some_and(|proxies| proxies.trusts(request));
-    if trusted {
-        return request.connection_info().realip_remote_addr().map(str::to_owned);
-    }
-    request.peer_addr().map(|peer| peer.ip().to_string())
+    client_ip(request).map(|address| address.to_string())
 }
 
 /// The client's address, by the word of the last proxy that we trust: the last that the proxies tell of which is none of

@@ -117,6 +117,11 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
         let (id, anna) = (&unmeasured.id, owner("anna"));
         db.reserve(id, &anna, told.quota, 950).await.unwrap();
         assert!(db.insert_upload(upload_at(noon()), room(9, 1000)).await.is_err());
+        // A lower part that is signed after a higher one proves nothing less.
+        db.reserve_at_least(id, &anna, told.quota, 100).await.unwrap();
+        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(950));
+        db.reserve_at_least(id, &anna, told.quota, 960).await.unwrap();
+        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(960));
         let too_large = db.reserve(id, &anna, told.quota, 1001).await;
         assert!(
             matches!(

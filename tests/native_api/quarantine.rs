@@ -396,6 +396,50 @@ async fn an_upload_in_quarantine_can_be_given_up_and_never_expires_unseen() {
     .await;
 }
 
+/// Sends bytes with a presigned request; the status.
+async fn send_presigned(signed: &Value, bytes: Vec<u8>) -> u16 {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut request = http.put(signed["url"].as_str().expect("a URL")).body(bytes);
+    for (name, value) in signed["headers"].as_object().into_iter().flatten() {
+        request = request.header(name, value.as_str().expect("text"));
+    }
+    request.send().await.expect("an answer").status().as_u16()
+}
+
+#[tokio::test]
+async fn an_object_that_takes_anothers_place_is_held_against_the_largest_size_too() {
+    let scanner = Receiver::start().await;
+    scanner.always(later());
+    let adjust = |config: &mut Config| {
+        scanned_by(&scanner)(config);
+        config.protocols.uppy.presign = true;
+        config.limits.max_size = 8;
+    };
+    on_both_with(adjust, async |server| {
+        scanner.forget();
+        let api = Api::of(&server);
+        let wanted = json!({ "method": "PUT", "key": "a.bin" });
+        let put = api.outside().post("/s3/presign", &wanted).await.expect(200);
+        assert_eq!(send_presigned(&put, vec![b'x'; 5]).await, 200);
+        server.advance(TimeDelta::minutes(3));
+        muleteer::app::sweep(&super::around::beside(&server), server.clock.clone())
+            .await
+            .expect("a sweep");
+        let asked = scanner.wait_for(1).await.remove(0).json();
+        let upload = api.get("/uploads").await.expect(200)["uploads"][0].clone();
+        assert_eq!(upload["id"], asked["upload_id"]);
+
+        // The signature is still good, and bounds no size.
+        assert_eq!(send_presigned(&put, vec![b'x'; 9]).await, 200);
+        let token = asked["verdict_token"].as_str().expect("a token");
+        assert_eq!(api.judge(&upload, token, "accept").await, 204);
+
+        assert_eq!(api.show(&upload).await["state"], "failed");
+        assert_eq!(object_status(&server, &upload).await, 404);
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_scanner_that_speaks_icap_is_shown_every_byte() {
     let scanner = IcapServer::start().await;

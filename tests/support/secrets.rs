@@ -42,6 +42,8 @@ pub fn forms(config: &Config) -> Vec<(&'static str, Vec<u8>)> {
         ("dev_s3.secret_access_key", &config.dev_s3.secret_access_key),
         ("storage.smb.password", &config.storage.smb.password),
         ("hooks.secret", &config.hooks.secret),
+        ("hooks.pre_create.secret", &config.hooks.pre_create.secret),
+        ("hooks.pre_complete.secret", &config.hooks.pre_complete.secret),
         ("metrics.token", &config.metrics.token),
         ("telemetry.headers", &config.telemetry.headers),
         ("database.url", &password),

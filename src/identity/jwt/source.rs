@@ -149,7 +149,12 @@ impl Kept {
             }
             turn.asked_at = Some(Instant::now());
             self.look(&mut turn).await;
-            self.current().filter(is_newer)
+            let found = self.current().filter(is_newer);
+            if than.is_none() && found.is_some() {
+                // The first keys of all were not looked for because of a name that nobody knew.
+                turn.asked_at = None;
+            }
+            found
         });
         looking.await.ok().flatten()
     }
