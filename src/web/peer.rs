@@ -44,6 +44,11 @@ impl TrustedProxies {
     }
 }
 
+/// [`client_ip`] as text, for whoever is told of it: the log, and the application.
+pub fn client_address(request: &HttpRequest) -> Option<String> {
+    client_ip(request).map(|address| address.to_string())
+}
+
 /// The client's address, by the word of the last proxy that we trust: the last that the proxies tell of which is none of
 /// them. What stands before that anybody can have sent. `None` where it cannot be read.
 pub fn client_ip(request: &HttpRequest) -> Option<IpAddr> {

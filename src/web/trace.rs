@@ -15,7 +15,7 @@ use tracing::Span;
 use uuid::Uuid;
 
 use super::doors::Doors;
-use super::peer::client_ip;
+use super::peer::client_address;
 use super::veil::SecretPaths;
 use crate::metrics::Metrics;
 use crate::telemetry::{self, TraceContext};
@@ -124,7 +124,7 @@ impl Seen {
                 None => request.path().to_owned(),
             },
             door: doors.map_or("other", |doors| doors.of(request.head())),
-            peer: client_ip(request.request()).map(|address| address.to_string()),
+            peer: client_address(request.request()),
             received: field(request, "content-length").map(str::to_owned),
         }
     }

@@ -4,7 +4,6 @@
 //! browser's page learns nothing of the reason either way, but nothing is held open for a stranger.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
@@ -19,7 +18,7 @@ use crate::domain::{Principal, network};
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::web::auth::{self, Page};
-use crate::web::peer::client_ip;
+use crate::web::peer::client_address;
 
 /// The subprotocol of clients that know of protocol 2.
 pub const SUBPROTOCOL: &str = "galileo.v2";
@@ -84,7 +83,8 @@ impl Admitted {
             if !admitted.has_subprotocol {
                 return Err(NOBODY.into());
             }
-            let stranger = Stranger::admit(client_ip(request).map(network), strangers_per_address);
+            let address = client_address(request).unwrap_or_default();
+            let stranger = Stranger::admit(address, strangers_per_address);
             admitted.stranger = Some(stranger.ok_or(Error::Busy("too many connections of strangers"))?);
         }
         admitted.caller = admitted.caller.map(|caller| auth::located(request, caller));
@@ -204,20 +204,24 @@ impl Offered {
 /// cookies, so the server has to look (<https://www.rfc-editor.org/rfc/rfc6455#section-10.2>).
 const FOREIGN: &str = "pages of this site may not send files here; cors.allowed_origins lists those that may";
 
-/// Connections of strangers by address, in this process; those whose address a proxy does not tell count together.
-static STRANGERS: Mutex<Option<HashMap<Option<IpAddr>, u32>>> = Mutex::new(None);
+/// Connections of strangers by address, in this process.
+static STRANGERS: Mutex<Option<HashMap<String, u32>>> = Mutex::new(None);
 
 /// One connection whose client has not said who it is; its place is free again once this is dropped.
-pub struct Stranger(Option<IpAddr>);
+pub struct Stranger(String);
 
 impl Stranger {
-    fn admit(address: Option<IpAddr>, most: u32) -> Option<Self> {
+    fn admit(address: String, most: u32) -> Option<Self> {
+        // Who has one address of version 6 has a network of them to choose from.
+        let address = address
+            .parse()
+            .map_or(address, |address| network(address).to_string());
         let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
         let strangers = strangers.get_or_insert_default();
         if strangers.get(&address).copied().unwrap_or(0) >= most {
             return None;
         }
-        *strangers.entry(address).or_insert(0) += 1;
+        *strangers.entry(address.clone()).or_insert(0) += 1;
         Some(Self(address))
     }
 }

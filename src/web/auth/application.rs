@@ -10,7 +10,7 @@ use super::{OTHER_SITE, refuse_other_sites};
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::{Circumstances, Identity, Shown};
-use crate::web::peer::{client_ip, outer_origin};
+use crate::web::peer::{client_address, outer_origin};
 
 /// What the names of our own cookies begin with; they are nobody's business but ours.
 const OUR_COOKIES: &str = "muleteer_";
@@ -46,7 +46,7 @@ pub(super) async fn knows(request: &HttpRequest, identity: &Identity) -> Result<
         method: request.method().to_string(),
         path: request.path().to_owned(),
         origin: outer_origin(request),
-        address: client_ip(request).map(|address| address.to_string()),
+        address: client_address(request),
     };
     identity.by_application(&shown, &circumstances).await
 }
