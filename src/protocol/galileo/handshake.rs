@@ -214,7 +214,7 @@ impl Stranger {
     fn admit(address: String, most: u32) -> Option<Self> {
         // Who has one address of version 6 has a network of them to choose from.
         let address = address
-            .parse()
+            .parse::<std::net::IpAddr>()
             .map_or(address, |address| network(address).to_string());
         let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
         let strangers = strangers.get_or_insert_default();
