@@ -201,19 +201,19 @@ export class UploadRow {
     showText(this.#part(".note"), `${error.message} Trying again ${seconds > 1 ? `in ${seconds} s` : "now"}.`);
   }
 
-  /** Nothing has gone wrong, so there is nothing to say of trying again. */
-  #showChecking() {
-    if (!this.#isBeingChecked) this.page.announcer.say(`${this.upload.name}: sent, and being checked.`);
-    this.#isBeingChecked = true;
-    this.requestDraw();
-  }
-
   /** The address is no link: objects are private, and a click would only show the store's refusal. */
   #showLocation() {
     const { result } = this.upload;
     const address = result?.location ?? result?.key ?? "";
     setText(this.#part(".location"), address);
     this.#part(".arrived").hidden = address === "";
+  }
+
+  /** Nothing has gone wrong, so there is nothing to say of trying again. */
+  #showChecking() {
+    if (!this.#isBeingChecked) this.page.announcer.say(`${this.upload.name}: sent, and being checked.`);
+    this.#isBeingChecked = true;
+    this.requestDraw();
   }
 
   /** @param {Event} event */
