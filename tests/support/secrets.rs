@@ -25,16 +25,16 @@ fn open<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
 }
 
 /// The secrets of these settings by their name.
-fn secrets_of(config: &Config) -> Vec<(&'static str, &str)> {
+fn secrets_of(config: &Config) -> Vec<(&'static str, String)> {
     let url = config.database.url.expose();
     let password = url
         .split_once("://")
         .and_then(|(_, rest)| rest.rsplit_once('@'))
         .and_then(|(user, _)| user.split_once(':'))
         .map_or("", |(_, password)| password);
-    let (hooks, protocols) = (&config.hooks, &config.protocols);
-    let mule = &protocols.mule;
-    let named: [(&'static str, &Secret); 18] = [
+    let password = Secret::new(password);
+    let protocols = &config.protocols;
+    let named = [
         ("auth.api_key", &config.auth.api_key),
         ("auth.secret", &config.auth.secret),
         ("auth.jwt.secret", &config.auth.jwt.secret),
@@ -42,24 +42,28 @@ fn secrets_of(config: &Config) -> Vec<(&'static str, &str)> {
         ("s3.session_token", &config.s3.session_token),
         ("dev_s3.secret_access_key", &config.dev_s3.secret_access_key),
         ("storage.smb.password", &config.storage.smb.password),
-        ("receipts.private_key", &config.receipts.private_key),
-        ("hooks.secret", &hooks.secret),
-        ("hooks.pre_create.secret", &hooks.pre_create.secret),
-        ("hooks.pre_complete.secret", &hooks.pre_complete.secret),
+        ("hooks.secret", &config.hooks.secret),
+        ("hooks.pre_create.secret", &config.hooks.pre_create.secret),
+        ("hooks.pre_complete.secret", &config.hooks.pre_complete.secret),
         ("metrics.token", &config.metrics.token),
         ("telemetry.headers", &config.telemetry.headers),
-        ("protocols.mule", &mule.secret_access_key),
-        ("protocols.mule.signing_key", &mule.signing_key.secret_access_key),
-        ("protocols.uppy.sts.external_id", &protocols.uppy.sts.external_id),
+        ("database.url", &password),
+        (
+            "protocols.mule.signing_key",
+            &protocols.mule.signing_key.secret_access_key,
+        ),
+        ("receipts.private_key", &config.receipts.private_key),
+        ("protocols.mule", &protocols.mule.secret_access_key),
+        ("protocols.uppy.sts", &protocols.uppy.sts.external_id),
         ("protocols.evaporate", &protocols.evaporate.secret_access_key),
         (
             "protocols.fine_uploader",
             &protocols.fine_uploader.secret_access_key,
         ),
     ];
-    let mut secrets: Vec<_> = named.map(|(name, secret)| (name, secret.expose())).into();
-    secrets.push(("database.url", password));
-    secrets
+    named
+        .map(|(name, secret)| (name, secret.expose().to_owned()))
+        .into()
 }
 
 /// What a secret looks like when it leaks: as it is, in hexadecimal and in base64. A short one is not looked for.
@@ -81,7 +85,7 @@ fn forms_of(secret: &str) -> Vec<Vec<u8>> {
 pub fn forms(config: &Config) -> Vec<(&'static str, Vec<u8>)> {
     let named = secrets_of(config).into_iter();
     named
-        .flat_map(|(name, secret)| forms_of(secret).into_iter().map(move |form| (name, form)))
+        .flat_map(|(name, secret)| forms_of(&secret).into_iter().map(move |form| (name, form)))
         .collect()
 }
 
