@@ -167,6 +167,24 @@ async fn strangers_have_few_connections_and_little_time() {
 }
 
 #[actix_web::test]
+async fn a_stranger_behind_a_proxy_is_who_the_proxy_saw_and_not_who_they_say() {
+    let place = here(|config| {
+        closed_to_visitors(config);
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+        config.protocols.galileo.strangers_per_address = 1;
+    });
+    let from = |addresses: &str| {
+        Handshake::new("/galileo")
+            .with("Sec-WebSocket-Protocol", "galileo.v2")
+            .with("X-Forwarded-For", addresses)
+    };
+
+    let _waiting = from("6.6.6.1, 203.0.113.77").open(&place).await;
+    assert_eq!(from("6.6.6.2, 203.0.113.77").status(&place).await, 503);
+    assert_eq!(from("6.6.6.1, 203.0.113.78").status(&place).await, 101);
+}
+
+#[actix_web::test]
 async fn an_admins_key_that_may_not_begin_begins_nothing() {
     let place = closed();
     let key = place.key("boss", "admin").await;

@@ -1,9 +1,13 @@
 //! A file is looked at before its upload is complete: nobody hears of it before the scanner has said so, and never if it has
 //! said no.
 
+use std::time::Duration;
+
 use chrono::TimeDelta;
 use futures_util::future::join_all;
 use muleteer::config::{BackendName, Config, OnReject, Secret};
+use muleteer::db::Database;
+use muleteer::domain::UploadId;
 use serde_json::{Value, json};
 
 use super::api::{Api, all_parts, id, part_of};
@@ -352,6 +356,49 @@ async fn of_two_instances_one_has_each_file_looked_at() {
         assert!(completed.iter().all(|reply| reply.status == 200), "{completed:?}");
         assert_eq!(scanner.seen().len(), 6);
         assert_eq!(application.wait_for(6).await.len(), 6);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_verdict_on_an_object_that_was_replaced_meanwhile_is_none_on_the_other() {
+    let scanner = Receiver::start().await;
+    on_both_with(scanned_by(&scanner), async |server| {
+        scanner.forget();
+        let said = |verdict: &str| json!({ "verdict": verdict, "reason": "a worm" }).to_string();
+        scanner.next_answers(&[
+            Answer::LateJson(Duration::from_millis(1500), said("accept")),
+            Answer::LateJson(Duration::from_secs(4), said("reject")),
+        ]);
+        let (api, application) = (Api::of(&server), Receiver::start().await);
+        let upload = api.sent("a.bin", &application).await;
+        api.complete(&upload).await.problem(503, "still-completing");
+        scanner.wait_for(1).await;
+
+        // As where a client sends another object with a signature that is still good, and asks for its upload then.
+        let (store, key) = (store_of(&server), upload["key"].as_str().expect("a key"));
+        assert_eq!(store.put(key, b"a worm, not the file").await.status, 200);
+        let tag = store.ask("HEAD", key).send().await;
+        let tag = tag.header("etag").expect("a tag").to_owned();
+        let db = Database::open(&server.config.database_url(), 1).await;
+        let db = db.expect("the database");
+        let its_id = UploadId::parse(id(&upload)).expect("an id");
+        db.begin_scan(&its_id, Some(tag), server.clock.now())
+            .await
+            .expect("written down");
+        db.close().await.expect("closed");
+
+        scanner.wait_for(2).await;
+        let mut state = api.show(&upload).await["state"].clone();
+        for _ in 0..400 {
+            if state != "completing" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            state = api.show(&upload).await["state"].clone();
+        }
+        assert_eq!(state, "failed", "the other was rejected");
+        assert_eq!(object_status(&server, &upload).await, 404);
     })
     .await;
 }

@@ -15,7 +15,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use crate::domain::Principal;
+use crate::domain::{Principal, network};
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::web::auth::{self, Page};
@@ -238,6 +238,10 @@ pub struct Stranger(String);
 
 impl Stranger {
     fn admit(address: String, most: u32) -> Option<Self> {
+        // Who has one address of version 6 has a network of them to choose from.
+        let address = address
+            .parse::<std::net::IpAddr>()
+            .map_or(address, |address| network(address).to_string());
         let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
         let strangers = strangers.get_or_insert_default();
         if strangers.get(&address).copied().unwrap_or(0) >= most {
