@@ -21,9 +21,19 @@ pub struct Integrity {
     pub checked_by: Option<CheckedBy>,
     /// The receipt of a complete one, as it was signed.
     pub receipt: Option<String>,
+    /// Of one that is appended to: how many bytes from its beginning have passed through us, and their checksums.
+    pub passed: Option<(u64, Checksums)>,
 }
 
-type Row = (Option<String>, Option<String>, Option<String>, Option<String>);
+#[derive(Queryable, Default)]
+struct Row {
+    algorithm: Option<String>,
+    whole: Option<String>,
+    checked_by: Option<String>,
+    receipt: Option<String>,
+    passed: Option<i64>,
+    passed_sums: Option<String>,
+}
 
 impl Database {
     /// Notes the checksum that the parts of a new upload are sent with.
@@ -58,6 +68,8 @@ impl Database {
             integrity::whole,
             integrity::checked_by,
             integrity::receipt,
+            integrity::passed,
+            integrity::passed_sums,
         );
         let row: Option<Row> = self
             .run(move |conn| {
@@ -65,14 +77,43 @@ impl Database {
                 found.first(conn).optional()
             })
             .await?;
-        let (algorithm, whole, checked_by, receipt) = row.unwrap_or_default();
-        let spoilt = || Error::internal("the checksums of an upload in the database");
+        let row = row.unwrap_or_default();
+        let sums = |text: Option<String>| {
+            Checksums::recorded(&text.unwrap_or_default())
+                .ok_or_else(|| Error::internal("the checksums of an upload in the database"))
+        };
+        let passed = row.passed.map(i64::unsigned_abs);
         Ok(Integrity {
-            algorithm: algorithm.as_deref().and_then(Algorithm::parse),
-            whole: Checksums::recorded(&whole.unwrap_or_default()).ok_or_else(spoilt)?,
-            checked_by: checked_by.as_deref().and_then(CheckedBy::parse),
-            receipt,
+            algorithm: row.algorithm.as_deref().and_then(Algorithm::parse),
+            whole: sums(row.whole)?,
+            checked_by: row.checked_by.as_deref().and_then(CheckedBy::parse),
+            receipt: row.receipt,
+            passed: passed.zip(Some(sums(row.passed_sums)?)),
         })
+    }
+
+    /// Notes the checksums of so many bytes from the beginning of an upload that is appended to.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn note_passed(&self, id: &UploadId, bytes: u64, sums: &Checksums) -> Result<(), Error> {
+        let change = (
+            integrity::passed.eq(i64::try_from(bytes).map_err(Error::internal)?),
+            integrity::passed_sums.eq(sums.to_string()),
+        );
+        let (id, fresh) = (id.to_string(), change.clone());
+        self.run(move |conn| {
+            on_backend!(conn, |c| {
+                diesel::insert_into(integrity::table)
+                    .values((integrity::upload_id.eq(id), fresh))
+                    .on_conflict(integrity::upload_id)
+                    .do_update()
+                    .set(change)
+                    .execute(c)
+            })
+        })
+        .await
+        .map(drop)
     }
 
     /// Notes the checksums of the whole of an upload that is about to be complete.

@@ -60,6 +60,8 @@ diesel::table! {
         whole -> Nullable<Text>,
         checked_by -> Nullable<Text>,
         receipt -> Nullable<Text>,
+        passed -> Nullable<BigInt>,
+        passed_sums -> Nullable<Text>,
     }
 }
 

@@ -125,7 +125,7 @@ impl Receipt {
         self.get().sha256
     }
 
-    /// The checksums of a body that ended well which [were asked for](Body::also).
+    /// The checksums of a body that ended well, or of which every byte counts, which [were asked for](Body::also).
     pub fn sums(&self) -> Checksums {
         self.get().sums
     }
@@ -285,6 +285,9 @@ impl Body {
 
     fn fail(&mut self, failure: BodyError) -> Poll<Option<Result<Bytes, BodyError>>> {
         self.has_ended = true;
+        if self.counts_byte_by_byte() {
+            self.tell_sums();
+        }
         self.receipt
             .set(|outcome| outcome.failure = Some(failure.clone()));
         Poll::Ready(Some(Err(failure)))
@@ -305,15 +308,17 @@ impl Body {
             .sha256
             .take()
             .map(|hash| Sha256Sum::new(hash.finalize().into()));
+        self.receipt.set(|outcome| outcome.sha256 = sum);
+        self.tell_sums();
+        Ok(())
+    }
+
+    fn tell_sums(&mut self) {
         let mut sums = Checksums::default();
         for (_, hasher) in self.others.drain(..) {
             sums.put(hasher.finish());
         }
-        self.receipt.set(|outcome| {
-            outcome.sha256 = sum;
-            outcome.sums = sums;
-        });
-        Ok(())
+        self.receipt.set(|outcome| outcome.sums = sums);
     }
 }
 

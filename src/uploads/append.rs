@@ -12,7 +12,7 @@ use futures_util::stream::BoxStream;
 
 use super::Uploads;
 use super::claims::{Claim, Manner};
-use crate::domain::{Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
+use crate::domain::{Algorithm, Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
 use crate::error::{Digested, Error};
 use crate::storage::{Body, BodyError, Expectation, Receipt};
 
@@ -236,6 +236,7 @@ impl Uploads {
         }
         let end = self.pour(&claim, &as_told, offset, append).await?;
         self.settle(&mut upload, end).await?;
+        self.sum_up(&upload, offset, end, &receipt).await;
         let failure = receipt.failure();
         let is_refused = matches!(
             failure,
@@ -287,7 +288,8 @@ impl Uploads {
         };
         let receipt = append.receipt.clone();
         let body = Body::new(claim.guard(self.counted(upload, append.pieces)), expected)
-            .with_receipt(append.receipt);
+            .with_receipt(append.receipt)
+            .also(Algorithm::Crc64Nvme);
         if most == 0 {
             // Nothing can come that is to be stored.
             drain(body).await;

@@ -214,7 +214,7 @@ impl Uploads {
     ) -> Result<(Vec<StoredPart>, KnownBytes), Error> {
         if upload.appending.is_some() {
             check_ended(upload)?;
-            return Ok((Vec::new(), KnownBytes::default()));
+            return Ok((Vec::new(), self.known_of_appended(upload).await?));
         }
         let began = self.now();
         let stored = self.counting_parts(upload).await?;

@@ -13,7 +13,7 @@ use crate::domain::{
     Upload, UploadId, joined,
 };
 use crate::error::{Digested, Error};
-use crate::storage::is_signed;
+use crate::storage::{Receipt, is_signed};
 
 /// The algorithms of which a checksum of the whole follows from those of the parts, and is kept.
 const OF_THE_WHOLE: [Algorithm; 2] = [Algorithm::Crc64Nvme, Algorithm::Crc32c];
@@ -186,6 +186,54 @@ impl Uploads {
             self.0.db.note_whole(&upload.id, &whole, checked_by).await?;
         }
         Ok(known)
+    }
+
+    /// Carries the checksum of an upload that is appended to on, over what has just come behind `from`. Where something was
+    /// stored that is not known to be what came, none is carried on.
+    pub(super) async fn sum_up(&self, upload: &Upload, from: u64, to: u64, receipt: &Receipt) {
+        if let Err(error) = self.try_sum_up(upload, from, to, receipt).await {
+            tracing::warn!(upload = %upload.id, %error, "its receipt will have no checksum");
+        }
+    }
+
+    async fn try_sum_up(&self, upload: &Upload, from: u64, to: u64, receipt: &Receipt) -> Result<(), Error> {
+        let came = receipt.sums();
+        if to == from || receipt.received() != to - from {
+            return Ok(());
+        }
+        let before = match from {
+            0 => None,
+            _ => self.0.db.integrity(&upload.id).await?.passed,
+        };
+        let mut parts = vec![(came.get(Algorithm::Crc64Nvme), to - from)];
+        match &before {
+            Some((bytes, sums)) if *bytes == from => {
+                parts.insert(0, (sums.get(Algorithm::Crc64Nvme), from));
+            }
+            _ if from > 0 => return Ok(()),
+            _ => {}
+        }
+        if let Some(sum) = joined(Algorithm::Crc64Nvme, parts) {
+            let mut sums = Checksums::default();
+            sums.put(sum);
+            self.0.db.note_passed(&upload.id, to, &sums).await?;
+        }
+        Ok(())
+    }
+
+    /// What is known of the bytes of an upload that was appended to, all of it.
+    pub(super) async fn known_of_appended(&self, upload: &Upload) -> Result<KnownBytes, Error> {
+        let passed = self.0.db.integrity(&upload.id).await?.passed;
+        let Some((_, sums)) = passed.filter(|(bytes, _)| *bytes == upload.size && *bytes > 0) else {
+            return Ok(KnownBytes::default());
+        };
+        let checked_by = CheckedBy::Server;
+        self.0.db.note_whole(&upload.id, &sums, checked_by).await?;
+        Ok(KnownBytes {
+            is_ours: true,
+            sums: vec![(sums, upload.size)],
+            ..KnownBytes::default()
+        })
     }
 
     /// The store was told the checksum of the whole, has other bytes, and made nothing of them: parts may be sent again.

@@ -124,6 +124,40 @@ async fn what_passed_through_us_has_a_checksum_though_its_client_told_none() {
     .await;
 }
 
+#[tokio::test]
+async fn what_was_appended_has_the_checksum_of_all_that_passed_through_us() {
+    on_both(async |server| {
+        let tus = Api::of(&server).outside().with("tus-resumable", "1.0.0");
+        let bytes: Vec<u8> = (0..250).collect();
+        let created = tus
+            .with("upload-length", "250")
+            .raw("POST", "/files", Vec::new())
+            .await;
+        assert_eq!(created.status, 201, "{}", created.text());
+        let name = created
+            .header("location")
+            .rsplit('/')
+            .next()
+            .expect("an id")
+            .to_owned();
+        for (offset, end) in [(0, 100), (100, 101), (101, 250)] {
+            let patch = tus
+                .with("upload-offset", &offset.to_string())
+                .with("content-type", "application/offset+octet-stream");
+            let sent = patch
+                .raw("PATCH", &format!("/files/{name}"), bytes[offset..end].to_vec())
+                .await;
+            assert_eq!(sent.status, 204, "{}", sent.text());
+        }
+
+        let receipt = receipt_of(&Api::of(&server), &json!({ "id": name })).await["receipt"].clone();
+
+        assert_eq!(receipt["checksums"], json!({ "crc64nvme": crc(&bytes) }));
+        assert_eq!(receipt["checked_by"], "server");
+    })
+    .await;
+}
+
 /// A complete upload with its receipt, both as files.
 struct Kept {
     bytes: Vec<u8>,
