@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::{Scopes, outside};
 use crate::clock::Clock;
 use crate::config::{ForwardConfig, is_plain};
-use crate::domain::{Bounds, Owner, Principal};
+use crate::domain::{Bounds, Owner, Principal, read_object};
 use crate::error::Error;
 
 /// Most bytes of an answer's body.
@@ -83,7 +83,7 @@ enum Verdict {
 struct Told {
     owner: Option<String>,
     scopes: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::domain::from_object")]
     bounds: Bounds,
 }
 
@@ -212,7 +212,7 @@ impl Forward {
         });
         let told = if is_json {
             let body = outside::body(answer, LARGEST).await?;
-            serde_json::from_slice(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
+            read_object(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
         } else {
             Told::default()
         };

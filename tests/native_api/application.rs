@@ -195,6 +195,35 @@ async fn claims_narrow_what_may_be_begun_at_every_door_that_makes_keys() {
 }
 
 #[tokio::test]
+async fn limits_in_a_token_that_cannot_be_understood_refuse_it() {
+    let server = on_sqlite(|config| config.auth.jwt.secret = Secret::new(SECRET));
+    for bounds in [
+        json!([]),
+        json!([9]),
+        json!("none"),
+        json!({ "max_sise": 9 }),
+        json!({ "max_parts": 0 }),
+    ] {
+        let anna = with_claims(&server, &json!({ "muleteer": bounds }));
+        let problem = anna
+            .post("/uploads", &file("a", 10))
+            .await
+            .problem(401, "unauthenticated");
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(
+            detail.contains("limits that this token sets"),
+            "{bounds}: {detail}"
+        );
+    }
+    // A member that is null narrows nothing.
+    let anna = with_claims(
+        &server,
+        &json!({ "muleteer": { "max_size": null, "max_parts": 1 } }),
+    );
+    anna.post("/uploads", &file("a", 10)).await.expect(201);
+}
+
+#[tokio::test]
 async fn no_claim_makes_anybody_somebody_else() {
     let adjust = |config: &mut Config| config.auth.jwt.secret = Secret::new(SECRET);
     on_both_with(adjust, async |server| {
@@ -242,6 +271,9 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
         (200, JSON, r#"{"owner":"42","bounds":{"max_size":9}}"#, 200),
         (200, JSON, r#"{"owner":"42","scopes":["admin"]}"#, 403),
         (200, JSON, r#"{"owner":"42","bounds":{"max_sise":9}}"#, 503),
+        (200, JSON, r#"{"owner":"42","bounds":[]}"#, 503),
+        (200, JSON, r#"{"owner":"42","bounds":{"max_parts":0}}"#, 503),
+        (200, JSON, r#"["42",["upload"],{"max_size":9}]"#, 503),
         (200, JSON, r#"{"owner":""}"#, 503),
         (200, JSON, "{", 503),
         (200, "", "", 503),

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::config::JwtConfig;
-use crate::domain::{Bounds, Owner, Principal};
+use crate::domain::{Bounds, Owner, Principal, from_object};
 use crate::error::Error;
 use crate::identity::Scopes;
 
@@ -124,7 +124,7 @@ impl Rules {
         let Some(told) = find(claims, &self.settings.bounds_claim) else {
             return Ok(Bounds::default());
         };
-        let bounds: Result<Bounds, _> = serde_json::from_value(told.clone());
+        let bounds: Result<Bounds, serde_json::Error> = from_object(told);
         let bounds = bounds.map_err(|error| error.to_string()).and_then(|bounds| {
             let checked = bounds.check();
             checked
@@ -293,6 +293,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(good.bounds.max_size, Some(10));
+        let open = read(|_| {}, json!({"muleteer": {"max_size": null}})).unwrap();
+        assert!(open.bounds.is_open(), "a member that is null narrows nothing");
         assert_eq!(good.until, DateTime::from_timestamp(now().timestamp() + 90, 0));
         for bad in [
             json!({"max_sise": 10}),
@@ -300,7 +302,10 @@ mod tests {
             json!({"max_size": -1}),
             json!({"key_prefix": "../"}),
             json!({"types": ["image"]}),
+            json!({"max_parts": 0}),
             json!("none"),
+            json!([]),
+            json!([10]),
         ] {
             assert!(read(|_| {}, json!({"muleteer": bad})).is_err(), "{bad}");
         }
