@@ -78,8 +78,9 @@ enum Verdict {
     Silent(&'static str),
 }
 
-/// An answer's body, where it is JSON.
+/// An answer's body, where it is JSON. A member that is not known may have been a limit.
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Told {
     owner: Option<String>,
     scopes: Option<Vec<String>>,
@@ -205,13 +206,13 @@ impl Forward {
         let header = header
             .transpose()
             .map_err(|_| format!("its {} is no UTF-8", self.settings.owner_header))?;
-        let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        let says_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
             let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
             let essence = kind.split(';').next().unwrap_or_default().trim();
             essence == "application/json" || essence.ends_with("+json")
         });
-        let told = if is_json {
-            let body = outside::body(answer, LARGEST).await?;
+        let body = outside::body(answer, LARGEST).await?;
+        let told = if says_json || looks_like_json(&body) {
             read_object(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
         } else {
             Told::default()
@@ -238,6 +239,12 @@ impl Forward {
         let principal = Principal::new(owner, scopes.grant()).within(&told.bounds);
         Ok(Verdict::Known(Box::new(principal)))
     }
+}
+
+/// Whether a body is meant for JSON, whatever type it is sent as: limits in it must not be passed over for a missing header.
+fn looks_like_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn silent(reason: &str) -> Verdict {

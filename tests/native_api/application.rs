@@ -271,6 +271,7 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
         (200, JSON, r#"{"owner":"42","bounds":{"max_size":9}}"#, 200),
         (200, JSON, r#"{"owner":"42","scopes":["admin"]}"#, 403),
         (200, JSON, r#"{"owner":"42","bounds":{"max_sise":9}}"#, 503),
+        (200, JSON, r#"{"owner":"42","bound":{"max_size":9}}"#, 503),
         (200, JSON, r#"{"owner":"42","bounds":[]}"#, 503),
         (200, JSON, r#"{"owner":"42","bounds":{"max_parts":0}}"#, 503),
         (200, JSON, r#"["42",["upload"],{"max_size":9}]"#, 503),
@@ -320,6 +321,40 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
     assert_eq!(application.seen().len(), before);
     let own_token = Api::nobody(&server).with("authorization", "Bearer of-the-application");
     assert_eq!(owner(&own_token).await, "app:42");
+}
+
+#[tokio::test]
+async fn limits_in_an_answer_hold_whatever_type_it_is_sent_as() {
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        (config.auth.forward.cache_s, config.auth.forward.refused_cache_s) = (0, 0);
+    });
+    let anna = Api::nobody(&server).with("cookie", "sid=1");
+    for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: text/html\r\n"] {
+        let fields = format!("X-Muleteer-Owner: 42\r\n{kind}");
+        for (n, (body, expected)) in [
+            ("", 201),
+            ("ok", 201),
+            (" {\"bounds\":{\"max_size\":9}}", 413),
+            ("{\"bounds\":{\"max_sise\":9}}", 503),
+            ("{\"Bounds\":{\"max_size\":9}}", 503),
+            ("{", 503),
+            ("[]", 503),
+            ("\u{feff}{}", 503),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            application.answers(200, &fields, body);
+            let name = format!("{n}-{}.bin", kind.len());
+            let reply = anna.post("/uploads", &file(&name, 10)).await;
+            assert_eq!(reply.status, expected, "{kind}{body}: {}", reply.text());
+        }
+    }
+    application.answers(200, "X-Muleteer-Owner: 42\r\n", &" ".repeat(20_000));
+    let too_long = anna.get("/uploads").await;
+    assert_eq!(too_long.status, 503, "{}", too_long.text());
 }
 
 #[tokio::test]
