@@ -359,7 +359,7 @@ async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then
             let api = Api::of(&server);
             let bad = [
                 Answer::Status(500),
-                Answer::Json(200, "[]".into()),
+                Answer::Json(429, json!({ "message": "Slow down" }).to_string()),
                 Answer::Redirect(application.url()),
                 Answer::Endless(200),
                 Answer::Silence,
@@ -396,6 +396,16 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
         async |server, application| {
             let api = Api::of(&server);
             for answer in [
+                json!([]),
+                json!("ok"),
+                json!({ "maxsize": 1 }),
+                json!({ "key": 5 }),
+                json!({ "bounds": "x" }),
+                json!({ "bounds": [] }),
+                json!({ "bounds": { "max_parts": 0 } }),
+                json!({ "refuse": true }),
+                json!({ "refuse": "no" }),
+                json!({ "refuse": { "message": "no", "status": "402" } }),
                 json!({ "key": "../x" }),
                 json!({ "filename": "" }),
                 json!({ "metadata": { "": "x" } }),
@@ -411,8 +421,22 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
                 );
             }
 
-            application.next_answers(&[Answer::HangUp]);
-            api.post("/uploads", &of_image("a.png")).await.expect(201);
+            assert_eq!(reserved(&server).await, 0);
+
+            // What asks for patience is no answer, whatever it says.
+            for (n, answer) in [
+                Answer::HangUp,
+                Answer::Json(429, json!({ "message": "Slow down" }).to_string()),
+                Answer::Json(408, json!({ "detail": "Too late" }).to_string()),
+                Answer::Status(503),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                application.next_answers(&[answer]);
+                let name = format!("{n}.png");
+                api.post("/uploads", &of_image(&name)).await.expect(201);
+            }
         },
     )
     .await;
