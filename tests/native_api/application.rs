@@ -1,9 +1,13 @@
 //! The application's own users: by tokens that it signs, and by its answer to the question who somebody is.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::Algorithm;
 use muleteer::config::{Anonymous, Config, Secret};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::api::{Api, file, id};
 use super::issuer::{Application, EC, EC_PUBLIC, ED, ED_PUBLIC, OTHER_ED, RSA, RSA_PUBLIC, SECRET, sign};
@@ -192,6 +196,52 @@ async fn claims_narrow_what_may_be_begun_at_every_door_that_makes_keys() {
         }
     })
     .await;
+}
+
+/// A token under [`SECRET`] of claims as they are written here.
+fn signed(claims: &str) -> String {
+    let pieces = [r#"{"alg":"HS256","typ":"JWT"}"#, claims].map(|piece| URL_SAFE_NO_PAD.encode(piece));
+    let message = pieces.join(".");
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(message.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{message}.{signature}")
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_token_is_said() {
+    let server = on_sqlite(|config| config.auth.jwt.secret = Secret::new(SECRET));
+    let ends = (server.clock.now() + TimeDelta::hours(1)).timestamp();
+    let refused = async |token: &str| {
+        let reply = bearer(&server, token).get("/uploads").await;
+        let problem = reply.problem(401, "unauthenticated");
+        problem["detail"].as_str().expect("a text").to_owned()
+    };
+
+    let good = signed(&format!(r#"{{"sub":"anna","exp":{ends}}}"#));
+    assert_eq!(owner(&bearer(&server, &good)).await, "jwt:anna");
+    for (claims, expected) in [
+        (r#""sub":["anna"]"#, "sub is a text"),
+        (r#""sub":{"id":"anna"}"#, "sub is a text"),
+        (r#""sub":"anna","sub":"ben""#, "tells a claim twice"),
+        (r#""sub":"anna","exp":1"#, "tells a claim twice"),
+        (r#""sub":1.5"#, "neither a text nor a whole number"),
+        (r#""iss":"anna""#, "does not say who"),
+        (r#""sub":"""#, "1 to 255 bytes"),
+    ] {
+        let detail = refused(&signed(&format!(r#"{{{claims},"exp":{ends}}}"#))).await;
+        assert!(detail.contains(expected), "{claims}: {detail}");
+    }
+    let long = "x".repeat(256);
+    let detail = refused(&signed(&format!(r#"{{"sub":"{long}","exp":{ends}}}"#))).await;
+    assert!(detail.contains("1 to 255 bytes"), "{detail}");
+
+    // One of our own is no token of the application's.
+    let upload = Api::of(&server).create("a.bin", PART).await;
+    let own = upload["token"].as_str().expect("a token");
+    server.advance(TimeDelta::days(400));
+    let detail = refused(own).await;
+    assert!(detail.contains("this upload's token has expired"), "{detail}");
 }
 
 #[tokio::test]

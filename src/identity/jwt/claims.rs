@@ -93,10 +93,21 @@ impl Rules {
             Some(Value::String(name)) => name.clone(),
             // Identities in databases are numbers.
             Some(Value::Number(number)) if number.is_u64() => number.to_string(),
-            _ => return Err(refused("this token does not say who its bearer is")),
+            None => return Err(refused("this token does not say who its bearer is")),
+            Some(_) => {
+                return Err(refused(
+                    "what this token says of its bearer is neither a text nor a whole number",
+                ));
+            }
         };
-        Owner::of_application(&self.settings.owner_prefix, &name)
-            .map_err(|_| refused("what this token says of its bearer cannot be an owner's name"))
+        let prefix = &self.settings.owner_prefix;
+        Owner::of_application(prefix, &name).map_err(|_| {
+            refused(if prefix.is_empty() {
+                "what this token says of its bearer must have 1 to 100 characters of A-Z a-z 0-9 . _ @ -"
+            } else {
+                "what this token says of its bearer must have 1 to 255 bytes and no control characters"
+            })
+        })
     }
 
     fn scopes(&self, claims: &Map<String, Value>) -> Result<Scopes, Error> {
