@@ -351,6 +351,14 @@ async fn a_client_that_chose_its_key_keeps_it_and_what_it_said() {
     .await;
 }
 
+/// Nobody looks for the fault in the database or the store.
+fn says_who_is_silent(problem: &Value) {
+    let title = problem["title"].as_str().expect("a title");
+    assert!(!title.contains("database") && !title.contains("store"), "{title}");
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("the application does not answer"), "{detail}");
+}
+
 #[tokio::test]
 async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then_left_alone() {
     asking(
@@ -372,6 +380,7 @@ async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then
                     (refused.header("retry-after"), refused.json()["type"].as_str()),
                     ("1", Some("/problems/unavailable"))
                 );
+                says_who_is_silent(&refused.json());
                 assert_eq!(application.seen().len(), n + 1, "{answer:?}");
             }
 
