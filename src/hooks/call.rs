@@ -16,8 +16,8 @@ use crate::domain::{EventId, signing_key};
 use crate::error::Error;
 use crate::uploads::ByteStream;
 
-/// Most bytes of an answer.
-const MOST_OF_AN_ANSWER: usize = 64 << 10;
+/// Most bytes of an answer: a long text in one is for its reader to cut, and no reason to ask again.
+const MOST_OF_AN_ANSWER: usize = 1 << 20;
 
 /// Longest wait for a connection.
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
