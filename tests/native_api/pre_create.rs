@@ -369,7 +369,7 @@ async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then
                 Answer::Status(500),
                 Answer::Json(429, json!({ "message": "Slow down" }).to_string()),
                 Answer::Redirect(application.url()),
-                Answer::Endless(200),
+                Answer::Endless(500),
                 Answer::Silence,
             ];
             for (n, answer) in bad.iter().enumerate() {
@@ -430,6 +430,9 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
                 );
             }
 
+            application.next_answers(&[Answer::Endless(200)]);
+            let refused = api.post("/uploads", &of_image("a.png")).await;
+            assert_eq!(refused.status, 503, "{}", refused.text());
             assert_eq!(reserved(&server).await, 0);
 
             // What asks for patience is no answer, whatever it says.
