@@ -27,6 +27,15 @@ pub struct Room {
     pub told: u64,
 }
 
+/// How many bytes are to be kept free for an upload.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// So many.
+    Exactly(u64),
+    /// So many; what was kept before stays where that is more.
+    AtLeast(u64),
+}
+
 impl Database {
     /// What this owner has open at `now`, but for the upload `except`.
     ///
@@ -56,7 +65,8 @@ impl Database {
         bytes: u64,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, bytes, false, now).await
+        self.set_reservation(id, owner, quota, Wanted::Exactly(bytes), now)
+            .await
     }
 
     /// The same, but what was kept for it before stays where that is more: parts are signed in any order, and the highest
@@ -72,7 +82,8 @@ impl Database {
         bytes: u64,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, bytes, true, now).await
+        self.set_reservation(id, owner, quota, Wanted::AtLeast(bytes), now)
+            .await
     }
 
     async fn set_reservation(
@@ -80,11 +91,14 @@ impl Database {
         id: &UploadId,
         owner: &Owner,
         quota: Quota,
-        bytes: u64,
-        keeps_more: bool,
+        wanted: Wanted,
         now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let (id, owner) = (id.to_string(), owner.to_string());
+        let (bytes, keeps_more) = match wanted {
+            Wanted::Exactly(bytes) => (bytes, false),
+            Wanted::AtLeast(bytes) => (bytes, true),
+        };
         let column = from_bytes(bytes)?;
         // It is open already, so how many are has no say.
         let quota = Quota {

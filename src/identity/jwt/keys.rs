@@ -116,11 +116,13 @@ impl KeyRing {
         for key in self.0.iter().filter(named).filter(fits) {
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &rules) {
                 Ok(read) => return Signature::Good(read.claims),
-                Err(error) => match error.kind() {
+                Err(error) => {
                     // Claims are read once the signature was good.
-                    ErrorKind::Json(error) => return Signature::Unreadable(defect(error)),
-                    _ => outcome = Signature::Bad,
-                },
+                    if let ErrorKind::Json(cause) = error.kind() {
+                        return Signature::Unreadable(defect(cause));
+                    }
+                    outcome = Signature::Bad;
+                }
             }
         }
         // No set has secrets, so no later one would know such a token either; our own, once they have expired, are of the kind.
