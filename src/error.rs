@@ -278,10 +278,10 @@ pub enum Error {
     /// Too much of something at once; try again later.
     #[error("{0}")]
     Busy(&'static str),
-    /// The database or the store does not answer just now.
+    /// Something that we depend on does not answer just now, or nothing that can be used.
     #[error("{what} does not answer just now; try again")]
     Unavailable {
-        /// `the database` or `the store`.
+        /// What, with its article: `the database`, `the store`, `the application`.
         what: &'static str,
         /// For the log only.
         #[source]
@@ -346,7 +346,7 @@ impl Error {
         Self::Internal(cause.into())
     }
 
-    /// The database or the store does not answer.
+    /// Something that we depend on does not answer, `what` with its article.
     pub fn unavailable(what: &'static str, cause: impl Into<Cause>) -> Self {
         Self::Unavailable {
             what,

@@ -217,7 +217,8 @@ impl Identity {
     /// As [`by_credential`](Self::by_credential).
     pub async fn by_bearer(&self, text: &str) -> Result<Principal, Error> {
         let unknown = match self.by_token(text) {
-            Err(error @ Error::Unauthenticated(_)) => error,
+            // One of ours that has expired is nobody else's.
+            Err(error @ Error::Unauthenticated(_)) if !self.is_own(text) => error,
             holder => return holder,
         };
         match self.by_credential(text).await {
@@ -270,14 +271,21 @@ impl Identity {
     /// # Errors
     /// [`Error::Unauthenticated`] for a token that is not ours or has expired.
     pub fn by_token(&self, token: &str) -> Result<Principal, Error> {
-        let claim = self
-            .tokens
-            .read_upload(token, self.clock.now())
-            .ok_or(Error::Unauthenticated(
-                "this upload token is not ours, or has expired",
-            ))?;
+        let claim = self.tokens.read_upload(token, self.clock.now());
+        let claim = claim.ok_or_else(|| {
+            Error::Unauthenticated(if self.is_own(token) {
+                "this upload's token has expired; begin the same upload again for another"
+            } else {
+                "this upload token is not ours, or has expired"
+            })
+        })?;
         let id = UploadId::parse(&claim.upload_id)?;
         Ok(Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id)))
+    }
+
+    /// Whether an upload's token is ours, be it expired or not.
+    fn is_own(&self, token: &str) -> bool {
+        self.tokens.read_upload(token, DateTime::UNIX_EPOCH).is_some()
     }
 
     /// What a part's token tells of its holder: who they are, and which part of which upload they may send.

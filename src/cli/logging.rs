@@ -33,10 +33,11 @@ pub(super) fn start(config: &Config) -> Result<Traces, String> {
 
 /// What is logged.
 fn log_filter(config: &Config) -> Result<EnvFilter, ParseError> {
-    // The signer writes whole canonical queries, session tokens among them, at the finest level; the embedded S3's
-    // library calls every refused request an error.
+    // The signer writes whole canonical queries, session tokens among them, at the finest level, and whoever asks for
+    // credentials whole requests, with what they are asked with; the embedded S3's library calls every refused request an error.
     let filter = EnvFilter::try_new(&config.log.filter)?
         .add_directive("aws_sigv4=info".parse()?)
+        .add_directive("aws_smithy_runtime=info".parse()?)
         .add_directive("s3s=off".parse()?)
         // Clients that break off, and connections that we end, are errors to it; what matters is in our own log.
         .add_directive("actix_http::h1::dispatcher=off".parse()?)

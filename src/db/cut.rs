@@ -128,7 +128,7 @@ impl Database {
             write_transaction(conn, |conn| {
                 let is_open = uploads::table.find(&id).filter(unfinished()).count();
                 if is_open.get_result::<i64>(conn)? == 0 {
-                    if let Err(refused) = quotas::take(conn, &owner, 0, room)? {
+                    if let Err(refused) = quotas::take(conn, &owner, 0, room, now)? {
                         return Ok(Err(refused));
                     }
                     if room.quota.bytes.is_some() && told > 0 {

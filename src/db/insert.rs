@@ -88,7 +88,7 @@ impl NewRow {
     /// for it.
     pub(super) fn insert(self, conn: &mut AnyConnection) -> QueryResult<Result<(), Error>> {
         let row = &self.row;
-        if let Err(refused) = quotas::take(conn, &row.owner, self.size, self.room)? {
+        if let Err(refused) = quotas::take(conn, &row.owner, self.size, self.room, self.entry.at)? {
             return Ok(Err(refused));
         }
         diesel::insert_into(uploads::table).values(row).execute(conn)?;

@@ -5,16 +5,17 @@
 //! room in the statement that ends it. That two who ask at once do not get the same room is up to a lock on the owner, held
 //! until the transaction ends that takes it.
 
+use chrono::{DateTime, Utc};
 use diesel::dsl::{count_star, sql};
 use diesel::prelude::*;
 use diesel::sql_types::{BigInt, Bool, Text};
 
 use super::Database;
-use super::column::from_bytes;
+use super::column::{from_bytes, from_time};
 use super::connection::{AnyConnection, on_backend, write_transaction};
 use super::schema::{reservations, uploads};
 use super::uploads::unfinished;
-use crate::domain::{Owner, Quota, UploadId, Usage};
+use crate::domain::{Owner, Quota, State, Transfer, UploadId, Usage};
 use crate::error::Error;
 
 /// What a new upload takes of what its owner may have open.
@@ -26,14 +27,29 @@ pub struct Room {
     pub told: u64,
 }
 
+/// How many bytes are to be kept free for an upload.
+#[derive(Clone, Copy)]
+enum Wanted {
+    /// So many.
+    Exactly(u64),
+    /// So many; what was kept before stays where that is more.
+    AtLeast(u64),
+}
+
 impl Database {
-    /// What this owner has open, but for the upload `except`.
+    /// What this owner has open at `now`, but for the upload `except`.
     ///
     /// # Errors
     /// [`Error::Unavailable`] from the database.
-    pub async fn usage(&self, owner: &Owner, except: Option<&UploadId>) -> Result<Usage, Error> {
+    pub async fn usage(
+        &self,
+        owner: &Owner,
+        except: Option<&UploadId>,
+        now: DateTime<Utc>,
+    ) -> Result<Usage, Error> {
         let (owner, except) = (owner.to_string(), except.map(UploadId::to_string));
-        self.run(move |conn| held(conn, &owner, except.as_deref())).await
+        self.run(move |conn| held(conn, &owner, except.as_deref(), now))
+            .await
     }
 
     /// Keeps room for an unfinished upload that has turned out to have `bytes` bytes at least, in place of what was kept
@@ -41,8 +57,16 @@ impl Database {
     ///
     /// # Errors
     /// [`Error::QuotaReached`] where there is none; [`Error::TooLarge`] for more than may be open at all.
-    pub async fn reserve(&self, id: &UploadId, owner: &Owner, quota: Quota, bytes: u64) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, bytes, false).await
+    pub async fn reserve(
+        &self,
+        id: &UploadId,
+        owner: &Owner,
+        quota: Quota,
+        bytes: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), Error> {
+        self.set_reservation(id, owner, quota, Wanted::Exactly(bytes), now)
+            .await
     }
 
     /// The same, but what was kept for it before stays where that is more: parts are signed in any order, and the highest
@@ -56,8 +80,10 @@ impl Database {
         owner: &Owner,
         quota: Quota,
         bytes: u64,
+        now: DateTime<Utc>,
     ) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, bytes, true).await
+        self.set_reservation(id, owner, quota, Wanted::AtLeast(bytes), now)
+            .await
     }
 
     async fn set_reservation(
@@ -65,10 +91,14 @@ impl Database {
         id: &UploadId,
         owner: &Owner,
         quota: Quota,
-        bytes: u64,
-        keeps_more: bool,
+        wanted: Wanted,
+        now: DateTime<Utc>,
     ) -> Result<(), Error> {
         let (id, owner) = (id.to_string(), owner.to_string());
+        let (bytes, keeps_more) = match wanted {
+            Wanted::Exactly(bytes) => (bytes, false),
+            Wanted::AtLeast(bytes) => (bytes, true),
+        };
         let column = from_bytes(bytes)?;
         // It is open already, so how many are has no say.
         let quota = Quota {
@@ -81,7 +111,7 @@ impl Database {
                 if keeps_more && kept(conn, &id)? >= column {
                     return Ok(Ok(()));
                 }
-                let others = held(conn, &owner, Some(&id))?;
+                let others = held(conn, &owner, Some(&id), now)?;
                 let more = Usage { uploads: 0, bytes };
                 if let Err(refused) = quota.admit(others, more) {
                     return Ok(Err(refused));
@@ -120,8 +150,15 @@ pub(super) fn lock(conn: &mut AnyConnection, owner: &str) -> QueryResult<()> {
     }
 }
 
-/// What an owner has open, but for one upload. What is made of other uploads brings no bytes of its own.
-pub(super) fn held(conn: &mut AnyConnection, owner: &str, except: Option<&str>) -> QueryResult<Usage> {
+/// What an owner has open at `now`, but for one upload. What is made of other uploads brings no bytes of its own; and what
+/// passes through us is gone for its client as soon as it has run out, swept or not, while a direct upload can go on until
+/// it is swept.
+fn held(
+    conn: &mut AnyConnection,
+    owner: &str,
+    except: Option<&str>,
+    now: DateTime<Utc>,
+) -> QueryResult<Usage> {
     let largest = match conn {
         AnyConnection::Sqlite(_) => "max",
         AnyConnection::Postgres(_) => "greatest",
@@ -129,12 +166,17 @@ pub(super) fn held(conn: &mut AnyConnection, owner: &str, except: Option<&str>) 
     let bytes = format!(
         "CAST(coalesce(sum({largest}(size, coalesce(received, 0), coalesce(bytes, 0))), 0) AS BIGINT)"
     );
+    let can_go_on = uploads::transfer
+        .ne(Transfer::Relay.as_str())
+        .or(uploads::state.ne(State::Open.as_str()))
+        .or(uploads::expires_at.gt(from_time(now)));
     let (uploads, bytes): (i64, i64) = uploads::table
         .left_join(reservations::table)
         .filter(uploads::owner.eq(owner))
         .filter(unfinished())
         .filter(sql::<Bool>("coalesce(role, '') <> 'joined'"))
         .filter(uploads::id.ne(except.unwrap_or_default()))
+        .filter(can_go_on)
         .select((count_star(), sql::<BigInt>(&bytes)))
         .first(conn)?;
     Ok(Usage {
@@ -143,18 +185,19 @@ pub(super) fn held(conn: &mut AnyConnection, owner: &str, except: Option<&str>) 
     })
 }
 
-/// Takes room for a new upload of `size` bytes by its record, or says what there is too little of.
+/// Takes room at `now` for a new upload of `size` bytes by its record, or says what there is too little of.
 pub(super) fn take(
     conn: &mut AnyConnection,
     owner: &str,
     size: u64,
     room: Room,
+    now: DateTime<Utc>,
 ) -> QueryResult<Result<(), Error>> {
     if room.quota.is_open() {
         return Ok(Ok(()));
     }
     lock(conn, owner)?;
-    let open = held(conn, owner, None)?;
+    let open = held(conn, owner, None, now)?;
     Ok(room.quota.admit(open, Usage::one(size.max(room.told))))
 }
 

@@ -42,8 +42,8 @@ impl Bounds {
         *self == Self::default()
     }
 
-    /// Whether these can hold at all, as they come from outside: types are patterns of media types, and the prefix is one
-    /// of keys.
+    /// Whether these can hold at all, as they come from outside: types are patterns of media types, a file has one part at
+    /// least, and the prefix is one of keys.
     ///
     /// # Errors
     /// [`FieldError`] on the member.
@@ -55,6 +55,9 @@ impl Bounds {
                     format!("\"{kind}\" is no media type such as video/mp4 or image/*"),
                 )
             })?;
+        }
+        if self.max_parts == Some(0) {
+            return Err(FieldError::new("max_parts", "is 1 at least"));
         }
         self.key_prefix.as_deref().map_or(Ok(()), check_prefix)
     }
@@ -235,6 +238,16 @@ mod tests {
             .check()
             .is_err()
         );
+    }
+
+    #[test]
+    fn no_file_can_have_fewer_parts_than_one() {
+        let most = |parts| Bounds {
+            max_parts: Some(parts),
+            ..Bounds::default()
+        };
+        assert_eq!(most(0).check().unwrap_err().field, "max_parts");
+        assert!(most(1).check().is_ok());
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod cut;
 mod event;
 mod folder;
 mod id;
+mod members;
 mod metadata;
 mod name;
 mod owner;
@@ -40,6 +41,7 @@ pub use cut::{Cut, NamedPart, bare_etag, check_chosen, check_joinable, check_one
 pub use event::{LogDetail, LogEntry, LogKind};
 pub use folder::Folder;
 pub use id::{IdMark, UploadId};
+pub use members::{from_object, read_object};
 pub use metadata::{check_object_metadata, object_metadata, told_size};
 pub use name::{FileName, KeyTemplate, ObjectKey, with_directions_shown};
 pub use owner::Owner;

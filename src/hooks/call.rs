@@ -16,8 +16,8 @@ use crate::domain::{EventId, signing_key};
 use crate::error::Error;
 use crate::uploads::ByteStream;
 
-/// Most bytes of an answer.
-const MOST_OF_AN_ANSWER: usize = 64 << 10;
+/// Most bytes of an answer: a long text in one is for its reader to cut, and no reason to ask again.
+const MOST_OF_AN_ANSWER: usize = 1 << 20;
 
 /// Longest wait for a connection.
 const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
@@ -25,6 +25,7 @@ const PATIENCE_TO_CONNECT: Duration = Duration::from_secs(5);
 /// An answer.
 pub(super) struct Reply {
     pub(super) status: u16,
+    /// Nothing, where there is too much of it.
     pub(super) body: Vec<u8>,
 }
 
@@ -121,7 +122,12 @@ impl Line {
         let mut body = Vec::new();
         while let Some(piece) = answer.chunk().await.map_err(|error| self.explain(&error))? {
             if body.len() + piece.len() > MOST_OF_AN_ANSWER {
-                return Err(format!("its answer has more than {MOST_OF_AN_ANSWER} bytes"));
+                // It is an answer, and may well refuse; only nobody can say so.
+                tracing::warn!(
+                    limit = MOST_OF_AN_ANSWER,
+                    "an answer of the application is too long, and is not read"
+                );
+                return Ok(Vec::new());
             }
             body.extend_from_slice(&piece);
         }

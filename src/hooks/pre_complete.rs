@@ -15,7 +15,7 @@ use super::call::{Line, Reply};
 use super::pre_create::cleaned;
 use crate::clock::Clock;
 use crate::config::{PreCompleteConfig, Secret};
-use crate::domain::{Opinion, UploadId, signing_key};
+use crate::domain::{Opinion, UploadId, read_object, signing_key};
 use crate::error::Error;
 use crate::uploads::{Scanner, Source, Subject};
 
@@ -166,8 +166,8 @@ fn read(reply: &Reply, can_say_later: bool) -> Result<Option<Opinion>, String> {
         202 if can_say_later => Ok(None),
         202 => Err("it wants to say later, and without hooks.pre_complete.secret it cannot".to_owned()),
         200 => {
-            let said: Said = serde_json::from_slice(&reply.body)
-                .map_err(|error| format!("its answer cannot be used: {error}"))?;
+            let said: Said =
+                read_object(&reply.body).map_err(|error| format!("its answer cannot be used: {error}"))?;
             Ok(Some(match said.verdict {
                 Verdict::Accept => Opinion::Accept,
                 Verdict::Reject => rejected(&said.reason),
@@ -201,6 +201,7 @@ mod tests {
             (200, ""),
             (200, "{}"),
             (200, r#"{"verdict":"fine"}"#),
+            (200, r#"["accept"]"#),
             (204, ""),
             (403, r#"{"verdict":"reject"}"#),
         ] {

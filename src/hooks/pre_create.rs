@@ -4,12 +4,13 @@ use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 use super::call::{Line, Reply};
 use super::circuit::Circuit;
 use crate::clock::Clock;
 use crate::config::{HooksConfig, OnSilence};
+use crate::domain::from_object;
 use crate::error::Error;
 use crate::metrics::{Hook, Metrics, Verdict};
 use crate::uploads::{Gate, Terms, Wanted};
@@ -19,6 +20,9 @@ const REFUSED: u16 = 403;
 
 /// Statuses that a refusal may have. Those that clients take for "ask again" or for another credential are not among them.
 const STATUSES: [u16; 8] = [400, 402, 403, 409, 413, 415, 422, 451];
+
+/// Statuses with which servers, and what stands before them, ask for patience, whatever is in the body.
+const PATIENCE: [u16; 3] = [408, 425, 429];
 
 /// Most characters of a refusal's text.
 const LONGEST: usize = 300;
@@ -57,6 +61,23 @@ enum Said {
     No { message: String, status: u16 },
 }
 
+/// Why nothing is said, in words for the log.
+#[derive(Debug, PartialEq)]
+enum Silence {
+    /// There is no answer of the application's.
+    Nothing(String),
+    /// There is one that cannot be understood: it may have refused, or narrowed.
+    Unusable(String),
+}
+
+impl Silence {
+    fn reason(&self) -> &str {
+        match self {
+            Self::Nothing(reason) | Self::Unusable(reason) => reason,
+        }
+    }
+}
+
 impl PreCreate {
     /// Who is asked by these settings; `None` where nobody is.
     ///
@@ -80,24 +101,28 @@ impl PreCreate {
         }))
     }
 
-    /// An answer; or why there is none, in words for the log.
-    async fn said(&self, wanted: &Wanted<'_>) -> Result<Said, String> {
+    /// An answer; or why there is none.
+    async fn said(&self, wanted: &Wanted<'_>) -> Result<Said, Silence> {
         if !self.circuit.admits(Instant::now()) {
-            return Err(
+            return Err(Silence::Nothing(
                 "it has failed several times in a row, and is left alone for some seconds".to_owned(),
-            );
+            ));
         }
         let question = Asking {
             event: "upload.pre-create",
             wanted,
         };
         let said = match serde_json::to_string(&question) {
-            Ok(text) => self.line.post(text).await.and_then(|reply| read(&reply)),
-            Err(error) => Err(error.to_string()),
+            Ok(text) => match self.line.post(text).await {
+                Ok(reply) => read(&reply),
+                Err(reason) => Err(Silence::Nothing(reason)),
+            },
+            Err(error) => Err(Silence::Nothing(error.to_string())),
         };
         match &said {
-            Ok(_) => self.circuit.succeeded(),
-            Err(reason) => {
+            // Whoever answers is not left alone: nobody may come in unasked meanwhile.
+            Ok(_) | Err(Silence::Unusable(_)) => self.circuit.succeeded(),
+            Err(Silence::Nothing(reason)) => {
                 if self.circuit.failed(Instant::now()) {
                     tracing::warn!(reason, "the application's pre-create hook keeps failing");
                 }
@@ -119,11 +144,14 @@ impl Gate for PreCreate {
                 self.metrics.asked(Hook::PreCreate, Verdict::Refused);
                 Err(Error::Refused { message, status })
             }
-            Err(reason) => {
+            Err(silence) => {
                 self.metrics.asked(Hook::PreCreate, Verdict::Failed);
-                match self.on_silence {
-                    OnSilence::Closed => Err(Error::unavailable("the application", reason)),
-                    OnSilence::Open => {
+                let reason = silence.reason();
+                match (&silence, self.on_silence) {
+                    (Silence::Unusable(_), _) | (_, OnSilence::Closed) => {
+                        Err(Error::unavailable("the application", reason))
+                    }
+                    (Silence::Nothing(_), OnSilence::Open) => {
                         tracing::warn!(
                             reason,
                             owner = wanted.owner,
@@ -138,7 +166,7 @@ impl Gate for PreCreate {
 }
 
 /// What an answer says. A `4xx` refuses only with words of its own: one without is more likely a wrong address.
-fn read(reply: &Reply) -> Result<Said, String> {
+fn read(reply: &Reply) -> Result<Said, Silence> {
     let members = || match serde_json::from_slice::<Value>(&reply.body) {
         Ok(Value::Object(members)) => Some(members),
         _ => None,
@@ -146,16 +174,10 @@ fn read(reply: &Reply) -> Result<Said, String> {
     match reply.status {
         204 => Ok(Said::Terms(Terms::default())),
         200 => {
-            let mut members = members().ok_or("its answer is no JSON object")?;
-            if let Some(refusal) = members.remove("refuse") {
-                let refusal: Refusal =
-                    serde_json::from_value(refusal).map_err(|error| format!("refuse: {error}"))?;
-                return Ok(no(&refusal.message, refusal.status));
-            }
-            serde_json::from_value(Value::Object(members))
-                .map(Said::Terms)
-                .map_err(|error| format!("its answer cannot be used: {error}"))
+            let members = members().ok_or_else(|| unusable("it is no JSON object"))?;
+            understood(members).map_err(|error| unusable(&error))
         }
+        status if PATIENCE.contains(&status) => Err(Silence::Nothing(format!("answered {status}"))),
         status @ 400..=499 => {
             let members = members().unwrap_or_default();
             let refusal = members
@@ -165,11 +187,27 @@ fn read(reply: &Reply) -> Result<Said, String> {
             let text = ["message", "detail"]
                 .iter()
                 .find_map(|name| refusal.get(*name)?.as_str());
-            let text = text.ok_or_else(|| format!("answered {status} without a message"))?;
+            let text =
+                text.ok_or_else(|| Silence::Nothing(format!("answered {status} without a message")))?;
             Ok(no(text, Some(status)))
         }
-        status => Err(format!("answered {status}")),
+        status => Err(Silence::Nothing(format!("answered {status}"))),
     }
+}
+
+/// What the members of an answer say.
+fn understood(mut members: Map<String, Value>) -> Result<Said, String> {
+    let in_words = |error: serde_json::Error| error.to_string();
+    if let Some(refusal) = members.remove("refuse") {
+        let refusal: Refusal = from_object(refusal).map_err(|error| format!("refuse: {error}"))?;
+        return Ok(no(&refusal.message, refusal.status));
+    }
+    let terms: Terms = from_object(Value::Object(members)).map_err(in_words)?;
+    Ok(Said::Terms(terms))
+}
+
+fn unusable(reason: &str) -> Silence {
+    Silence::Unusable(format!("its answer cannot be used: {reason}"))
 }
 
 fn no(message: &str, status: Option<u16>) -> Said {
@@ -200,7 +238,7 @@ pub(super) fn cleaned(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Result<Said, String> {
+    fn answer(status: u16, body: &str) -> Result<Said, Silence> {
         read(&Reply {
             status,
             body: body.as_bytes().to_vec(),
@@ -241,21 +279,42 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_answer_is_told_apart() {
+    fn what_is_no_answer_is_told_from_what_cannot_be_understood() {
         assert_eq!(answer(200, "{}"), Ok(Said::Terms(Terms::default())));
         assert_eq!(answer(204, ""), Ok(Said::Terms(Terms::default())));
+        for body in [
+            "",
+            "ok",
+            "[]",
+            r#"[{"message":"no"}]"#,
+            r#"{"accept":true}"#,
+            r#"{"maxsize":1}"#,
+            r#"{"key":5}"#,
+            r#"{"bounds":"x"}"#,
+            r#"{"bounds":[]}"#,
+            r#"{"bounds":{"max_sise":1}}"#,
+            r#"{"refuse":"no"}"#,
+            r#"{"refuse":true}"#,
+            r#"{"refuse":[]}"#,
+            r#"{"refuse":{"message":"no","status":"402"}}"#,
+        ] {
+            let said = answer(200, body);
+            assert!(matches!(said, Err(Silence::Unusable(_))), "{body}: {said:?}");
+        }
         for (status, body) in [
-            (200, ""),
-            (200, "[]"),
-            (200, r#"{"accept":true}"#),
-            (200, r#"{"bounds":{"max_sise":1}}"#),
-            (200, r#"{"refuse":"no"}"#),
             (404, "<html>not found"),
             (401, ""),
+            (408, r#"{"message":"x"}"#),
+            (425, r#"{"message":"x"}"#),
+            (429, r#"{"detail":"slow down"}"#),
             (302, ""),
             (500, r#"{"refuse":{"message":"x"}}"#),
         ] {
-            assert!(answer(status, body).is_err(), "{status} {body}");
+            let said = answer(status, body);
+            assert!(
+                matches!(said, Err(Silence::Nothing(_))),
+                "{status} {body}: {said:?}"
+            );
         }
     }
 }

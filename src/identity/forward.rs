@@ -18,7 +18,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use super::{Scopes, outside};
 use crate::clock::Clock;
 use crate::config::{ForwardConfig, is_plain};
-use crate::domain::{Bounds, Owner, Principal};
+use crate::domain::{Bounds, Owner, Principal, read_object};
 use crate::error::Error;
 
 /// Most bytes of an answer's body.
@@ -78,12 +78,13 @@ enum Verdict {
     Silent(&'static str),
 }
 
-/// An answer's body, where it is JSON.
+/// An answer's body, where it is JSON. A member that is not known may have been a limit.
 #[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Told {
     owner: Option<String>,
     scopes: Option<Vec<String>>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "crate::domain::from_object")]
     bounds: Bounds,
 }
 
@@ -205,14 +206,14 @@ impl Forward {
         let header = header
             .transpose()
             .map_err(|_| format!("its {} is no UTF-8", self.settings.owner_header))?;
-        let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
+        let says_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
             let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
             let essence = kind.split(';').next().unwrap_or_default().trim();
             essence == "application/json" || essence.ends_with("+json")
         });
-        let told = if is_json {
-            let body = outside::body(answer, LARGEST).await?;
-            serde_json::from_slice(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
+        let body = outside::body(answer, LARGEST).await?;
+        let told = if says_json || looks_like_json(&body) {
+            read_object(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
         } else {
             Told::default()
         };
@@ -238,6 +239,12 @@ impl Forward {
         let principal = Principal::new(owner, scopes.grant()).within(&told.bounds);
         Ok(Verdict::Known(Box::new(principal)))
     }
+}
+
+/// Whether a body is meant for JSON, whatever type it is sent as: limits in it must not be passed over for a missing header.
+fn looks_like_json(body: &[u8]) -> bool {
+    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
+    matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 
 fn silent(reason: &str) -> Verdict {

@@ -71,6 +71,7 @@ pub struct Terms {
     /// Members that are set in the metadata, or, without a value, taken out of it.
     pub metadata: BTreeMap<String, Option<String>>,
     /// What narrows the rules.
+    #[serde(deserialize_with = "crate::domain::from_object")]
     pub bounds: Bounds,
 }
 

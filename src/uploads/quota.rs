@@ -23,7 +23,7 @@ impl Uploads {
         };
         let role = new.wishes.appending.as_ref().map(|appending| &appending.role);
         if !room.quota.is_open() && !matches!(role, Some(Role::Joined(_))) {
-            let held = self.0.db.usage(&caller.owner, None).await?;
+            let held = self.0.db.usage(&caller.owner, None, self.now()).await?;
             room.quota.admit(held, Usage::one(new.size))?;
         }
         Ok(room)
@@ -35,7 +35,11 @@ impl Uploads {
         if quota.bytes.is_none() {
             return Ok(u64::MAX);
         }
-        let others = self.0.db.usage(&upload.owner, Some(&upload.id)).await?;
+        let others = self
+            .0
+            .db
+            .usage(&upload.owner, Some(&upload.id), self.now())
+            .await?;
         Ok(quota.room(others).unwrap_or(u64::MAX))
     }
 
@@ -59,7 +63,8 @@ impl Uploads {
         if quota.bytes.is_none() || bytes == 0 {
             return Ok(());
         }
-        self.0.db.reserve(&upload.id, &upload.owner, quota, bytes).await
+        let (db, owner) = (&self.0.db, &upload.owner);
+        db.reserve(&upload.id, owner, quota, bytes, self.now()).await
     }
 
     /// Holds a part of a file that its client cuts, of which all parts before this one have the least size at least,
@@ -79,6 +84,7 @@ impl Uploads {
             return Ok(());
         }
         let (db, owner) = (&self.0.db, &upload.owner);
-        db.reserve_at_least(&upload.id, owner, quota, least).await
+        db.reserve_at_least(&upload.id, owner, quota, least, self.now())
+            .await
     }
 }

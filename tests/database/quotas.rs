@@ -1,8 +1,9 @@
 //! What an owner may have open at once: it holds for all who begin at once, in whatever process, and every end makes room.
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use muleteer::db::{Database, Room};
-use muleteer::domain::{Appending, Cut, NewAppending, Quota, Role, State, Upload, UploadId, Usage};
+use muleteer::domain::{Appending, Cut, NewAppending, Quota, Role, State, Transfer, Upload, UploadId, Usage};
 use muleteer::error::{Error, Held};
 
 use super::{noon, on_both, open, owner, upload_at};
@@ -42,7 +43,7 @@ async fn of_two_hundred_at_once_in_two_processes_as_many_begin_as_may_be_open() 
 
         let begun = begin_at_once(&both, 200, room(23, 1_000_000)).await;
         assert_eq!(begun.len(), 23);
-        let held = both[0].usage(&owner("anna"), None).await.unwrap();
+        let held = both[0].usage(&owner("anna"), None, noon()).await.unwrap();
         assert_eq!(
             held,
             Usage {
@@ -72,7 +73,7 @@ async fn of_two_hundred_at_once_in_two_processes_as_many_begin_as_may_be_open() 
 
         // By bytes the same: 2,300 are open, and three more files of 100 fit.
         assert_eq!(begin_at_once(&both, 40, room(500, 2650)).await.len(), 3);
-        let held = both[1].usage(&owner("anna"), None).await.unwrap();
+        let held = both[1].usage(&owner("anna"), None, noon()).await.unwrap();
         assert_eq!(
             held,
             Usage {
@@ -115,14 +116,18 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
         );
 
         let (id, anna) = (&unmeasured.id, owner("anna"));
-        db.reserve(id, &anna, told.quota, 950).await.unwrap();
+        db.reserve(id, &anna, told.quota, 950, noon()).await.unwrap();
         assert!(db.insert_upload(upload_at(noon()), room(9, 1000)).await.is_err());
         // A lower part that is signed after a higher one proves nothing less.
-        db.reserve_at_least(id, &anna, told.quota, 100).await.unwrap();
-        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(950));
-        db.reserve_at_least(id, &anna, told.quota, 960).await.unwrap();
-        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(960));
-        let too_large = db.reserve(id, &anna, told.quota, 1001).await;
+        db.reserve_at_least(id, &anna, told.quota, 100, noon())
+            .await
+            .unwrap();
+        assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::one(950));
+        db.reserve_at_least(id, &anna, told.quota, 960, noon())
+            .await
+            .unwrap();
+        assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::one(960));
+        let too_large = db.reserve(id, &anna, told.quota, 1001, noon()).await;
         assert!(
             matches!(
                 too_large,
@@ -154,7 +159,7 @@ async fn what_has_ended_is_not_counted_and_needs_room_once_more_to_begin_again()
         db.change_state(&unmeasured.id, &[State::Open], State::Expired, None, noon())
             .await
             .unwrap();
-        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::default());
+        assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::default());
         assert_eq!(db.purge_reservations().await.unwrap(), 1);
 
         let other = upload_at(noon());
@@ -168,7 +173,10 @@ async fn what_has_ended_is_not_counted_and_needs_room_once_more_to_begin_again()
             })
         ));
         assert!(again(told).await.unwrap());
-        assert_eq!(db.usage(&anna, Some(&other.id)).await.unwrap(), Usage::one(700));
+        assert_eq!(
+            db.usage(&anna, Some(&other.id), noon()).await.unwrap(),
+            Usage::one(700)
+        );
     })
     .await;
 }
@@ -187,7 +195,10 @@ async fn bytes_count_as_they_come_and_a_joined_upload_brings_none_of_its_own() {
         db.settle_append(&appended.id, turn.fence, 60, noon(), noon())
             .await
             .unwrap();
-        assert_eq!(db.usage(&owner("anna"), None).await.unwrap(), Usage::one(60));
+        assert_eq!(
+            db.usage(&owner("anna"), None, noon()).await.unwrap(),
+            Usage::one(60)
+        );
 
         let sources: Vec<UploadId> = vec![appended.id];
         let joined = NewAppending {
@@ -200,7 +211,42 @@ async fn bytes_count_as_they_come_and_a_joined_upload_brings_none_of_its_own() {
             ..upload_at(noon())
         };
         db.insert_upload(joined, room(1, 100)).await.unwrap();
-        assert_eq!(db.usage(&owner("anna"), None).await.unwrap(), Usage::one(60));
+        assert_eq!(
+            db.usage(&owner("anna"), None, noon()).await.unwrap(),
+            Usage::one(60)
+        );
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_passes_through_us_makes_room_as_soon_as_it_has_run_out() {
+    on_both(async |url| {
+        let (db, anna) = (open(&url).await, owner("anna"));
+        let began = noon() - TimeDelta::hours(1);
+        let relayed = |ends_at| Upload {
+            transfer: Transfer::Relay,
+            expires_at: ends_at,
+            ..upload_at(began)
+        };
+        let over = relayed(noon());
+        for upload in [&over, &relayed(noon() + TimeDelta::seconds(1))] {
+            db.insert_upload(upload.clone(), room(2, 1000)).await.unwrap();
+        }
+        assert_eq!(db.usage(&anna, None, began).await.unwrap().uploads, 2);
+        assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::one(100));
+        db.insert_upload(upload_at(noon()), room(2, 1000)).await.unwrap();
+
+        // What waits for its last word does not run out, and a direct upload can go on until it is swept.
+        db.change_state(&over.id, &[State::Open], State::Completing, None, noon())
+            .await
+            .unwrap();
+        let direct = Upload {
+            expires_at: noon(),
+            ..upload_at(began)
+        };
+        db.insert_upload(direct, Room::default()).await.unwrap();
+        assert_eq!(db.usage(&anna, None, noon()).await.unwrap().uploads, 4);
     })
     .await;
 }

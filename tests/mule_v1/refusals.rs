@@ -7,8 +7,8 @@ use crate::escape::encode_uri_component;
 use crate::script::{Ending, upload};
 use crate::server::API_KEY;
 use crate::{
-    CHUNK, PROPOSED, TYPE, ask, begin, file_of, get, init_query, key_for, on_both, on_both_with, page_for,
-    queries_about, store_of,
+    CHUNK, PROPOSED, TYPE, ask, begin, clip, file_of, get, init_query, key_for, on_both, on_both_with,
+    page_for, queries_about, store_of,
 };
 
 const ORIGIN: &str = "https://app.example.org";
@@ -108,6 +108,31 @@ async fn empty_files_and_exact_multiples_of_the_chunk_are_refused_before_anythin
         let unfinished = store_of(&server).ask("GET", "").query("uploads", "").send().await;
         assert!(unfinished.tags("UploadId").is_empty());
     })
+    .await;
+}
+
+#[tokio::test]
+async fn a_file_of_more_chunks_than_may_be_is_refused_before_anything_is_begun() {
+    on_both_with(
+        |config| config.limits.max_parts = 2,
+        async |server| {
+            let browser = Browser::same_origin();
+
+            let ending = upload(&browser, &page_for(&server), &clip()).await;
+
+            let Ending::Stopped(why) = ending else {
+                panic!("{ending:?}")
+            };
+            assert!(why.starts_with("get_init_signature: 413 refused"), "{why}");
+            assert!(why.contains("at most 32 bytes"), "{why}");
+            let unfinished = store_of(&server).ask("GET", "").query("uploads", "").send().await;
+            assert!(unfinished.tags("UploadId").is_empty());
+
+            let fits = file_of(CHUNK + 1);
+            let ending = upload(&browser, &page_for(&server), &fits).await;
+            assert!(matches!(ending, Ending::Complete(_)), "{ending:?}");
+        },
+    )
     .await;
 }
 

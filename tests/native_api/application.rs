@@ -1,9 +1,13 @@
 //! The application's own users: by tokens that it signs, and by its answer to the question who somebody is.
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use chrono::TimeDelta;
+use hmac::{Hmac, KeyInit as _, Mac as _};
 use jsonwebtoken::Algorithm;
 use muleteer::config::{Anonymous, Config, Secret};
 use serde_json::{Value, json};
+use sha2::Sha256;
 
 use super::api::{Api, file, id};
 use super::issuer::{Application, EC, EC_PUBLIC, ED, ED_PUBLIC, OTHER_ED, RSA, RSA_PUBLIC, SECRET, sign};
@@ -194,6 +198,81 @@ async fn claims_narrow_what_may_be_begun_at_every_door_that_makes_keys() {
     .await;
 }
 
+/// A token under [`SECRET`] of claims as they are written here.
+fn signed(claims: &str) -> String {
+    let pieces = [r#"{"alg":"HS256","typ":"JWT"}"#, claims].map(|piece| URL_SAFE_NO_PAD.encode(piece));
+    let message = pieces.join(".");
+    let mut mac = Hmac::<Sha256>::new_from_slice(SECRET.as_bytes()).expect("a key");
+    mac.update(message.as_bytes());
+    let signature = URL_SAFE_NO_PAD.encode(mac.finalize().into_bytes());
+    format!("{message}.{signature}")
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_token_is_said() {
+    let server = on_sqlite(|config| config.auth.jwt.secret = Secret::new(SECRET));
+    let ends = (server.clock.now() + TimeDelta::hours(1)).timestamp();
+    let refused = async |token: &str| {
+        let reply = bearer(&server, token).get("/uploads").await;
+        let problem = reply.problem(401, "unauthenticated");
+        problem["detail"].as_str().expect("a text").to_owned()
+    };
+
+    let good = signed(&format!(r#"{{"sub":"anna","exp":{ends}}}"#));
+    assert_eq!(owner(&bearer(&server, &good)).await, "jwt:anna");
+    for (claims, expected) in [
+        (r#""sub":["anna"]"#, "sub is a text"),
+        (r#""sub":{"id":"anna"}"#, "sub is a text"),
+        (r#""sub":"anna","sub":"ben""#, "tells a claim twice"),
+        (r#""sub":"anna","exp":1"#, "tells a claim twice"),
+        (r#""sub":1.5"#, "neither a text nor a whole number"),
+        (r#""iss":"anna""#, "does not say who"),
+        (r#""sub":"""#, "1 to 255 bytes"),
+    ] {
+        let detail = refused(&signed(&format!(r#"{{{claims},"exp":{ends}}}"#))).await;
+        assert!(detail.contains(expected), "{claims}: {detail}");
+    }
+    let long = "x".repeat(256);
+    let detail = refused(&signed(&format!(r#"{{"sub":"{long}","exp":{ends}}}"#))).await;
+    assert!(detail.contains("1 to 255 bytes"), "{detail}");
+
+    // One of our own is no token of the application's.
+    let upload = Api::of(&server).create("a.bin", PART).await;
+    let own = upload["token"].as_str().expect("a token");
+    server.advance(TimeDelta::days(400));
+    let detail = refused(own).await;
+    assert!(detail.contains("this upload's token has expired"), "{detail}");
+}
+
+#[tokio::test]
+async fn limits_in_a_token_that_cannot_be_understood_refuse_it() {
+    let server = on_sqlite(|config| config.auth.jwt.secret = Secret::new(SECRET));
+    for bounds in [
+        json!([]),
+        json!([9]),
+        json!("none"),
+        json!({ "max_sise": 9 }),
+        json!({ "max_parts": 0 }),
+    ] {
+        let anna = with_claims(&server, &json!({ "muleteer": bounds }));
+        let problem = anna
+            .post("/uploads", &file("a", 10))
+            .await
+            .problem(401, "unauthenticated");
+        let detail = problem["detail"].as_str().expect("a text");
+        assert!(
+            detail.contains("limits that this token sets"),
+            "{bounds}: {detail}"
+        );
+    }
+    // A member that is null narrows nothing.
+    let anna = with_claims(
+        &server,
+        &json!({ "muleteer": { "max_size": null, "max_parts": 1 } }),
+    );
+    anna.post("/uploads", &file("a", 10)).await.expect(201);
+}
+
 #[tokio::test]
 async fn no_claim_makes_anybody_somebody_else() {
     let adjust = |config: &mut Config| config.auth.jwt.secret = Secret::new(SECRET);
@@ -242,6 +321,10 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
         (200, JSON, r#"{"owner":"42","bounds":{"max_size":9}}"#, 200),
         (200, JSON, r#"{"owner":"42","scopes":["admin"]}"#, 403),
         (200, JSON, r#"{"owner":"42","bounds":{"max_sise":9}}"#, 503),
+        (200, JSON, r#"{"owner":"42","bound":{"max_size":9}}"#, 503),
+        (200, JSON, r#"{"owner":"42","bounds":[]}"#, 503),
+        (200, JSON, r#"{"owner":"42","bounds":{"max_parts":0}}"#, 503),
+        (200, JSON, r#"["42",["upload"],{"max_size":9}]"#, 503),
         (200, JSON, r#"{"owner":""}"#, 503),
         (200, JSON, "{", 503),
         (200, "", "", 503),
@@ -288,6 +371,40 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
     assert_eq!(application.seen().len(), before);
     let own_token = Api::nobody(&server).with("authorization", "Bearer of-the-application");
     assert_eq!(owner(&own_token).await, "app:42");
+}
+
+#[tokio::test]
+async fn limits_in_an_answer_hold_whatever_type_it_is_sent_as() {
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        (config.auth.forward.cache_s, config.auth.forward.refused_cache_s) = (0, 0);
+    });
+    let anna = Api::nobody(&server).with("cookie", "sid=1");
+    for kind in ["", "Content-Type: text/plain\r\n", "Content-Type: text/html\r\n"] {
+        let fields = format!("X-Muleteer-Owner: 42\r\n{kind}");
+        for (n, (body, expected)) in [
+            ("", 201),
+            ("ok", 201),
+            (" {\"bounds\":{\"max_size\":9}}", 413),
+            ("{\"bounds\":{\"max_sise\":9}}", 503),
+            ("{\"Bounds\":{\"max_size\":9}}", 503),
+            ("{", 503),
+            ("[]", 503),
+            ("\u{feff}{}", 503),
+        ]
+        .into_iter()
+        .enumerate()
+        {
+            application.answers(200, &fields, body);
+            let name = format!("{n}-{}.bin", kind.len());
+            let reply = anna.post("/uploads", &file(&name, 10)).await;
+            assert_eq!(reply.status, expected, "{kind}{body}: {}", reply.text());
+        }
+    }
+    application.answers(200, "X-Muleteer-Owner: 42\r\n", &" ".repeat(20_000));
+    let too_long = anna.get("/uploads").await;
+    assert_eq!(too_long.status, 503, "{}", too_long.text());
 }
 
 #[tokio::test]

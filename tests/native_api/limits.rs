@@ -252,6 +252,25 @@ async fn a_file_of_unknown_length_counts_as_it_comes() {
 }
 
 #[tokio::test]
+async fn a_session_that_has_run_out_makes_room_before_anybody_sweeps() {
+    let server = start(Kind::Sqlite, |config| {
+        open_all(config);
+        config.limits.named.open_uploads = 1;
+    });
+    let server = server.expect("SQLite is never skipped");
+    let begun = begin(&server, "offset").await;
+    assert_eq!(begun.status / 100, 2, "{}", begun.text());
+    let api = Api::of(&server);
+    let refused = api.post("/uploads", &file("a.bin", 5)).await;
+    refused.problem(429, "quota-reached");
+
+    let life = i64::try_from(server.config.protocols.offset.expires).expect("an hour");
+    server.advance(TimeDelta::seconds(life));
+
+    api.create("a.bin", 5).await;
+}
+
+#[tokio::test]
 async fn without_limits_the_session_tells_the_stores_own() {
     on_both(async |server| {
         let session = Api::of(&server).get("/session").await.expect(200);

@@ -351,6 +351,14 @@ async fn a_client_that_chose_its_key_keeps_it_and_what_it_said() {
     .await;
 }
 
+/// Nobody looks for the fault in the database or the store.
+fn says_who_is_silent(problem: &Value) {
+    let title = problem["title"].as_str().expect("a title");
+    assert!(!title.contains("database") && !title.contains("store"), "{title}");
+    let detail = problem["detail"].as_str().expect("a detail");
+    assert!(detail.starts_with("the application does not answer"), "{detail}");
+}
+
 #[tokio::test]
 async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then_left_alone() {
     asking(
@@ -359,9 +367,9 @@ async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then
             let api = Api::of(&server);
             let bad = [
                 Answer::Status(500),
-                Answer::Json(200, "[]".into()),
+                Answer::Json(429, json!({ "message": "Slow down" }).to_string()),
                 Answer::Redirect(application.url()),
-                Answer::Endless(200),
+                Answer::Endless(500),
                 Answer::Silence,
             ];
             for (n, answer) in bad.iter().enumerate() {
@@ -372,6 +380,7 @@ async fn an_application_that_does_not_answer_well_lets_nothing_begin_and_is_then
                     (refused.header("retry-after"), refused.json()["type"].as_str()),
                     ("1", Some("/problems/unavailable"))
                 );
+                says_who_is_silent(&refused.json());
                 assert_eq!(application.seen().len(), n + 1, "{answer:?}");
             }
 
@@ -396,6 +405,16 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
         async |server, application| {
             let api = Api::of(&server);
             for answer in [
+                json!([]),
+                json!("ok"),
+                json!({ "maxsize": 1 }),
+                json!({ "key": 5 }),
+                json!({ "bounds": "x" }),
+                json!({ "bounds": [] }),
+                json!({ "bounds": { "max_parts": 0 } }),
+                json!({ "refuse": true }),
+                json!({ "refuse": "no" }),
+                json!({ "refuse": { "message": "no", "status": "402" } }),
                 json!({ "key": "../x" }),
                 json!({ "filename": "" }),
                 json!({ "metadata": { "": "x" } }),
@@ -411,8 +430,25 @@ async fn an_answer_that_cannot_be_used_is_none_even_where_silence_would_do() {
                 );
             }
 
-            application.next_answers(&[Answer::HangUp]);
-            api.post("/uploads", &of_image("a.png")).await.expect(201);
+            application.next_answers(&[Answer::Endless(200)]);
+            let refused = api.post("/uploads", &of_image("a.png")).await;
+            assert_eq!(refused.status, 503, "{}", refused.text());
+            assert_eq!(reserved(&server).await, 0);
+
+            // What asks for patience is no answer, whatever it says.
+            for (n, answer) in [
+                Answer::HangUp,
+                Answer::Json(429, json!({ "message": "Slow down" }).to_string()),
+                Answer::Json(408, json!({ "detail": "Too late" }).to_string()),
+                Answer::Status(503),
+            ]
+            .into_iter()
+            .enumerate()
+            {
+                application.next_answers(&[answer]);
+                let name = format!("{n}.png");
+                api.post("/uploads", &of_image(&name)).await.expect(201);
+            }
         },
     )
     .await;

@@ -226,11 +226,20 @@ async fn what_the_scanner_rejects_is_removed_and_its_owner_is_told_why() {
         );
         assert_eq!(told.get("completed_at"), None);
 
+        // A reason without measure is cut, and the verdict counts.
+        let long = json!({ "verdict": "reject", "reason": "worm ".repeat(20_000) });
+        scanner.next_answers(&[Answer::Json(200, long.to_string())]);
+        let upload = api.sent("c.bin", &application).await;
+        assert_eq!(api.complete(&upload).await.status, 422);
+        let told = application.wait_for(2).await.remove(1).json();
+        let reason = told["reason"].as_str().expect("a text");
+        assert!(reason.starts_with("worm worm") && reason.len() <= 300, "{reason}");
+
         scanner.next_answers(&[says("accept")]);
         let fine = api.sent("b.bin", &application).await;
         api.complete(&fine).await.expect(200);
         assert_eq!(
-            application.wait_for(2).await[1].json()["event"],
+            application.wait_for(3).await[2].json()["event"],
             "upload.complete"
         );
     })

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use super::api::{self, Api, file, id, part_of};
 use super::exposition::Exposition;
-use super::metadata::{CONTAINER_TOKEN, Giver, Mood, REGION, SSO_TOKEN, WEB_IDENTITY};
+use super::metadata::{CONTAINER_TOKEN, Giver, Mood, REGION, SESSION, SSO_TOKEN, WEB_IDENTITY};
 use super::process::{Place, Process};
 use super::server::API_KEY;
 use super::{PART, TOKEN};
@@ -112,7 +112,9 @@ async fn each_place_of_the_chain_gives_credentials_that_upload_and_is_named_in_t
     let mut started = Vec::new();
     for which in places {
         let (giver, place) = (Giver::start().await, Place::new());
-        let process = serve(&place, &set_up(which, &giver, place.path()));
+        let mut variables = set_up(which, &giver, place.path());
+        variables.push(("MULETEER_LOG__FILTER", "trace".to_owned()));
+        let process = serve(&place, &variables);
         started.push((which, giver, place, process));
     }
     for (which, giver, _place, process) in started {
@@ -127,6 +129,9 @@ async fn each_place_of_the_chain_gives_credentials_that_upload_and_is_named_in_t
         let (_, log) = process.stop();
         let named = which.split(',').next().expect("a word");
         assert!(log.contains(named), "{which}: {log}");
+        for secret in [CONTAINER_TOKEN, WEB_IDENTITY, SSO_TOKEN, SESSION, "secret/1+1"] {
+            assert!(!log.contains(secret), "{which}: {secret} is in the log: {log}");
+        }
     }
 }
 

@@ -23,7 +23,7 @@ pub const SSO_TOKEN: &str = "the-access-token-of-the-person";
 pub const REGION: &str = "us-east-1";
 const BUCKET: &str = "rotating";
 const OWNER: (&str, &str) = ("owner", "the secret of the owner");
-const SESSION: &str = "an-instance-session";
+pub const SESSION: &str = "an-instance-session";
 
 /// Credentials as they were given.
 #[derive(Debug, Clone)]

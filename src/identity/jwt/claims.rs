@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use serde_json::{Map, Value};
 
 use crate::config::JwtConfig;
-use crate::domain::{Bounds, Owner, Principal};
+use crate::domain::{Bounds, Owner, Principal, from_object};
 use crate::error::Error;
 use crate::identity::Scopes;
 
@@ -93,10 +93,21 @@ impl Rules {
             Some(Value::String(name)) => name.clone(),
             // Identities in databases are numbers.
             Some(Value::Number(number)) if number.is_u64() => number.to_string(),
-            _ => return Err(refused("this token does not say who its bearer is")),
+            None => return Err(refused("this token does not say who its bearer is")),
+            Some(_) => {
+                return Err(refused(
+                    "what this token says of its bearer is neither a text nor a whole number",
+                ));
+            }
         };
-        Owner::of_application(&self.settings.owner_prefix, &name)
-            .map_err(|_| refused("what this token says of its bearer cannot be an owner's name"))
+        let prefix = &self.settings.owner_prefix;
+        Owner::of_application(prefix, &name).map_err(|_| {
+            refused(if prefix.is_empty() {
+                "what this token says of its bearer must have 1 to 100 characters of A-Z a-z 0-9 . _ @ -"
+            } else {
+                "what this token says of its bearer must have 1 to 255 bytes and no control characters"
+            })
+        })
     }
 
     fn scopes(&self, claims: &Map<String, Value>) -> Result<Scopes, Error> {
@@ -124,7 +135,7 @@ impl Rules {
         let Some(told) = find(claims, &self.settings.bounds_claim) else {
             return Ok(Bounds::default());
         };
-        let bounds: Result<Bounds, _> = serde_json::from_value(told.clone());
+        let bounds: Result<Bounds, serde_json::Error> = from_object(told);
         let bounds = bounds.map_err(|error| error.to_string()).and_then(|bounds| {
             let checked = bounds.check();
             checked
@@ -293,6 +304,8 @@ mod tests {
         )
         .unwrap();
         assert_eq!(good.bounds.max_size, Some(10));
+        let open = read(|_| {}, json!({"muleteer": {"max_size": null}})).unwrap();
+        assert!(open.bounds.is_open(), "a member that is null narrows nothing");
         assert_eq!(good.until, DateTime::from_timestamp(now().timestamp() + 90, 0));
         for bad in [
             json!({"max_sise": 10}),
@@ -300,7 +313,10 @@ mod tests {
             json!({"max_size": -1}),
             json!({"key_prefix": "../"}),
             json!({"types": ["image"]}),
+            json!({"max_parts": 0}),
             json!("none"),
+            json!([]),
+            json!([10]),
         ] {
             assert!(read(|_| {}, json!({"muleteer": bad})).is_err(), "{bad}");
         }

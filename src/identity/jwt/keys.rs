@@ -3,6 +3,7 @@
 //! Separate from the reading of claims, because here it is decided what a signature is worth: the algorithm that a token
 //! names picks among those of the key, and never makes one (<https://www.rfc-editor.org/rfc/rfc8725#section-3.1>).
 
+use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::jwk::{AlgorithmParameters, EllipticCurve, Jwk, KeyOperations, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey, Header, Validation};
 use serde::Deserialize;
@@ -39,6 +40,8 @@ pub(super) struct KeyRing(Vec<Key>);
 pub(super) enum Signature {
     /// Made with one of the keys: these are its claims.
     Good(Map<String, Value>),
+    /// Made with one of the keys, of claims that cannot be read: what is wrong with them, for their bearer.
+    Unreadable(&'static str),
     /// Not made with the key that the token names, or with none of them.
     Bad,
     /// The token names a key, or an algorithm, that is none of these.
@@ -113,7 +116,13 @@ impl KeyRing {
         for key in self.0.iter().filter(named).filter(fits) {
             match jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &rules) {
                 Ok(read) => return Signature::Good(read.claims),
-                Err(_) => outcome = Signature::Bad,
+                Err(error) => {
+                    // Claims are read once the signature was good.
+                    if let ErrorKind::Json(cause) = error.kind() {
+                        return Signature::Unreadable(defect(cause));
+                    }
+                    outcome = Signature::Bad;
+                }
             }
         }
         // No set has secrets, so no later one would know such a token either; our own, once they have expired, are of the kind.
@@ -125,6 +134,15 @@ impl KeyRing {
             return Signature::NoKey;
         }
         outcome
+    }
+}
+
+/// What is wrong with signed claims.
+fn defect(error: &serde_json::Error) -> &'static str {
+    if error.to_string().starts_with("duplicate field") {
+        "this token tells a claim twice"
+    } else {
+        "a claim of this token is of a kind that it cannot be: sub is a text or a whole number, exp and nbf are numbers"
     }
 }
 

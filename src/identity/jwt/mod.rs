@@ -77,6 +77,7 @@ impl Verifier {
         }
         match signature {
             Signature::Good(claims) => Ok(claims),
+            Signature::Unreadable(reason) => Err(Error::Unauthenticated(reason)),
             Signature::Bad | Signature::NoKey => Err(FORGED),
         }
     }

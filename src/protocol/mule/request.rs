@@ -155,7 +155,11 @@ impl Request<'_> {
             metadata: BTreeMap::new(),
             part_size: Some(chunk_size),
             transfer: Transfer::Direct,
-            wishes: Wishes::default(),
+            wishes: Wishes {
+                // Its pages cut by their own chunk size, whatever we say.
+                exact_parts: true,
+                ..Wishes::default()
+            },
             protocol,
         })
     }

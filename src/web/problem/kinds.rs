@@ -280,8 +280,10 @@ pub const KINDS: &[Kind] = &[
     Kind {
         slug: "unavailable",
         status: 503,
-        title: "The database or the store does not answer",
-        advice: "Nothing that was acknowledged is lost. Send the request again after the seconds in Retry-After.",
+        title: "Something that this needs does not answer",
+        advice: "\"detail\" says what: the database, the store, the scanner, the issuer of tokens, or the application that is asked \
+                 who somebody is and what may begin. Nothing that was acknowledged is lost. Send the request again after the \
+                 seconds in Retry-After; the server's log has the cause.",
     },
     Kind {
         slug: "internal",
