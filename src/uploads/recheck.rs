@@ -9,7 +9,9 @@
 //! knows it, and a client that sends its file again because the answer was lost would be told that it has failed.
 
 use super::Uploads;
+use super::claims::Manner;
 use super::expire::BATCH;
+use super::rates::Pace;
 use crate::domain::{Cut, State, Upload, bare_etag};
 use crate::error::Error;
 use crate::storage::StoredObject;
@@ -48,7 +50,9 @@ impl Uploads {
             return Ok(false);
         }
         if upload.state == State::Complete {
-            return match Box::pin(self.look_in_turn(upload.clone())).await {
+            let _turn = self.turn_to_complete(&upload.id, Manner::UNTAKEN).await?;
+            let upload = self.as_recorded(&upload.id).await?;
+            return match Box::pin(self.as_it_is(upload)).await {
                 Ok(_) | Err(Error::StillCompleting) => Ok(false),
                 Err(Error::TooLarge { .. } | Error::ContentRefused { .. }) => Ok(true),
                 Err(error) => Err(error),
@@ -97,11 +101,13 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::TooLarge`], [`Error::ContentRefused`] where it is refused, and gone; [`Error::StillCompleting`] while a
-    /// scanner looks at it; [`Error::Unavailable`], [`Error::StoreRefused`].
+    /// scanner looks at it; [`Error::TooFast`], since it costs what a new upload does; [`Error::Unavailable`],
+    /// [`Error::StoreRefused`].
     pub(super) async fn as_it_is(&self, upload: Upload) -> Result<Upload, Error> {
         let Some(object) = self.successor_of(&upload).await? else {
             return Ok(upload);
         };
+        self.pace(Pace::Create, &upload.owner, upload.client_ip, 1)?;
         tracing::warn!(
             upload = %upload.id, key = %upload.key, owner = %upload.owner, size = object.size,
             "a finished object was replaced with a signature that was still good, and is looked at like the first"
