@@ -375,6 +375,26 @@ async fn what_takes_the_place_of_a_finished_object_unseen_is_refused_once_its_si
     .await;
 }
 
+#[tokio::test]
+async fn nothing_is_signed_for_a_whole_object_where_none_is_taken() {
+    on_both_with(
+        |config| config.limits.whole_objects = false,
+        async |server| {
+            let page = page(&server);
+            let form = page.ask("GET", PARAMS, None).await;
+            assert_eq!(form.status, 403, "{form:?}");
+            assert!(form.text.contains("limits.whole_objects"), "{form:?}");
+            let put = page.presign(json!({ "method": "PUT", "key": "clip.mp4" })).await;
+            assert_eq!(put.status, 403, "{put:?}");
+
+            let upload = page.begin("clip.mp4").await;
+            let etag = page.send(&upload, 1, &bytes(9)).await;
+            assert_eq!(page.complete(&upload, &[(1, &etag)]).await.status, 200);
+        },
+    )
+    .await;
+}
+
 /// What somebody does, and what is logged on the way.
 async fn heard<T>(work: impl Future<Output = T>) -> (T, String) {
     let log = Log::default();
