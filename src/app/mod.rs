@@ -329,6 +329,7 @@ fn policy(config: &Config) -> Policy {
             Sniff::Types => Sniffing::Types,
             Sniff::Declared => Sniffing::Declared,
         },
+        whole_objects: config.limits.whole_objects,
     }
 }
 

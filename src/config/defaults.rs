@@ -125,6 +125,7 @@ impl Default for LimitsConfig {
             max_size: MAX_PART_SIZE * 10_000,
             types: Vec::new(),
             sniff: Sniff::Types,
+            whole_objects: true,
             max_parts: MAX_PARTS,
             named: OwnerLimits::default(),
             visitor: OwnerLimits::default(),

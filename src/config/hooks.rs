@@ -23,8 +23,8 @@ pub struct HooksConfig {
     pub retry_hours: u64,
     /// `http(s)://…` of a receiver that is told of every upload; empty tells nobody. It is called wherever it is.
     pub url: String,
-    /// What it is told of: any of `upload.created`, `upload.complete`, `upload.rejected`, `upload.aborted`,
-    /// `upload.expired`, `upload.failed`.
+    /// What it is told of: any of `upload.created`, `upload.complete`, `upload.replaced`, `upload.rejected`,
+    /// `upload.aborted`, `upload.expired`, `upload.failed`.
     pub events: Vec<String>,
     /// Who is asked before an upload begins.
     pub pre_create: PreCreateConfig,

@@ -155,6 +155,8 @@ pub struct LimitsConfig {
     pub types: Vec<String>,
     /// Whether the first bytes of a file have a say before it is complete.
     pub sniff: Sniff,
+    /// Whether a file may be sent whole in one request to the store; such a request can be sent again with other bytes.
+    pub whole_objects: bool,
     /// Most parts of one file, 1 to 10,000; where we cut it, parts grow.
     pub max_parts: u32,
     /// What each owner with a name may have open: whoever has a key.

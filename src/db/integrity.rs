@@ -173,4 +173,15 @@ impl Database {
         })
         .await
     }
+
+    /// Forgets what is known of the bytes of an upload, its receipt too.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn forget_integrity(&self, id: &UploadId) -> Result<(), Error> {
+        let id = id.to_string();
+        self.run(move |conn| diesel::delete(integrity::table.find(id)).execute(conn))
+            .await
+            .map(drop)
+    }
 }

@@ -7,9 +7,11 @@ use diesel::prelude::*;
 
 use super::Database;
 use super::column::from_time;
-use super::connection::on_backend;
-use super::schema::{rechecks, uploads};
-use crate::domain::{Upload, UploadId};
+use super::connection::{on_backend, write_transaction};
+use super::events::append_change;
+use super::schema::{integrity, rechecks, uploads};
+use super::uploads::no_sooner;
+use crate::domain::{LogDetail, LogEntry, LogKind, State, Upload, UploadId};
 use crate::error::Error;
 
 impl Database {
@@ -72,5 +74,60 @@ impl Database {
         })
         .await
         .map(drop)
+    }
+
+    /// Whether an upload is still to be looked at once more.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn awaits_recheck(&self, id: &UploadId) -> Result<bool, Error> {
+        let id = id.to_string();
+        self.run(move |conn| {
+            let own = rechecks::table.find(id).select(rechecks::upload_id);
+            own.first::<String>(conn).optional()
+        })
+        .await
+        .map(|found| found.is_some())
+    }
+
+    /// Takes back that an upload is complete, whose object was replaced: it is `completing` again, keeps the tag of the
+    /// object that was announced, and lives until `expires_at` at least. What was known of the bytes is forgotten with
+    /// that, its receipt too; `reason` goes to its log. False where it is not complete.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] from the database.
+    pub async fn take_back(
+        &self,
+        id: &UploadId,
+        reason: String,
+        now: DateTime<Utc>,
+        expires_at: DateTime<Utc>,
+    ) -> Result<bool, Error> {
+        self.alter(id, move |conn, id| {
+            write_transaction(conn, |conn| {
+                let complete = uploads::table
+                    .find(&id)
+                    .filter(uploads::state.eq(State::Complete.as_str()));
+                let change = (
+                    uploads::state.eq(State::Completing.as_str()),
+                    uploads::updated_at.eq(from_time(now)),
+                    uploads::expires_at.eq(no_sooner(from_time(expires_at))),
+                );
+                if diesel::update(complete).set(change).execute(conn)? == 0 {
+                    return Ok(false);
+                }
+                diesel::delete(integrity::table.find(&id)).execute(conn)?;
+                let entry = LogEntry {
+                    detail: LogDetail {
+                        reason: Some(reason),
+                        ..LogDetail::default()
+                    },
+                    ..LogEntry::new(now, LogKind::Replaced)
+                };
+                append_change(conn, &id, &entry)?;
+                Ok(true)
+            })
+        })
+        .await
     }
 }

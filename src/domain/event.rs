@@ -29,12 +29,14 @@ pub enum LogKind {
     Extended,
     /// All of it is there, and a scanner is to look at it.
     Quarantined,
+    /// It was complete, and its object was replaced: it is looked at again.
+    Replaced,
     /// Its state changed to this one.
     Became(State),
 }
 
 impl LogKind {
-    const OTHERS: [Self; 8] = [
+    const OTHERS: [Self; 9] = [
         Self::Created,
         Self::Resumed,
         Self::BegunAgain,
@@ -43,6 +45,7 @@ impl LogKind {
         Self::Admin,
         Self::Extended,
         Self::Quarantined,
+        Self::Replaced,
     ];
 
     /// The kind's name in the database.
@@ -56,6 +59,7 @@ impl LogKind {
             Self::Admin => "admin",
             Self::Extended => "extended",
             Self::Quarantined => "quarantined",
+            Self::Replaced => "replaced",
             Self::Became(state) => state.as_str(),
         }
     }

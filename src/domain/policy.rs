@@ -4,12 +4,17 @@
 
 use super::appending::Role;
 use super::bounds::{Bounds, common_types};
+use super::cut::Cut;
 use super::name::FileName;
 use super::plan::{PartLimits, PartPlan};
 use super::quota::Quotas;
 use super::sniff::Sniffing;
 use super::upload::NewUpload;
 use crate::error::{Error, FieldError};
+
+const NOT_WHOLE: Error = Error::Forbidden(
+    "files that come whole in one request are not taken here (limits.whole_objects); send this one in parts",
+);
 
 /// A media type such as `video/mp4`, safe to send as a header:
 /// <https://www.rfc-editor.org/rfc/rfc9110#section-8.3.1>.
@@ -83,6 +88,8 @@ pub struct Policy {
     pub quotas: Quotas,
     /// How much the first bytes of a file have to say.
     pub sniffing: Sniffing,
+    /// Whether a file may come [whole](Cut::Whole) in one request to the store.
+    pub whole_objects: bool,
 }
 
 impl Policy {
@@ -108,6 +115,7 @@ impl Policy {
                 .map_or(self.parts, |most| self.parts.with_most(most)),
             quotas: self.quotas.within(bounds),
             sniffing: self.sniffing,
+            whole_objects: self.whole_objects,
         }
     }
 
@@ -138,8 +146,12 @@ impl Policy {
     /// Whether a file may come, and how it is cut for a storage with these limits.
     ///
     /// # Errors
-    /// [`Error::TooLarge`], [`Error::TypeRefused`], or [`Error::Invalid`] for a bad part size.
+    /// [`Error::TooLarge`], [`Error::TypeRefused`], [`Error::Forbidden`] for one that is to come whole where none may, or
+    /// [`Error::Invalid`] for a bad part size.
     pub fn admit(&self, new: &NewUpload, limits: &PartLimits) -> Result<PartPlan, Error> {
+        if new.wishes.cut == Cut::Whole && !self.whole_objects {
+            return Err(NOT_WHOLE);
+        }
         let (size, kind) = (new.size, &new.content_type);
         // What is appended we cut as we like.
         let limits = match new.wishes.appending {
@@ -190,6 +202,7 @@ mod tests {
             },
             quotas: Quotas::default(),
             sniffing: Sniffing::Off,
+            whole_objects: true,
         }
     }
 
@@ -214,6 +227,22 @@ mod tests {
 
     fn admit(policy: &Policy, file: &NewUpload) -> Result<PartPlan, Error> {
         policy.admit(file, &policy.parts)
+    }
+
+    #[test]
+    fn a_file_that_comes_whole_is_refused_where_none_may() {
+        let mut policy = policy(&[]);
+        let mut whole = file(5, MediaType::default());
+        whole.wishes.cut = Cut::Whole;
+        assert!(admit(&policy, &whole).is_ok());
+
+        policy.whole_objects = false;
+
+        assert!(matches!(admit(&policy, &whole), Err(Error::Forbidden(_))));
+        let narrowed = policy.within(&Bounds::default());
+        assert!(matches!(admit(&narrowed, &whole), Err(Error::Forbidden(_))));
+        whole.wishes.cut = Cut::Browser;
+        assert!(admit(&policy, &whole).is_ok());
     }
 
     #[test]

@@ -325,6 +325,7 @@ mod tests {
             parts: PartLimits::s3(1, 1),
             quotas: Quotas::default(),
             sniffing,
+            whole_objects: true,
         };
         policy
             .check_content(&MediaType::new(declared).unwrap(), bytes)

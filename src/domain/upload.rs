@@ -54,7 +54,8 @@ impl Fingerprint {
     }
 }
 
-/// An upload's life: `open → completing → complete`, or one of the three ends without an object.
+/// An upload's life: `open → completing → complete`, or one of the three ends without an object. A complete one is
+/// completing once more where its object was replaced with a signature that was still good.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum State {
     /// Parts may come.
@@ -110,8 +111,10 @@ impl State {
             Self::Open => next != Self::Open,
             // Back to open: completion found parts missing, or another part had to be sent again.
             Self::Completing => next != Self::Completing,
-            // Its owner is done with the record alone, or with the object too.
-            Self::Failed | Self::Complete => next == Self::Aborted,
+            // Its owner is done with the record alone.
+            Self::Failed => next == Self::Aborted,
+            // Its owner is done with the object too; or the object was replaced, and is looked at again.
+            Self::Complete => matches!(next, Self::Aborted | Self::Completing),
             Self::Aborted | Self::Expired => false,
         }
     }
@@ -257,7 +260,7 @@ pub struct Upload {
     pub multipart_id: Option<String>,
     /// Bytes of every part but the last; of one that a client [cuts](Cut), those of the first part, once it is complete.
     pub part_size: u64,
-    /// The finished object's tag.
+    /// The finished object's tag. An unfinished upload has one only where that object was [replaced](Self::was_announced).
     pub etag: Option<String>,
     /// The SHA-256 that the whole file must have, where the client said so when it began.
     pub sha256: Option<Sha256Sum>,
@@ -301,6 +304,19 @@ impl Upload {
         }
         let state = self.state;
         Err(Error::WrongState { state, verb })
+    }
+
+    /// Whether an unfinished upload was complete already, and is looked at again because its object was replaced.
+    pub fn was_announced(&self) -> bool {
+        self.state.is_unfinished() && self.etag.is_some()
+    }
+
+    /// Takes over the size of the object that its client has made, in bytes, where nobody knew that before.
+    pub fn measure(&mut self, size: u64) {
+        self.size = size;
+        if self.part_size == 0 || self.cut == Cut::Whole {
+            self.part_size = size;
+        }
     }
 
     /// The bytes that are there of one that is appended to, as far as was written down; `None` for one that is sent in
@@ -366,7 +382,7 @@ mod tests {
 
     #[test]
     fn an_ended_upload_never_lives_again() {
-        for ended in [State::Complete, State::Aborted, State::Expired, State::Failed] {
+        for ended in [State::Aborted, State::Expired, State::Failed] {
             let lives = |next: &State| next.is_unfinished() || *next == State::Complete;
             assert!(
                 State::ALL
@@ -377,6 +393,9 @@ mod tests {
         }
         assert!(State::Failed.may_become(State::Aborted));
         assert!(State::Complete.may_become(State::Aborted));
+        assert!(State::Complete.may_become(State::Completing));
+        assert!(!State::Complete.may_become(State::Open));
+        assert!(!State::Complete.may_become(State::Failed));
         assert!(State::Completing.may_become(State::Open));
     }
 

@@ -145,6 +145,8 @@ pub enum EventKind {
     Created,
     /// An upload has become complete.
     Complete,
+    /// A complete upload has another object now, which was looked at like the first.
+    Replaced,
     /// A scanner did not want it.
     Rejected,
     /// Somebody gave it up.
@@ -157,9 +159,10 @@ pub enum EventKind {
 
 impl EventKind {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::Created,
         Self::Complete,
+        Self::Replaced,
         Self::Rejected,
         Self::Aborted,
         Self::Expired,
@@ -171,6 +174,7 @@ impl EventKind {
         match self {
             Self::Created => "upload.created",
             Self::Complete => "upload.complete",
+            Self::Replaced => "upload.replaced",
             Self::Rejected => "upload.rejected",
             Self::Aborted => "upload.aborted",
             Self::Expired => "upload.expired",

@@ -45,8 +45,8 @@ impl Uploads {
         Ok(upload)
     }
 
-    /// The upload as it is now: complete, if its client has ended it at the store meanwhile. While somebody puts it
-    /// together, or gives it up, as it is on record.
+    /// The upload as it is now: complete, if its client has ended it at the store meanwhile, and no longer so, if its
+    /// object was replaced by one that is not taken. While somebody puts it together, or gives it up, as it is on record.
     ///
     /// # Errors
     /// [`Error::NotFound`]; [`Error::TooLarge`] where the client has made an object that is too large, which is gone
@@ -66,7 +66,12 @@ impl Uploads {
     /// # Errors
     /// [`Error::Busy`] then, and as [`look`](Self::look).
     pub(super) async fn look_in_turn(&self, upload: Upload) -> Result<Upload, Error> {
-        if !upload.state.is_unfinished() || !upload.cut.is_ended_by_client() {
+        let is_settled = if upload.state.is_unfinished() {
+            !upload.cut.is_ended_by_client()
+        } else {
+            !self.is_replaced(&upload).await?
+        };
+        if is_settled {
             return Ok(upload);
         }
         let this = self.clone();
@@ -74,7 +79,7 @@ impl Uploads {
             let _turn = this.turn_to_complete(&upload.id, Manner::LOOK).await?;
             let upload = this.as_recorded(&upload.id).await?;
             if !upload.state.is_unfinished() {
-                return Ok(upload);
+                return Box::pin(this.as_it_is(upload)).await;
             }
             Ok(this.find_whole(&upload).await?.unwrap_or(upload))
         })
@@ -254,7 +259,7 @@ impl Uploads {
     pub(super) async fn expect_end(&self, upload: &Upload) -> Result<(), Error> {
         upload.check_unfinished("signed")?;
         if upload.cut == Cut::Whole {
-            let due = self.now() + self.signed_for();
+            let due = self.now() + self.whole_signed_for();
             self.0.db.note_recheck(&upload.id, due).await?;
         }
         self.change(&upload.id, &[State::Open], State::Completing).await?;

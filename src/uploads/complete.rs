@@ -29,8 +29,9 @@ impl Uploads {
     pub async fn complete(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let upload = self.find(caller, id).await?;
         match upload.state {
-            State::Complete => return Ok(upload),
-            State::Open | State::Completing => {}
+            State::Complete if upload.cut != Cut::Whole => return Ok(upload),
+            // Of a whole object that may be another by now.
+            State::Open | State::Completing | State::Complete => {}
             state => return Err(self.why_ended(&upload.id, state).await?),
         }
         let this = self.clone();
@@ -145,6 +146,7 @@ impl Uploads {
     async fn complete_asked(&self, _turn: &Claim, id: &UploadId, asked: &Asked) -> Result<Upload, Error> {
         let upload = self.0.db.find_upload(id, None).await?;
         let upload = upload.ok_or(Error::NotFound("upload"))?;
+        let upload = Box::pin(self.as_it_is(upload)).await?;
         match upload.state {
             State::Complete => {
                 let claimed: Vec<Checksum> = asked.claimed.iter().chain(&asked.stated).cloned().collect();
@@ -312,11 +314,18 @@ impl Uploads {
         Box::pin(self.announce(upload, etag)).await
     }
 
-    /// Makes an upload complete whose object is there and has been looked at, and tells of it.
+    /// Makes an upload complete whose object is there and has been looked at, and tells of it: also that it is another
+    /// object than was announced before, which does not count as one more.
     pub(super) async fn announce(&self, mut upload: Upload, etag: Option<String>) -> Result<Upload, Error> {
         let now = self.now();
         let unfinished = [State::Open, State::Completing];
-        let events = self.events_of(EventKind::Complete, &upload, etag.as_deref(), None, now)?;
+        let is_first = !upload.was_announced();
+        let kind = if is_first {
+            EventKind::Complete
+        } else {
+            EventKind::Replaced
+        };
+        let events = self.events_of(kind, &upload, etag.as_deref(), None, now)?;
         let done = self
             .0
             .db
@@ -324,7 +333,9 @@ impl Uploads {
             .await?;
         if done {
             self.ring();
-            self.0.metrics.upload_completed(upload.transfer, upload.size);
+            if is_first {
+                self.0.metrics.upload_completed(upload.transfer, upload.size);
+            }
             tracing::info!(upload = %upload.id, key = %upload.key, size = upload.size, "complete");
             upload.state = State::Complete;
             upload.etag = etag;
@@ -411,10 +422,7 @@ impl Uploads {
         let mut upload = upload.clone();
         if !upload.cut.is_ours() {
             self.check_made(&upload, object.size).await?;
-            upload.size = object.size;
-            if upload.part_size == 0 {
-                upload.part_size = object.size;
-            }
+            upload.measure(object.size);
         }
         self.mark_complete(upload, object.etag, claimed).await.map(Some)
     }

@@ -190,4 +190,9 @@ impl Uploads {
     pub(super) fn signed_for(&self) -> Duration {
         self.0.store.url_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
     }
+
+    /// The same of a request that brings a whole object.
+    pub(super) fn whole_signed_for(&self) -> Duration {
+        self.0.store.whole_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
+    }
 }

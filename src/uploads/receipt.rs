@@ -15,25 +15,33 @@ use crate::error::Error;
 const VERSION: u32 = 1;
 
 impl Uploads {
-    /// The signed receipt of a complete upload, as JSON; always the same text.
+    /// The signed receipt of a complete upload, as JSON; always the same text, unless another object takes the place of the
+    /// one that it is of.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::WrongState`] for one that is not complete.
+    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::WrongState`] for one that is not complete;
+    /// of one whose object was replaced [`Error::StillCompleting`], [`Error::TooLarge`], [`Error::ContentRefused`].
     pub async fn receipt(&self, caller: &Principal, id: &UploadId) -> Result<String, Error> {
-        let upload = self.find(caller, id).await?;
-        if upload.state != State::Complete {
-            return Err(Error::WrongState {
-                state: upload.state,
-                verb: "receipted",
-            });
+        let mut upload = self.find(caller, id).await?;
+        if upload.state == State::Complete {
+            upload = self.look_in_turn(upload).await?;
         }
+        check_complete(&upload)?;
         let known = self.0.db.integrity(id).await?;
         if let Some(receipt) = known.receipt {
             return Ok(receipt);
         }
         let signed = self.0.receipts.sign(&self.content(&upload, &known));
         let text = serde_json::to_string_pretty(&signed).map_err(Error::internal)?;
-        self.0.db.keep_receipt(id, text).await
+        let text = self.0.db.keep_receipt(id, text).await?;
+        let now = self.as_recorded(id).await?;
+        if now.state != State::Complete || now.etag != upload.etag {
+            // It was taken back while this was signed, and with it what was kept before.
+            self.0.db.forget_integrity(id).await?;
+            check_complete(&now)?;
+            return Err(Error::Busy("the upload was changed just now; try again"));
+        }
+        Ok(text)
     }
 
     /// The key that receipts are verified with, and those that were in use before, as they are published.
@@ -70,6 +78,16 @@ impl Uploads {
             "issued_at": written(self.now()),
         })
     }
+}
+
+fn check_complete(upload: &Upload) -> Result<(), Error> {
+    if upload.state == State::Complete {
+        return Ok(());
+    }
+    Err(Error::WrongState {
+        state: upload.state,
+        verb: "receipted",
+    })
 }
 
 /// A time as receipts have it: RFC 3339 in UTC, to the second.

@@ -220,7 +220,7 @@ impl Uploads {
             (Opinion::Accept, Some(object)) if is_judged => {
                 let mut upload = upload;
                 if !upload.cut.is_ours() {
-                    upload.size = object.size;
+                    upload.measure(object.size);
                 }
                 self.announce(upload, scan.etag).await?;
             }
@@ -239,7 +239,7 @@ impl Uploads {
     async fn look_again(&self, mut upload: Upload, object: StoredObject) -> Result<(), Error> {
         tracing::warn!(upload = %upload.id, key = %upload.key, "the object has changed since it was looked at");
         if !upload.cut.is_ours() {
-            upload.size = object.size;
+            upload.measure(object.size);
         }
         let verdict = match self.policy_of(&upload).check_size(upload.size) {
             Ok(()) => self.check_inside(&upload).await,
@@ -250,7 +250,12 @@ impl Uploads {
                 self.cast_out(&upload, error.to_string()).await
             }
             Err(error) => Err(error),
-            Ok(()) => self.begin_quarantine(&upload, object.etag).await.map(drop),
+            Ok(()) => {
+                let db = &self.0.db;
+                db.measure_upload(&upload.id, upload.size, upload.part_size)
+                    .await?;
+                self.begin_quarantine(&upload, object.etag).await.map(drop)
+            }
         }
     }
 

@@ -80,10 +80,7 @@ impl Uploads {
     pub async fn status(&self, caller: &Principal, id: &UploadId) -> Result<Status, Error> {
         let upload = self.find(caller, id).await?;
         if !upload.state.is_unfinished() {
-            return Ok(Status {
-                upload,
-                parts: Vec::new(),
-            });
+            return self.ended(upload).await;
         }
         match self.holdings(upload).await {
             // It has just ended; say how.
@@ -92,6 +89,18 @@ impl Uploads {
                 parts: Vec::new(),
             }),
             outcome => outcome,
+        }
+    }
+
+    /// The status of an upload that has ended, unless its object was replaced since, and is looked at again.
+    async fn ended(&self, upload: Upload) -> Result<Status, Error> {
+        let id = upload.id.clone();
+        match self.look_in_turn(upload).await {
+            Err(Error::StillCompleting) => Ok(Self::in_quarantine(self.as_recorded(&id).await?)),
+            looked_at => Ok(Status {
+                upload: looked_at?,
+                parts: Vec::new(),
+            }),
         }
     }
 

@@ -45,6 +45,14 @@ pub struct Subscription {
     pub kinds: Vec<EventKind>,
 }
 
+impl Subscription {
+    /// Whether it hears of this. Who was told that an upload is complete hears whatever becomes of it when that was taken
+    /// back.
+    fn hears(&self, kind: EventKind, upload: &Upload) -> bool {
+        self.kinds.contains(&kind) || (upload.was_announced() && self.kinds.contains(&EventKind::Complete))
+    }
+}
+
 /// Which events to list; every field narrows.
 #[derive(Debug, Clone, Default)]
 pub struct WebhookQuery {
@@ -125,12 +133,12 @@ impl Uploads {
         let outbox = &self.0.outbox;
         let mut receivers: Vec<(String, String)> = Vec::new();
         if let Some(operator) = &outbox.operator
-            && operator.kinds.contains(&kind)
+            && operator.hears(kind, upload)
         {
             receivers.push((operator.url.clone(), operator.host.clone()));
         }
         if let Some(url) = &upload.webhook_url
-            && matches!(kind, EventKind::Complete | EventKind::Rejected)
+            && (matches!(kind, EventKind::Complete | EventKind::Rejected) || upload.was_announced())
             && receivers.iter().all(|(known, _)| known != url)
         {
             // An address that is no longer allowed is told of like any other failure to deliver.
@@ -148,7 +156,7 @@ impl Uploads {
             total_size: upload.size,
             final_path: self.address(upload),
             storage_backend: upload.storage.as_str(),
-            completed_at: (kind == EventKind::Complete).then_some(now),
+            completed_at: matches!(kind, EventKind::Complete | EventKind::Replaced).then_some(now),
             at: now,
             reason,
             upload_id: upload.id.as_str(),
@@ -181,7 +189,13 @@ impl Uploads {
             State::Open | State::Completing | State::Complete => return Ok(Vec::new()),
         };
         match &self.0.outbox.operator {
-            Some(operator) if operator.kinds.contains(&kind) => {
+            // Which of both it takes is for the upload to say.
+            Some(operator)
+                if operator
+                    .kinds
+                    .iter()
+                    .any(|own| [kind, EventKind::Complete].contains(own)) =>
+            {
                 let upload = self.as_recorded(id).await?;
                 self.events_of(kind, &upload, None, None, self.now())
             }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use muleteer::db::Room;
-use muleteer::domain::{Cut, ObjectKey, State, Upload};
+use muleteer::domain::{Cut, LogKind, ObjectKey, State, Upload};
 
 use super::{kept, noon, on_both, open, owner, upload_at};
 
@@ -162,6 +162,42 @@ async fn what_is_to_be_looked_at_again_waits_for_its_time_and_for_the_latest_one
         }
 
         assert_eq!(due(at(99)).await, [one]);
+    })
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn that_an_upload_is_complete_is_taken_back_once_with_all_that_was_known_of_its_bytes() {
+    on_both(async |url| {
+        let db = open(&url).await;
+        let id = kept(&db, born("in/a")).await.id;
+        let at = |minutes| noon() + TimeDelta::minutes(minutes);
+        let why = || "other bytes".to_owned();
+        assert!(!db.take_back(&id, why(), at(1), at(9)).await.unwrap());
+        let tag = Some("\"a\"".to_owned());
+        db.complete_upload(&id, &[State::Open], tag.clone(), None, at(2))
+            .await
+            .unwrap();
+        db.keep_receipt(&id, "a receipt".into()).await.unwrap();
+        assert!(!db.awaits_recheck(&id).await.unwrap());
+        db.note_recheck(&id, at(5)).await.unwrap();
+        assert!(db.awaits_recheck(&id).await.unwrap());
+        let until = db.find_upload(&id, None).await.unwrap().unwrap().expires_at + TimeDelta::days(1);
+
+        assert!(db.take_back(&id, why(), at(3), until).await.unwrap());
+
+        let upload = db.find_upload(&id, None).await.unwrap().unwrap();
+        assert_eq!((upload.state, &upload.etag), (State::Completing, &tag));
+        assert!(upload.was_announced());
+        assert_eq!((upload.updated_at, upload.expires_at), (at(3), until));
+        assert_eq!(db.integrity(&id).await.unwrap().receipt, None);
+        let log = db.log_of(&id).await.unwrap();
+        let last = log.last().unwrap();
+        assert_eq!(
+            (last.kind, last.detail.reason.clone()),
+            (LogKind::Replaced, Some(why()))
+        );
+        assert!(!db.take_back(&id, why(), at(4), until).await.unwrap());
     })
     .await;
 }

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::{Page, assert_refused, member};
-use crate::page::{KEY_ID, http, on_both, on_both_with, reply, v4_date};
+use crate::page::{KEY_ID, http, on_both, on_both_with, reply, store_of, v4_date};
 
 #[tokio::test]
 async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
@@ -36,6 +36,45 @@ async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
                 assert!(confirmed.text.contains("\"success\":true"));
             }
             assert_eq!(anna.session().await[0]["s3Key"], key);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_form_that_is_sent_again_brings_nothing_past_the_look_at_the_first_bytes() {
+    on_both_with(
+        |config| config.limits.types = vec!["image/*".into()],
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let key = anna.key("pic.png");
+            let mut policy = anna.policy(&key);
+            policy["conditions"][7] = json!({ "x-amz-meta-qqfilename": "pic.png" });
+            let signed = anna.ask(&policy).await;
+            assert_eq!(signed.status, 200, "{signed:?}");
+            let send = async |bytes: &[u8]| {
+                let sent = anna.post(&policy, &signed, bytes).await;
+                assert_eq!(sent.status, 200, "{sent:?}");
+            };
+            let picture: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+            let web_page: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
+            send(picture).await;
+            assert_eq!(anna.success(&key).await.status, 200);
+            let first = anna.recorded().await;
+
+            // As where the answer to the first form was lost.
+            send(picture).await;
+            assert_eq!(anna.success(&key).await.status, 200);
+            assert_eq!(anna.recorded().await, first, "the same bytes change nothing");
+
+            send(web_page).await;
+            let refused = anna.success(&key).await;
+            assert_refused(&refused, "a page in a picture's place");
+            assert_eq!(refused.status, 415, "{refused:?}");
+            assert_eq!(anna.recorded().await[0]["state"], "failed");
+            assert_eq!(store_of(&server).get(&key).await.status, 404);
+            assert_refused(&anna.success(&key).await, "asked again");
+            assert_eq!(anna.session().await, json!([]));
         },
     )
     .await;

@@ -51,6 +51,7 @@ mod quarantine;
 mod receipts;
 mod recording;
 mod reference;
+mod replaced;
 mod resuming;
 mod signing;
 mod strangers;

@@ -10,9 +10,10 @@ use super::webhook_receiver::Receiver;
 use super::webhooks::telling;
 use super::{PART, on_both_with};
 
-const ALL: [&str; 6] = [
+const ALL: [&str; 7] = [
     "upload.created",
     "upload.complete",
+    "upload.replaced",
     "upload.rejected",
     "upload.aborted",
     "upload.expired",

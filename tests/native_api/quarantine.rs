@@ -19,7 +19,7 @@ use super::{PART, beside, on_both_with, store_of};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
-fn says(verdict: &str) -> Answer {
+pub fn says(verdict: &str) -> Answer {
     Answer::Json(
         200,
         json!({ "verdict": verdict, "reason": "Found\u{7} a worm" }).to_string(),
@@ -42,7 +42,7 @@ fn scanned_by(scanner: &Receiver) -> impl Fn(&mut Config) {
 }
 
 /// As [`scanned_by`], where a client waits for what is said soon.
-fn waiting_for(scanner: &Receiver) -> impl Fn(&mut Config) {
+pub fn waiting_for(scanner: &Receiver) -> impl Fn(&mut Config) {
     let adjust = scanned_by(scanner);
     move |config| {
         adjust(config);
@@ -82,7 +82,7 @@ impl Api {
     }
 }
 
-async fn object_status(server: &TestServer, upload: &Value) -> u16 {
+pub async fn object_status(server: &TestServer, upload: &Value) -> u16 {
     store_of(server)
         .get(upload["key"].as_str().expect("a key"))
         .await
@@ -453,7 +453,7 @@ async fn an_upload_in_quarantine_can_be_given_up_and_never_expires_unseen() {
 }
 
 /// Sends bytes with a presigned request; the status.
-async fn send_presigned(signed: &Value, bytes: Vec<u8>) -> u16 {
+pub async fn send_presigned(signed: &Value, bytes: Vec<u8>) -> u16 {
     let http = reqwest::Client::builder().no_proxy().build().expect("a client");
     let mut request = http.put(signed["url"].as_str().expect("a URL")).body(bytes);
     for (name, value) in signed["headers"].as_object().into_iter().flatten() {

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use chrono::TimeDelta;
 use muleteer::config::KeyChoice;
-use muleteer::domain::State;
+use muleteer::domain::{LogKind, State};
 use muleteer::error::Error;
 use serde_json::{Value, json};
 use tracing::instrument::WithSubscriber as _;
@@ -285,7 +285,7 @@ async fn what_is_sent_after_it_was_given_up_stays_where_the_key_is_anothers_by_n
 }
 
 #[tokio::test]
-async fn a_finished_object_that_is_sent_again_stays_and_the_operator_hears_of_it() {
+async fn a_finished_object_that_is_replaced_is_taken_for_what_it_is_and_the_operator_hears_of_it() {
     on_both(async |server| {
         let page = page(&server);
         let put = page
@@ -313,8 +313,85 @@ async fn a_finished_object_that_is_sent_again_stays_and_the_operator_hears_of_it
             "{said}"
         );
         assert_eq!(store_of(&server).get(key).await.body, bytes(10));
-        assert_eq!(record_of_key(&server, key).await.state, State::Complete);
+        let record = record_of_key(&server, key).await;
+        assert_eq!((record.state, record.size), (State::Complete, 10));
     })
+    .await;
+}
+
+/// What a picture begins with, and a page that takes its place.
+const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR";
+const WEB_PAGE: &[u8] = b"<!DOCTYPE html><script>alert(1)</script>";
+
+#[tokio::test]
+async fn what_takes_the_place_of_a_finished_object_unseen_is_refused_once_its_signature_is_dead() {
+    on_both_with(
+        |config| config.limits.types = vec!["image/*".into()],
+        async |server| {
+            let page = page(&server);
+            let wanted = json!({ "method": "PUT", "key": "clip.png" });
+            let put = page.presign(wanted).await.good();
+            let form = page.ask("GET", PARAMS, None).await.good();
+            let keys = [put["key"].clone(), form["fields"]["key"].clone()].map(|key| {
+                let key: &str = key.as_str().expect("a key");
+                key.to_owned()
+            });
+            let send = async |bytes: &[u8]| {
+                let sent = page.send_presigned("PUT", &put, bytes.to_vec()).await;
+                assert_eq!(sent.0, 200, "{}", sent.2);
+                let sent = page.post_form(&form, bytes).await;
+                assert_eq!(sent.0, 201, "{}", sent.2);
+            };
+            send(PICTURE).await;
+            for key in &keys {
+                let id = record_of_key(&server, key).await.id;
+                let shown = page.ask("GET", &format!("/api/v1/uploads/{id}"), None).await;
+                assert_eq!(shown.json()["state"], "complete", "{shown:?}");
+            }
+
+            // Nobody asks for them again.
+            send(WEB_PAGE).await;
+            sweep(&server).await;
+            for key in &keys {
+                let record = record_of_key(&server, key).await;
+                assert_eq!(record.state, State::Complete, "too early to be sure");
+                let_signatures_die(&server, key).await;
+            }
+
+            assert_eq!(sweep(&server).await.strays, 2);
+            let db = database(&server).await;
+            for key in &keys {
+                let record = record_of_key(&server, key).await;
+                assert_eq!(record.state, State::Failed);
+                assert_eq!(store_of(&server).get(key).await.status, 404);
+                let log = db.log_of(&record.id).await.expect("the database answers");
+                let told = log.iter().find(|entry| entry.kind == LogKind::Replaced);
+                assert!(told.is_some_and(|told| told.detail.reason.is_some()), "{log:?}");
+            }
+            db.close().await.expect("the database closes");
+            assert_eq!(to_be_looked_at(&server).await, 0);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn nothing_is_signed_for_a_whole_object_where_none_is_taken() {
+    on_both_with(
+        |config| config.limits.whole_objects = false,
+        async |server| {
+            let page = page(&server);
+            let form = page.ask("GET", PARAMS, None).await;
+            assert_eq!(form.status, 403, "{form:?}");
+            assert!(form.text.contains("limits.whole_objects"), "{form:?}");
+            let put = page.presign(json!({ "method": "PUT", "key": "clip.mp4" })).await;
+            assert_eq!(put.status, 403, "{put:?}");
+
+            let upload = page.begin("clip.mp4").await;
+            let etag = page.send(&upload, 1, &bytes(9)).await;
+            assert_eq!(page.complete(&upload, &[(1, &etag)]).await.status, 200);
+        },
+    )
     .await;
 }
 

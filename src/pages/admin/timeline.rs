@@ -135,6 +135,13 @@ fn said(entry: &LogEntry) -> (&'static str, String) {
             "is-plain",
             "All of it is there; the scanner is asked about it".into(),
         ),
+        LogKind::Replaced => {
+            let how = detail.reason.as_deref().unwrap_or("another object");
+            (
+                "is-bad",
+                format!("Its object was replaced, and is looked at again: {how}"),
+            )
+        }
         LogKind::Became(State::Failed) if detail.reason.is_some() => {
             let reason = detail.reason.as_deref().unwrap_or_default();
             ("is-bad", format!("Failed: the scanner rejected it: {reason}"))

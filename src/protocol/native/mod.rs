@@ -299,11 +299,14 @@ async fn complete(
     Ok(fresh(answer, &view))
 }
 
-/// The receipt of a complete upload: what was stored, signed; always the same. `muleteer verify` holds a file against it.
+/// The receipt of a complete upload: what was stored, signed; always the same, as long as the object is. `muleteer verify`
+/// holds a file against it.
 #[utoipa::path(tag = "uploads", params(("id" = String, Path, description = "The upload")), responses(
     (status = 200, description = "`receipt` and its `signature`", body = Object),
     (status = 404, description = "Not there, or not yours"),
     (status = 409, description = "It is not complete; `state` says what it is"),
+    (status = 415, description = "The object was replaced by one of a type that is not accepted; the upload has failed"),
+    (status = 503, description = "The object was replaced, and is being looked at; ask again after `Retry-After`"),
 ))]
 #[get("/uploads/{id}/receipt")]
 async fn receipt(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>) -> Answer {

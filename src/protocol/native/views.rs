@@ -199,7 +199,7 @@ impl UploadView {
             created_at: upload.created_at,
             expires_at: upload.expires_at,
             location: complete.then_some(location),
-            etag: upload.etag.clone(),
+            etag: upload.etag.clone().filter(|_| complete),
         }
     }
 }

@@ -18,6 +18,10 @@ use crate::signing::{
     SignedPolicy, SignedRequest, SigningError, derive_signing_key, v2, v4,
 };
 
+/// How long a signature that brings a whole object lives at most, as do the policies that pages write: it can be used again
+/// after the upload is complete, and such requests are sent as soon as they are signed.
+const WHOLE_LIFETIME: Duration = Duration::from_mins(15);
+
 /// What the signature of a part holds of its bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Binds {
@@ -74,7 +78,7 @@ impl S3Store {
             headers: object_headers(&upload.content_type, &disposition, &extra),
             success_status: 201,
         };
-        let (location, ttl) = (&self.settings.public_location, self.settings.url_lifetime);
+        let (location, ttl) = (&self.settings.public_location, self.whole_lifetime());
         let signed = policy::sign(&form, &self.keys, location, &credentials, now, ttl).map_err(unsigned)?;
         let lifetime = crate::signing::lifetime(ttl, &credentials, now);
         Ok((signed, now + lifetime))
@@ -85,6 +89,11 @@ impl S3Store {
         self.settings.url_lifetime
     }
 
+    /// The same of what brings a whole object in one request.
+    pub fn whole_lifetime(&self) -> Duration {
+        self.settings.url_lifetime.min(WHOLE_LIFETIME)
+    }
+
     /// A presigned URL for one request of the browser, and when it dies.
     pub async fn presign(
         &self,
@@ -93,7 +102,12 @@ impl S3Store {
         now: DateTime<Utc>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
         let credentials = self.credentials.current(now).await?;
-        let lifetime = crate::signing::lifetime(self.settings.url_lifetime, &credentials, now);
+        let longest = if matches!(operation, Operation::PutObject { .. }) {
+            self.whole_lifetime()
+        } else {
+            self.settings.url_lifetime
+        };
+        let lifetime = crate::signing::lifetime(longest, &credentials, now);
         let location = &self.settings.public_location;
         let signed =
             v4::presign(operation, key.as_str(), location, &credentials, now, lifetime).map_err(unsigned)?;

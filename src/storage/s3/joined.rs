@@ -11,7 +11,7 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::PAUSES;
 use super::relay::S3Relay;
-use crate::domain::{Algorithm, ObjectKey, PartNumber, Sha256Sum, Upload};
+use crate::domain::{Algorithm, Checksum, ObjectKey, PartNumber, Sha256Sum, Upload};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};
 
@@ -107,7 +107,7 @@ async fn sum_of(body: Body) -> Result<Sha256Sum, Error> {
     }
     let sums = body.receipt().sums();
     let sum = sums.get(Algorithm::Sha256);
-    sum.and_then(|sum| sum.sha256())
+    sum.and_then(Checksum::sha256)
         .ok_or_else(|| Error::internal("a body that ended well has no digest"))
 }
 
