@@ -42,7 +42,7 @@ impl Uploads {
     /// bytes those are, nobody can know. True if an object was removed.
     async fn recheck(&self, upload: &Upload) -> Result<bool, Error> {
         // One that has not ended is found by whoever looks for its object; and another bucket is no longer ours to tidy.
-        if upload.state.is_unfinished() || upload.bucket != self.0.store.bucket() {
+        if upload.state.is_unfinished() || !self.is_our_bucket(&upload.bucket) {
             return Ok(false);
         }
         let storage = self.storage(upload)?;

@@ -35,6 +35,7 @@ mod completing;
 mod creating;
 mod ending;
 mod everybody;
+mod folder;
 mod integrity;
 mod limits;
 mod listing;
