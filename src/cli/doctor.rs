@@ -180,11 +180,11 @@ fn words(report: &Report, fixed: &[Id], page: Option<&str>, as_json: bool) -> St
     if let Some(page) = page {
         let _ = writeln!(text, "the way from a browser, while the server runs: {page}");
     }
-    text.push_str(&match report.findings.len() {
-        0 => "nothing is wrong".to_owned(),
-        1 => "1 finding; docs/doctor.md explains it".to_owned(),
-        many => format!("{many} findings; docs/doctor.md explains them"),
-    });
+    let _ = match report.findings.len() {
+        0 => write!(text, "nothing is wrong"),
+        1 => write!(text, "1 finding; docs/doctor.md explains it"),
+        many => write!(text, "{many} findings; docs/doctor.md explains them"),
+    };
     text
 }
 

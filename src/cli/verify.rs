@@ -39,7 +39,12 @@ pub struct VerifyArgs {
     #[arg(value_name = "RECEIPT")]
     receipt: PathBuf,
     /// The public key that it must be signed with: base64, a JWK, or a file that holds either
-    #[arg(long, value_name = "KEY", conflicts_with = "server")]
+    #[arg(
+        long,
+        value_name = "KEY",
+        conflicts_with = "server",
+        allow_hyphen_values = true
+    )]
     key: Option<String>,
     /// The server whose key it must be signed with; without it `MULETEER_URL`, else <http://127.0.0.1:8080>
     #[arg(long, value_name = "URL")]

@@ -57,7 +57,7 @@ impl Default for AuthConfig {
 pub struct JwtConfig {
     /// The secret of tokens that are signed with HS256, HS384 or HS512, at least 32 characters.
     pub secret: Secret,
-    /// The public key of tokens that are signed with RS256 and its like, ES256, ES384 or EdDSA: PEM, or the path of a
+    /// The public key of tokens that are signed with RS256 and its like, ES256, ES384 or `EdDSA`: PEM, or the path of a
     /// file with it. Of several in one file each is good.
     pub public_key: String,
     /// The same as a set of keys (JWKS): an address of http or https, or the path of a file.
@@ -349,7 +349,7 @@ mod tests {
     fn nobodys_tokens_can_be_put_where_visitors_are() {
         for prefix in ["visitor:", "jwt", "JWT:", ":", "a:b:", "a b:"] {
             assert_names("auth.jwt.owner_prefix", |auth| {
-                auth.jwt.owner_prefix = prefix.into()
+                auth.jwt.owner_prefix = prefix.into();
             });
             assert_names("auth.forward.owner_prefix", |auth| {
                 auth.forward.owner_prefix = prefix.into();
@@ -363,7 +363,7 @@ mod tests {
     fn what_belongs_to_the_connection_is_not_shown_to_the_application() {
         for name in ["Host", "X-API-Key", "X-Forwarded-For", "a b", ""] {
             assert_names("auth.forward.headers", |auth| {
-                auth.forward.headers = vec![name.into()]
+                auth.forward.headers = vec![name.into()];
             });
         }
         for url in ["app.example.org", "ftp://a/", "https://u:p@a/", "https://a/#x"] {

@@ -48,11 +48,12 @@ impl Meter {
         self.with(
             name,
             |paid| {
-                // A clock that was set back must not make anybody wait for longer than a window.
+                // What lies further ahead was taken before a clock was set back, and says nothing.
+                let last = now.saturating_add(WINDOW);
                 let from = paid
                     .copied()
-                    .unwrap_or(now)
-                    .clamp(now, now.saturating_add(WINDOW));
+                    .filter(|paid| *paid <= last)
+                    .map_or(now, |paid| paid.max(now));
                 let until = from.saturating_add(cost);
                 let late = until.saturating_sub(now).saturating_sub(WINDOW);
                 if late > 0 {
@@ -164,6 +165,7 @@ mod tests {
         meter.take("anna", 1, noon()).unwrap();
 
         let earlier = noon() - TimeDelta::days(1);
+        meter.take("anna", 1, earlier).unwrap();
         assert_eq!(meter.take("anna", 1, earlier), Err(60));
     }
 

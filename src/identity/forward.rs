@@ -163,7 +163,7 @@ impl Forward {
         let patience = Duration::from_secs(self.settings.timeout_s);
         let verdict = match tokio::time::timeout(patience, self.verdict(shown, circumstances)).await {
             Ok(verdict) => verdict,
-            Err(_) => silent("there was no answer in time".into()),
+            Err(_) => silent("there was no answer in time"),
         };
         let seconds = match verdict {
             Verdict::Known(_) => self.settings.cache_s,
@@ -180,18 +180,18 @@ impl Forward {
 
     async fn verdict(&self, shown: &Shown, circumstances: &Circumstances) -> Verdict {
         let Ok(_turn) = self.questions.acquire().await else {
-            return silent("it is not asked any more".into());
+            return silent("it is not asked any more");
         };
         let headers = asked_with(shown, circumstances);
         let answer = match self.http.get(&self.settings.url).headers(headers).send().await {
             Ok(answer) => answer,
-            Err(error) => return silent(outside::explain(&error)),
+            Err(error) => return silent(&outside::explain(&error)),
         };
         match answer.status().as_u16() {
-            200..300 => self.read(answer).await.unwrap_or_else(silent),
+            200..300 => self.read(answer).await.unwrap_or_else(|reason| silent(&reason)),
             401 => Verdict::Nobody,
             403 => Verdict::Refused,
-            other => silent(format!("it answered {other}")),
+            other => silent(&format!("it answered {other}")),
         }
     }
 
@@ -234,7 +234,7 @@ impl Forward {
     }
 }
 
-fn silent(reason: String) -> Verdict {
+fn silent(reason: &str) -> Verdict {
     tracing::warn!(
         reason,
         "the application cannot be asked who somebody is (auth.forward.url)"

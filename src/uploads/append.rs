@@ -259,12 +259,11 @@ impl Uploads {
             return Ok(());
         }
         let end = append.length.map(|length| append.offset.saturating_add(length));
-        match told.or(end) {
-            Some(bytes) => self.grow(upload, bytes).await,
-            None => {
-                append.most = append.most.min(self.room_of(upload).await?);
-                Ok(())
-            }
+        if let Some(bytes) = told.or(end) {
+            self.grow(upload, bytes).await
+        } else {
+            append.most = append.most.min(self.room_of(upload).await?);
+            Ok(())
         }
     }
 

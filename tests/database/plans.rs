@@ -116,7 +116,6 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     db.change_state(id, &[State::Open, State::Completing], State::Open, None, noon())
         .await
         .unwrap();
-    done("sqlite_autoindex_uploads_1");
     db.touch(id, noon(), noon()).await.unwrap();
     done("sqlite_autoindex_uploads_1");
     db.expired_uploads(noon(), 100, 0).await.unwrap();

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use chrono::TimeDelta;
+use muleteer::db::Room;
 use muleteer::domain::{
     Appending, Bounds, FileName, Fingerprint, MediaType, NewAppending, Owner, State, Transfer, Upload,
     UploadId,

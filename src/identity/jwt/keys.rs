@@ -29,7 +29,7 @@ struct Key {
     /// By which tokens name it.
     id: Option<String>,
     algorithms: Vec<Algorithm>,
-    key: DecodingKey,
+    decoding: DecodingKey,
 }
 
 /// All keys that are good just now.
@@ -56,7 +56,7 @@ impl KeyRing {
         Self(vec![Key {
             id: None,
             algorithms: HMAC.to_vec(),
-            key: DecodingKey::from_secret(secret.as_bytes()),
+            decoding: DecodingKey::from_secret(secret.as_bytes()),
         }])
     }
 
@@ -111,7 +111,7 @@ impl KeyRing {
         (rules.validate_exp, rules.validate_aud) = (false, false);
         let mut outcome = Signature::NoKey;
         for key in self.0.iter().filter(named).filter(fits) {
-            match jsonwebtoken::decode::<Map<String, Value>>(token, &key.key, &rules) {
+            match jsonwebtoken::decode::<Map<String, Value>>(token, &key.decoding, &rules) {
                 Ok(read) => return Signature::Good(read.claims),
                 Err(_) => outcome = Signature::Bad,
             }
@@ -150,7 +150,7 @@ fn pem_key(block: &str) -> Result<Key, String> {
     Ok(Key {
         id: None,
         algorithms: algorithms.to_vec(),
-        key,
+        decoding: key,
     })
 }
 
@@ -186,6 +186,6 @@ fn jwk_key(value: Value) -> Option<Key> {
     Some(Key {
         id: common.key_id.clone(),
         algorithms,
-        key: DecodingKey::from_jwk(&jwk).ok()?,
+        decoding: DecodingKey::from_jwk(&jwk).ok()?,
     })
 }

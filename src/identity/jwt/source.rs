@@ -206,17 +206,20 @@ struct Found {
 impl Place {
     /// The keys in a file; none yet of an address.
     fn read_now(&self) -> Result<Option<KeyRing>, String> {
-        let (key, path, read): (_, _, fn(&[u8]) -> Result<KeyRing, String>) = match self {
+        let (key, path) = match self {
             Self::Url { .. } => return Ok(None),
-            Self::Set(path) => ("auth.jwt.jwks", path, KeyRing::of_jwks),
-            Self::Pem(path) => ("auth.jwt.public_key", path, |bytes| {
-                KeyRing::of_pem(&String::from_utf8_lossy(bytes))
-            }),
+            Self::Set(path) => ("auth.jwt.jwks", path),
+            Self::Pem(path) => ("auth.jwt.public_key", path),
         };
         let bytes = std::fs::read(path)
             .map_err(|error| format!("{key}: {} cannot be read: {error}", path.display()))?;
-        let ring = read(&bytes).map_err(|reason| format!("{key}: {}: {reason}", path.display()))?;
-        Ok(Some(ring))
+        let ring = if matches!(self, Self::Pem(_)) {
+            KeyRing::of_pem(&String::from_utf8_lossy(&bytes))
+        } else {
+            KeyRing::of_jwks(&bytes)
+        };
+        ring.map(Some)
+            .map_err(|reason| format!("{key}: {}: {reason}", path.display()))
     }
 
     async fn read(&self, turn: &mut Turn) -> Result<Found, String> {
