@@ -129,6 +129,8 @@ mod tests {
         assert!(read(&[folder]).unwrap().protocols.uppy.enabled);
     }
 
+    type Switch = fn(&mut Config);
+
     fn with(backend: BackendName, bucket: &str) -> Config {
         let mut config = Config::default();
         config.storage.backend = backend;
@@ -163,7 +165,7 @@ mod tests {
 
     #[test]
     fn what_would_sign_for_a_bucket_is_refused_without_one() {
-        let switches: [(&str, fn(&mut Config)); 5] = [
+        let switches: [(&str, Switch); 5] = [
             ("protocols.mule.signature_v2", |config| {
                 config.protocols.mule.signature_v2 = true;
             }),

@@ -208,6 +208,9 @@ impl Uploads {
         // Clients that know nothing of checksums may send their parts without.
         let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
         let algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
+        // A folder and a share compare nothing, but we do, with whatever passes through us.
+        let ours = (new.wishes.checksums && new.transfer == Transfer::Relay).then_some(Algorithm::Crc64Nvme);
+        let algorithm = algorithm.or(ours);
         self.keep(&upload, is_claimed, room).await?;
         if let Some(algorithm) = algorithm {
             self.0.db.note_algorithm(&upload.id, algorithm).await?;

@@ -26,7 +26,11 @@ test("a file ends in the folder, and the page says where it goes", async (t) => 
   const file = await makeFile(stack.files, "to a folder.bin", 24 * MIB + 5, 221);
   const page = await browser.visit(stack.server.url);
   const signatures = [];
-  page.page.on("request", (request) => request.url().endsWith("/signatures") && signatures.push(request.url()));
+  const claimed = [];
+  page.page.on("request", (request) => {
+    if (request.url().endsWith("/signatures")) signatures.push(request.url());
+    if (request.url().endsWith("/content")) claimed.push(request.headers()["x-amz-checksum-crc64nvme"]);
+  });
   await page.page.getByText("Through the server into a folder on the server").waitFor();
   await page.page.getByText("Files go into a folder on the server.").waitFor();
 
@@ -37,6 +41,8 @@ test("a file ends in the folder, and the page says where it goes", async (t) => 
   assert.equal(upload.transfer, "relay");
   assert.equal(sha256(await readFile(join(stack.server.data, upload.location))), file.sha256);
   assert.deepEqual([signatures, elsewhere, page.errors], [[], [], []], "no signature and no store is asked for");
+  assert.equal(claimed.length, upload.part_count);
+  assert.ok(claimed.every((sum) => /^.{11}=$/.test(sum)), `each part tells its checksum: ${claimed}`);
   assert.equal(await page.page.locator(".detour").first().isVisible(), false, "the only way is no detour");
   await assert.rejects(access(join(stack.server.data, "s3")), "there is no embedded store");
 });

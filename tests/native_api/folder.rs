@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use muleteer::config::{BackendName, Config};
+use muleteer::domain::{Algorithm, Hasher};
 use serde_json::{Value, json};
 
 use super::api::{Api, Reply, file, id, listed, part_of};
@@ -118,6 +119,60 @@ async fn an_empty_file_is_one_too_and_an_upload_that_is_given_up_leaves_nothing(
         assert_eq!(files(&folder_of(&server)), [PathBuf::from(location)]);
         let work = fs::read_dir(folder_of(&server).join(".muleteer"));
         assert_eq!(work.map(Iterator::count).unwrap_or_default(), 0);
+    })
+    .await;
+}
+
+/// The header of a part's checksum, which is that of its bytes.
+fn claim(bytes: &[u8]) -> String {
+    let mut hasher = Hasher::new(Algorithm::Crc64Nvme);
+    hasher.update(bytes);
+    hasher.finish().to_base64()
+}
+
+#[tokio::test]
+async fn a_part_that_was_damaged_on_its_way_counts_for_nothing() {
+    on_both_with(in_a_folder, async |server| {
+        let api = Api::of(&server);
+        let wanted = json!({ "filename": "film.mp4", "size": 2 * PART, "checksums": true });
+        let upload = api.post("/uploads", &wanted).await.expect(201);
+        let header = "x-amz-checksum-crc64nvme";
+        assert_eq!(
+            upload["checksum"],
+            json!({ "algorithm": "crc64nvme", "header": header, "signed": false })
+        );
+        let (first, second) = (part_of(&upload, 1), part_of(&upload, 2));
+        let path = |number: u32| format!("/uploads/{}/parts/{number}/content", id(&upload));
+
+        let damaged = api
+            .with(header, &claim(&first))
+            .raw("PUT", &path(1), second.clone())
+            .await;
+
+        damaged.problem(409, "checksum-mismatch");
+        assert_eq!(listed(&api.show(&upload).await), Vec::<u64>::new());
+        for (number, bytes) in [(1, &first), (2, &second)] {
+            let sent = api
+                .with(header, &claim(bytes))
+                .raw("PUT", &path(number), bytes.clone())
+                .await;
+            assert_eq!(sent.expect(200)["crc64nvme"], claim(bytes));
+        }
+        let shown = api.show(&upload).await;
+        assert_eq!(
+            shown["parts"][0]["is_summed"], true,
+            "nobody has to tell us once more"
+        );
+        api.complete(&upload).await.expect(200);
+        let receipt = api
+            .get(&format!("/uploads/{}/receipt", id(&upload)))
+            .await
+            .expect(200);
+        let whole = [first, second].concat();
+        assert!(
+            receipt["receipt"].to_string().contains(&claim(&whole)),
+            "{receipt}"
+        );
     })
     .await;
 }
