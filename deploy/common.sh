@@ -1,5 +1,5 @@
 # shellcheck shell=sh disable=SC2154
-# What both installers do alike. Read by them, never run; what it reads itself they have set.
+# What the installers and make-env do alike. Read by them, never run; what it reads itself they have set.
 
 # say WORDS…: what happens, for whoever watches.
 say() {
@@ -68,9 +68,9 @@ read_options() {
     [ -z "$purge" ] || [ "$action" = uninstall ] || fail "--purge needs --uninstall"
 }
 
-# secret: 32 random bytes as 64 digits.
+# secret [BYTES]: so many random bytes in digits, two for each; 32 where no number is given.
 secret() {
-    od -An -N 32 -tx1 /dev/urandom | tr -d ' \n'
+    od -An -N "${1:-32}" -tx1 /dev/urandom | tr -d ' \n'
 }
 
 # the_binary: the program to install: the one that was named, else the newest build, else a new one.

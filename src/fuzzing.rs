@@ -10,6 +10,7 @@ use actix_web::http::header::{HeaderName, HeaderValue};
 use actix_web::test::TestRequest;
 use chrono::{DateTime, TimeZone as _, Utc};
 use secrecy::SecretString;
+use serde::Deserialize;
 
 use crate::config::ServerConfig;
 use crate::protocol::galileo::frames::{Decoder, Piece};
@@ -21,6 +22,7 @@ use crate::protocol::resumable::tus::fields::Fields;
 use crate::signing::{
     AddressingStyle, AskRules, AskedPolicy, BucketLocation, Credentials, Signable, SigningKeys, Tokens,
 };
+use crate::storage::s3;
 use crate::storage::s3::answers::Answer;
 use crate::web::body::claimed_sha256;
 use crate::web::peer::{TrustedProxies, client_ip, outer_origin, outer_prefix};
@@ -29,13 +31,14 @@ use crate::web::peer::{TrustedProxies, client_ip, outer_origin, outer_prefix};
 pub type Target = fn(&[u8]);
 
 /// All targets; each has a folder of its name in `fuzz/corpus`, and a file in `fuzz/fuzz_targets`.
-pub const TARGETS: [(&str, Target); 8] = [
+pub const TARGETS: [(&str, Target); 9] = [
     ("mule_query", mule_query),
     ("asked_request", asked_request),
     ("asked_policy", asked_policy),
     ("tus_metadata", tus_metadata),
     ("request_fields", request_fields),
     ("store_answer", store_answer),
+    ("completion_list", completion_list),
     ("socket_frames", socket_frames),
     ("tokens", tokens),
 ];
@@ -208,15 +211,7 @@ fn request_of(data: &[u8]) -> HttpRequest {
 
 /// The store's XML.
 fn store_answer(data: &[u8]) {
-    let answer = |status| Answer {
-        status,
-        etag: None,
-        content_length: None,
-        checksum: None,
-        checksum_algorithm: None,
-        is_encrypted: false,
-        body: String::from_utf8_lossy(data).into_owned(),
-    };
+    let answer = |status| Answer::bare(status, String::from_utf8_lossy(data));
     let _ = (
         answer(500).code(),
         answer(500).is_transient(),
@@ -234,6 +229,37 @@ fn store_answer(data: &[u8]) {
     );
     if let Ok((parts, _)) = answer(200).parts() {
         assert!(parts.len() <= data.len());
+    }
+}
+
+/// The list of parts that a completion sends: it holds the store's own tags, whatever is in them, and names the parts that
+/// the store has listed, these alone.
+fn completion_list(data: &[u8]) {
+    #[derive(Deserialize)]
+    #[serde(rename = "CompleteMultipartUpload")]
+    struct Written {
+        #[serde(rename = "Part", default)]
+        parts: Vec<WrittenPart>,
+    }
+    #[derive(Deserialize)]
+    struct WrittenPart {
+        #[serde(rename = "PartNumber")]
+        number: u16,
+        #[serde(rename = "ETag", default)]
+        etag: String,
+    }
+    let listed = Answer::bare(200, String::from_utf8_lossy(data));
+    let Ok((parts, _)) = listed.parts() else {
+        return;
+    };
+    let written = s3::completion_list(&parts);
+    let again: Written = quick_xml::de::from_reader(&written[..]).expect("our own list is XML");
+    // Blanks round a text, and the ends of lines in it, are the reader's to change.
+    let bare = |text: &str| text.split_whitespace().collect::<String>();
+    assert_eq!(again.parts.len(), parts.len());
+    for (read, part) in again.parts.iter().zip(&parts) {
+        assert_eq!(read.number, part.number.get());
+        assert_eq!(bare(&read.etag), bare(&part.etag));
     }
 }
 

@@ -163,7 +163,10 @@ mod export {
     where
         S: tracing::Subscriber + for<'a> LookupSpan<'a> + Send + Sync,
     {
-        let mut http = reqwest::Client::builder().timeout(PATIENCE);
+        let mut http = reqwest::Client::builder()
+            .timeout(PATIENCE)
+            // Its headers may hold a key, which is for the collector alone.
+            .redirect(reqwest::redirect::Policy::none());
         // A collector on this machine no proxy of the surroundings reaches for us.
         if is_on_this_machine(&settings.endpoint) {
             http = http.no_proxy();

@@ -35,6 +35,9 @@ export const DEFAULT_POLICY = {
   probeStallAfter: 5_000,
 };
 
+/** All of a file is there, and is joined or looked at: nothing fails, and it takes as long as it takes. */
+const LOOKED_AT = "still-completing";
+
 /** The `onLine` flag is wrong behind some virtual networks: so often we try all the same. */
 const OFFLINE_PROBE = 30_000;
 
@@ -62,7 +65,7 @@ export function pauseAfter(failures, retryAfter, policy, random) {
 
 /**
  * Repeats `task` until it succeeds, fails for good, or has failed for longer than the policy's patience.
- * Time spent offline does not count.
+ * Time spent offline does not count, nor does any while the server is at a file that it has all of.
  *
  * @template T
  * @param {() => Promise<T>} task
@@ -82,8 +85,9 @@ export async function persist(task, { env, policy, signal, onRetry }) {
       throwIfAborted(signal);
       if (!(thrown instanceof UploadError) || !thrown.isRetryable) throw thrown;
       failures += 1;
-      failingSince ??= env.now();
-      if (failures >= thrown.maxTries || env.now() - failingSince > policy.patience) throw givenUp(thrown);
+      failingSince = thrown.code === LOOKED_AT ? null : failingSince ?? env.now();
+      const isTooLong = failingSince !== null && env.now() - failingSince > policy.patience;
+      if (failures >= thrown.maxTries || isTooLong) throw givenUp(thrown);
       const pause = thrown.atOnce ? 0 : pauseAfter(failures, thrown.retryAfter, policy, env.random);
       onRetry?.({ error: thrown, pause, attempt: failures });
       if (pause > 0) await pauseUnlessBackOnline(env, pause, signal);

@@ -66,6 +66,22 @@ test("patience has an end, and a person may start again", async (t) => {
   assert.equal(backend.acknowledged.length, 2);
 });
 
+test("a file that is looked at before it counts is waited for, however long that takes", async (t) => {
+  const { backend, world, upload } = await scene(t);
+  let asked = 0;
+  backend.onApi = ({ route }) => {
+    if (!/complete/.test(route)) return undefined;
+    asked += 1;
+    return asked < 40 ? problem(503, "still-completing", "It is looked at.", { "Retry-After": "1" }) : undefined;
+  };
+  const film = upload(1500, { policy: { patience: 20_000 } });
+
+  await film.start().finished();
+
+  assert.equal(film.state, "complete");
+  assert.ok(world.time > 40_000, "longer than anything may fail");
+});
+
 test("a part whose address is refused is signed anew once", async (t) => {
   const { backend, world, upload } = await scene(t, {
     onPart: ({ number, attempt }) => (number === 2 && attempt === 1 ? { status: 403 } : undefined),

@@ -40,7 +40,7 @@ use crate::hooks::{self, Deliveries, PreCreate};
 use crate::identity::{Identity, IdentitySettings};
 use crate::metrics::Metrics;
 use crate::pages::{Attempts, PageSettings};
-use crate::signing::ReceiptKey;
+use crate::signing::{PublicKey, ReceiptKey};
 use crate::uploads::{self, Gate, Outbox, Quarantine, Rates, Subscription, Swept, Uploads};
 use crate::web::failures::Failures;
 use crate::web::headers::Policies;
@@ -416,7 +416,13 @@ async fn secret(given: &Secret, name: &str, db: &Database) -> anyhow::Result<Str
 /// The key that receipts are signed with: that of the settings, or one that is made once and kept in the database.
 async fn receipt_key(config: &Config, db: &Database) -> anyhow::Result<ReceiptKey> {
     let secret = secret(&config.receipts.private_key, RECEIPT_SECRET, db).await?;
-    ReceiptKey::new(&secret).context("receipts.private_key must be 32 bytes in base64 or hexadecimal")
+    let key =
+        ReceiptKey::new(&secret).context("receipts.private_key must be 32 bytes in base64 or hexadecimal")?;
+    let previous = config.receipts.previous_keys.iter().map(|text| {
+        PublicKey::parse(text)
+            .with_context(|| format!("receipts.previous_keys: {text:?} is no Ed25519 key in base64"))
+    });
+    Ok(key.with_previous(previous.collect::<anyhow::Result<_>>()?))
 }
 
 /// 244 random bits in hexadecimal.

@@ -72,6 +72,7 @@ pub(super) fn listen(config: &Config, shared: &Shared) -> anyhow::Result<Option<
         App::new()
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())
+            .app_data(shared.policies.clone())
             .app_data(Data::new(shared.metrics.clone()))
             .app_data(Data::new(access.clone()))
             .configure(|services| metrics::routes(services, &path))

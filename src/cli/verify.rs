@@ -94,10 +94,11 @@ pub async fn run(args: VerifyArgs) -> anyhow::Result<Exit> {
 
 async fn look(args: &VerifyArgs) -> anyhow::Result<Verdict> {
     let document = read_receipt(&args.receipt)?;
-    let (key, whose) = match &args.key {
-        Some(given) => (given_key(given)?, "of --key".to_owned()),
-        None => key_of_server(args).await?,
+    let (keys, whose) = match &args.key {
+        Some(given) => (given_keys(given)?, "of --key".to_owned()),
+        None => keys_of_server(args).await?,
     };
+    let key = PublicKey::choose(&keys, &document).context("there is no key to verify with")?;
     let mut verdict = Verdict {
         right: Vec::new(),
         wrong: None,
@@ -125,16 +126,21 @@ fn read_receipt(path: &Path) -> anyhow::Result<Value> {
     serde_json::from_str(&text).with_context(|| format!("{} is no JSON", about()))
 }
 
-fn given_key(given: &str) -> anyhow::Result<PublicKey> {
-    if let Some(key) = PublicKey::parse(given) {
-        return Ok(key);
+/// The keys that were named; one, unless it is as a server publishes it that has changed its own.
+fn given_keys(given: &str) -> anyhow::Result<Vec<PublicKey>> {
+    let keys = PublicKey::parse_all(given);
+    if !keys.is_empty() {
+        return Ok(keys);
     }
     let text = std::fs::read_to_string(given)
         .with_context(|| format!("--key {given} is neither a key in base64 nor a JWK, nor a file"))?;
-    PublicKey::parse(&text).ok_or_else(|| anyhow!("--key {given} holds no Ed25519 key in base64 or as a JWK"))
+    match PublicKey::parse_all(&text) {
+        keys if keys.is_empty() => bail!("--key {given} holds no Ed25519 key in base64 or as a JWK"),
+        keys => Ok(keys),
+    }
 }
 
-async fn key_of_server(args: &VerifyArgs) -> anyhow::Result<(PublicKey, String)> {
+async fn keys_of_server(args: &VerifyArgs) -> anyhow::Result<(Vec<PublicKey>, String)> {
     let server = args.server.clone().unwrap_or_else(client::server_of_environment);
     let url = format!("{}/api/v1/receipts/key", server.trim_end_matches('/'));
     let http = reqwest::Client::builder().timeout(PATIENCE).build()?;
@@ -148,8 +154,11 @@ async fn key_of_server(args: &VerifyArgs) -> anyhow::Result<(PublicKey, String)>
     if !status.is_success() {
         bail!("{url} answers {status}");
     }
-    let key = PublicKey::parse(&text).with_context(|| format!("{url} tells no key"))?;
-    Ok((key, format!("of {server}")))
+    let keys = PublicKey::parse_all(&text);
+    if keys.is_empty() {
+        bail!("{url} tells no key");
+    }
+    Ok((keys, format!("of {server}")))
 }
 
 /// Holds a file against what a receipt says, size first: that costs nothing.

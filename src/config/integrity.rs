@@ -43,4 +43,6 @@ pub struct ReceiptsConfig {
     /// Signs receipts: the 32 bytes of an Ed25519 key, in base64 or hexadecimal; empty makes one and keeps it in the
     /// database.
     pub private_key: Secret,
+    /// The public keys, in base64, of private ones that were in use before: their receipts go on being verified.
+    pub previous_keys: Vec<String>,
 }

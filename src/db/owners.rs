@@ -16,8 +16,11 @@ use super::uploads::unfinished;
 use crate::domain::Owner;
 use crate::error::Error;
 
-/// Unfinished uploads up to which what is recorded of their parts is added up as well: some hundred thousand rows.
+/// Unfinished uploads up to which what is recorded of their parts is added up as well.
 const MOST_TO_ADD: i64 = 20_000;
+
+/// Parts that these may have together by their cut, each of which may be a row: some tenths of a second.
+const MOST_ROWS: i64 = 500_000;
 
 /// Uploads whose parts are added up by one statement.
 const AT_ONCE: usize = 1_000;
@@ -31,8 +34,21 @@ pub struct OpenBytes {
     pub uploads: u64,
     /// Their files' bytes, as far as they are known.
     pub declared: u64,
-    /// Bytes of theirs that have arrived; `None` where there are too many uploads to look.
+    /// Bytes of theirs that have arrived; `None` where there are too many uploads, or parts, to look.
     pub arrived: Option<u64>,
+}
+
+/// Id, owner, bytes appended, bytes, and bytes of a part of an unfinished upload.
+type Open = (String, String, Option<i64>, i64, i64);
+
+/// Whether what is recorded of these would be too many rows to look at for a page. An upload has no more records than
+/// parts; of one that its client cuts there are none before its end.
+fn is_too_much(open: &[Open]) -> bool {
+    let rows = open
+        .iter()
+        .map(|(.., size, part_size)| size.checked_div(*part_size).unwrap_or(0).saturating_add(1))
+        .fold(0, i64::saturating_add);
+    i64::try_from(open.len()).is_ok_and(|count| count > MOST_TO_ADD) || rows > MOST_ROWS
 }
 
 impl Database {
@@ -49,20 +65,26 @@ impl Database {
                     .select((uploads::owner, count_star(), declared()))
                     .load(conn)?;
                 // By their time, which is an index of unfinished uploads alone.
-                let open: Vec<(String, String, Option<i64>)> = uploads::table
+                let open: Vec<Open> = uploads::table
                     .filter(unfinished())
                     .order(uploads::expires_at.asc())
                     .limit(MOST_TO_ADD + 1)
-                    .select((uploads::id, uploads::owner, uploads::received))
+                    .select((
+                        uploads::id,
+                        uploads::owner,
+                        uploads::received,
+                        uploads::size,
+                        uploads::part_size,
+                    ))
                     .load(conn)?;
-                if i64::try_from(open.len()).is_ok_and(|count| count > MOST_TO_ADD) {
+                if is_too_much(&open) {
                     return Ok((rows, None));
                 }
                 let mut arrived: HashMap<String, i64> = HashMap::new();
                 for some in open.chunks(AT_ONCE) {
                     let ids: Vec<String> = some.iter().map(|(id, ..)| id.clone()).collect();
                     let sent = recorded(conn, &ids)?;
-                    for (id, owner, appended) in some {
+                    for (id, owner, appended, ..) in some {
                         let parts = sent.get(id).map_or(0, |(_, bytes)| *bytes);
                         *arrived.entry(owner.clone()).or_default() += parts + appended.unwrap_or(0);
                     }
@@ -82,5 +104,21 @@ impl Database {
                 })
             })
             .collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_parts_are_too_much_as_many_uploads_are() {
+        let of = |size, part_size| -> Open { (String::new(), String::new(), None, size, part_size) };
+
+        assert!(!is_too_much(&vec![of(5, 10); 20_000]));
+        assert!(is_too_much(&vec![of(5, 10); 20_001]));
+        assert!(!is_too_much(&vec![of(9_999, 1); 50]));
+        assert!(is_too_much(&vec![of(9_999, 1); 51]));
+        assert!(!is_too_much(&vec![of(i64::MAX, 0); 50]), "its client cuts it");
     }
 }

@@ -36,11 +36,38 @@ impl Database {
         self.run(move |conn| held(conn, &owner, except.as_deref())).await
     }
 
-    /// Keeps room for an unfinished upload that has turned out to have `bytes` bytes at least.
+    /// Keeps room for an unfinished upload that has turned out to have `bytes` bytes at least, in place of what was kept
+    /// for it before.
     ///
     /// # Errors
     /// [`Error::QuotaReached`] where there is none; [`Error::TooLarge`] for more than may be open at all.
     pub async fn reserve(&self, id: &UploadId, owner: &Owner, quota: Quota, bytes: u64) -> Result<(), Error> {
+        self.set_reservation(id, owner, quota, bytes, false).await
+    }
+
+    /// The same, but what was kept for it before stays where that is more: parts are signed in any order, and the highest
+    /// one says how much there is.
+    ///
+    /// # Errors
+    /// As [`reserve`](Self::reserve).
+    pub async fn reserve_at_least(
+        &self,
+        id: &UploadId,
+        owner: &Owner,
+        quota: Quota,
+        bytes: u64,
+    ) -> Result<(), Error> {
+        self.set_reservation(id, owner, quota, bytes, true).await
+    }
+
+    async fn set_reservation(
+        &self,
+        id: &UploadId,
+        owner: &Owner,
+        quota: Quota,
+        bytes: u64,
+        keeps_more: bool,
+    ) -> Result<(), Error> {
         let (id, owner) = (id.to_string(), owner.to_string());
         let column = from_bytes(bytes)?;
         // It is open already, so how many are has no say.
@@ -51,6 +78,9 @@ impl Database {
         self.run(move |conn| {
             write_transaction(conn, |conn| {
                 lock(conn, &owner)?;
+                if keeps_more && kept(conn, &id)? >= column {
+                    return Ok(Ok(()));
+                }
                 let others = held(conn, &owner, Some(&id))?;
                 let more = Usage { uploads: 0, bytes };
                 if let Err(refused) = quota.admit(others, more) {
@@ -126,6 +156,16 @@ pub(super) fn take(
     lock(conn, owner)?;
     let open = held(conn, owner, None)?;
     Ok(room.quota.admit(open, Usage::one(size.max(room.told))))
+}
+
+/// How many bytes are kept free for an upload.
+fn kept(conn: &mut AnyConnection, id: &str) -> QueryResult<i64> {
+    let bytes: Option<i64> = reservations::table
+        .find(id)
+        .select(reservations::bytes)
+        .first(conn)
+        .optional()?;
+    Ok(bytes.unwrap_or_default())
 }
 
 /// Writes down that at least so many bytes are kept free for an upload.

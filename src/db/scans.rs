@@ -116,17 +116,19 @@ impl Database {
         .map(|changed| changed == 1)
     }
 
-    /// Puts a scan off until `due`, if it is still pending: its scanner has failed, or wants to say more later.
+    /// Puts a scan off until `due`, if it is still pending: its scanner has failed, or wants to say more later. The scan of
+    /// another object that has taken its place is none of its business.
     pub async fn put_off_scan(
         &self,
-        id: &UploadId,
+        scan: &Scan,
         due: DateTime<Utc>,
         error: Option<String>,
     ) -> Result<(), Error> {
-        let (id, due) = (id.to_string(), from_time(due));
+        let (id, began) = (scan.upload_id.to_string(), from_time(scan.created_at));
+        let due = from_time(due);
         self.run(move |conn| {
-            let open = scans::table.find(id).filter(open());
-            diesel::update(open)
+            let its_own = scans::table.find(id).filter(scans::created_at.eq(began));
+            diesel::update(its_own.filter(open()))
                 .set((scans::due_at.eq(due), scans::last_error.eq(error)))
                 .execute(conn)
         })

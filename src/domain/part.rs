@@ -74,6 +74,12 @@ impl StoredPart {
         let own = hex::decode(bare_etag(&self.etag)).ok()?;
         Some(Checksum::new(Algorithm::Md5, own)? != *told)
     }
+
+    /// Whether the store itself tells the checksum of this algorithm that stands among these.
+    pub fn confirms(&self, sums: &Checksums, algorithm: Algorithm) -> bool {
+        let own = self.checksum.as_ref();
+        own.is_some_and(|own| own.algorithm() == algorithm && sums.get(algorithm) == Some(own))
+    }
 }
 
 /// Part numbers in ascending order, each once.

@@ -16,6 +16,9 @@ pub struct Quota {
     pub bytes: Option<u64>,
 }
 
+/// Told rather than a quota that is reached, for no end of another upload would make room.
+const NOTHING: Error = Error::Forbidden("you may have no upload open");
+
 /// What an owner has open, or is about to have.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Usage {
@@ -43,12 +46,16 @@ impl Quota {
     /// Whether `more` may come to what is `held` already.
     ///
     /// # Errors
-    /// [`Error::QuotaReached`]; [`Error::TooLarge`] for bytes that would be too many even if nothing else were open.
+    /// [`Error::QuotaReached`]; [`Error::TooLarge`] for bytes that would be too many even if nothing else were open, and
+    /// [`Error::Forbidden`] where nothing may ever be.
     pub fn admit(&self, held: Usage, more: Usage) -> Result<(), Error> {
         let reached = |what, limit, held| Err(Error::QuotaReached { what, limit, held });
         if let Some(limit) = self.bytes.filter(|limit| more.bytes > *limit) {
             let size = more.bytes;
             return Err(Error::TooLarge { limit, size });
+        }
+        if more.uploads > 0 && (self.uploads == Some(0) || self.bytes == Some(0)) {
+            return Err(NOTHING);
         }
         match self.uploads {
             Some(limit) if held.uploads.saturating_add(more.uploads) > limit => {
@@ -156,6 +163,23 @@ mod tests {
             TEN.admit(held(2, 10), Usage::one(11)),
             Err(Error::TooLarge { limit: 10, size: 11 })
         ));
+    }
+
+    #[test]
+    fn who_may_have_nothing_open_is_not_told_to_wait() {
+        for quota in [
+            Quota {
+                uploads: Some(0),
+                ..Quota::default()
+            },
+            Quota {
+                bytes: Some(0),
+                ..Quota::default()
+            },
+        ] {
+            let refused = quota.admit(held(0, 0), Usage::one(0));
+            assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+        }
     }
 
     #[test]

@@ -145,12 +145,14 @@ impl Forward {
         if let Some(slot) = known.get(&name).filter(|slot| counts(slot)) {
             return slot.clone();
         }
+        let is_being_asked = |slot: &Slot| slot.get().is_none() && Arc::strong_count(slot) > 1;
         if known.len() >= MOST_KNOWN {
-            known.retain(|_, slot| counts(slot));
+            // A question whose askers have all hung up has no answer, and nobody waits for one.
+            known.retain(|_, slot| counts(slot) && (slot.get().is_some() || is_being_asked(slot)));
         }
         if known.len() >= MOST_KNOWN {
             // Whoever is forgotten is asked about again.
-            known.retain(|_, slot| slot.get().is_none());
+            known.retain(|_, slot| is_being_asked(slot));
         }
         let slot = Slot::default();
         if known.len() < MOST_KNOWN {
@@ -198,7 +200,11 @@ impl Forward {
     /// Reads an answer that knows somebody.
     async fn read(&self, answer: Response) -> Result<Verdict, String> {
         let header = answer.headers().get(&self.owner_header);
-        let header = header.map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        // Read in any other way, two names could become one.
+        let header = header.map(|value| std::str::from_utf8(value.as_bytes()).map(str::to_owned));
+        let header = header
+            .transpose()
+            .map_err(|_| format!("its {} is no UTF-8", self.settings.owner_header))?;
         let is_json = answer.headers().get(CONTENT_TYPE).is_some_and(|kind| {
             let kind = String::from_utf8_lossy(kind.as_bytes()).to_ascii_lowercase();
             let essence = kind.split(';').next().unwrap_or_default().trim();
@@ -286,6 +292,44 @@ fn name_of(shown: &Shown) -> [u8; 32] {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn asking(url: &str) -> Forward {
+        let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+        let settings = ForwardConfig {
+            url: url.to_owned(),
+            ..ForwardConfig::default()
+        };
+        Forward::open(&settings, &Clock::system()).unwrap().unwrap()
+    }
+
+    #[test]
+    fn questions_that_nobody_waits_for_take_no_room_from_those_that_are_answered() {
+        let forward = asking("http://127.0.0.1:9/");
+        let name = |number: usize| -> [u8; 32] { Sha256::digest(number.to_be_bytes()).into() };
+        for number in 0..MOST_KNOWN {
+            drop(forward.slot(name(number)));
+        }
+
+        let slot = forward.slot(name(MOST_KNOWN));
+
+        let again = forward.slot(name(MOST_KNOWN));
+        assert!(Arc::ptr_eq(&slot, &again), "it is remembered");
+        assert!(forward.known.lock().unwrap().len() <= MOST_KNOWN);
+    }
+
+    #[tokio::test]
+    async fn a_name_that_is_no_text_is_nobodys() {
+        let told = |name: &[u8]| {
+            let answer = http::Response::builder().header("x-muleteer-owner", name);
+            Response::from(answer.body("").unwrap())
+        };
+        let forward = asking("http://127.0.0.1:9/");
+
+        let known = forward.read(told("José".as_bytes())).await;
+
+        assert!(matches!(known, Ok(Verdict::Known(_))));
+        assert!(forward.read(told(b"Jos\xe9")).await.is_err());
+    }
 
     #[test]
     fn two_credentials_never_have_one_name() {

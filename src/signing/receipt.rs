@@ -38,6 +38,8 @@ pub enum ReceiptError {
 /// The key that a server signs receipts with.
 pub struct ReceiptKey {
     pair: Ed25519KeyPair,
+    /// Of those that were in use before.
+    previous: Vec<PublicKey>,
 }
 
 impl ReceiptKey {
@@ -47,7 +49,24 @@ impl ReceiptKey {
         let seed = hex::decode(secret).ok().or_else(|| read_base64(secret))?;
         let seed = <[u8; KEY_BYTES]>::try_from(seed).ok()?;
         let pair = Ed25519KeyPair::from_seed_unchecked(&seed).ok()?;
-        Some(Self { pair })
+        let previous = Vec::new();
+        Some(Self { pair, previous })
+    }
+
+    /// The same, of a server that has signed with others before.
+    #[must_use]
+    pub fn with_previous(self, previous: Vec<PublicKey>) -> Self {
+        Self { previous, ..self }
+    }
+
+    /// What is published: the public key as a JWK, and with it those that were in use before, as [`PublicKey::parse_all`]
+    /// reads them.
+    pub fn published(&self) -> Value {
+        let mut jwk = self.public().jwk();
+        if !self.previous.is_empty() {
+            jwk["previous"] = self.previous.iter().map(PublicKey::jwk).collect();
+        }
+        jwk
     }
 
     /// The key that verifies what this one signs.
@@ -95,6 +114,24 @@ impl PublicKey {
             _ => read_base64(text)?,
         };
         <[u8; KEY_BYTES]>::try_from(bytes).ok().map(Self)
+    }
+
+    /// That key, and those that a server publishes beside its own since they were in use before; empty where there is none.
+    pub fn parse_all(text: &str) -> Vec<Self> {
+        let Some(own) = Self::parse(text) else {
+            return Vec::new();
+        };
+        let published: Value = serde_json::from_str(text.trim()).unwrap_or_default();
+        let previous = published["previous"].as_array().into_iter().flatten();
+        let previous = previous.filter_map(|jwk| Self::parse(&jwk.to_string()));
+        std::iter::once(own).chain(previous).collect()
+    }
+
+    /// The one of these that a receipt says it is signed with; where it names none of them, the first.
+    pub fn choose(keys: &[Self], document: &Value) -> Option<Self> {
+        let named = document["signature"]["key_id"].as_str();
+        let is_named = |key: &&Self| named.is_some_and(|id| id == key.id());
+        keys.iter().find(is_named).or(keys.first()).copied()
     }
 
     /// By which it is named: the first half of its SHA-256, in hexadecimal.
@@ -232,5 +269,22 @@ mod tests {
             assert_eq!(PublicKey::parse(text), None, "{text}");
         }
         assert!(ReceiptKey::new("short").is_none());
+    }
+
+    #[test]
+    fn receipts_of_a_key_that_was_in_use_before_are_believed() {
+        let old = ReceiptKey::new(&"07".repeat(32)).unwrap();
+        let signed = old.sign(&json!({ "size": 1 }));
+        assert_eq!(key().published(), key().public().jwk());
+        let published = key().with_previous(vec![old.public()]).published().to_string();
+
+        let keys = PublicKey::parse_all(&published);
+
+        assert_eq!(keys, [key().public(), old.public()]);
+        assert_eq!(PublicKey::choose(&keys, &signed), Some(old.public()));
+        assert_eq!(PublicKey::choose(&keys[..1], &signed), Some(key().public()));
+        assert_eq!(PublicKey::choose(&keys, &json!([])), Some(key().public()));
+        assert_eq!(PublicKey::parse(&published), Some(key().public()));
+        assert!(PublicKey::parse_all("{}").is_empty());
     }
 }

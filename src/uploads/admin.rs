@@ -44,6 +44,8 @@ pub struct Inspection {
     pub recorded: Vec<PartRecord>,
     /// What the store says.
     pub store: StoreView,
+    /// Whether its object is whole, and waits for its scanner's verdict.
+    pub is_scanned: bool,
     /// What happened, in order.
     pub log: Vec<LogEntry>,
     /// Its webhooks.
@@ -61,14 +63,16 @@ impl Uploads {
         let db = &self.0.db;
         self.write_notes(false).await?;
         let upload = db.find_upload(id, None).await?.ok_or(Error::NotFound("upload"))?;
-        let (store, recorded, log, webhooks) = futures_util::join!(
+        let (store, is_scanned, recorded, log, webhooks) = futures_util::join!(
             self.ask_store(&upload),
+            self.is_being_scanned(&upload),
             db.recorded_parts(id),
             db.log_of(id),
             db.events_of(id),
         );
         Ok(Inspection {
             store,
+            is_scanned: is_scanned?,
             recorded: recorded?,
             log: log?,
             webhooks: webhooks?,

@@ -175,13 +175,7 @@ impl Uploads {
         self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
         let credentials = self.store()?.page_key(door.key.as_ref(), self.now()).await?;
         let rules = self.rules(door, &credentials)?;
-        let policy = self.0.policy.within(&caller.bounds);
-        let most = match policy.quotas.of(&caller.owner) {
-            quota if quota.bytes.is_some() => quota.room(self.0.db.usage(&caller.owner, None).await?),
-            _ => None,
-        };
-        // A form's own bounds are all that holds for what comes with it.
-        let most = policy.max_size.min(most.unwrap_or(u64::MAX));
+        let most = self.0.policy.within(&caller.bounds).max_size;
         let asked = AskedPolicy::read(document, most, &rules).map_err(refused)?;
         if asked.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
@@ -190,13 +184,15 @@ impl Uploads {
         let content_type = asked.content_type.as_deref();
         let new = new_upload(door, key, Cut::Whole, content_type, &asked.metadata)?;
         let upload = self.create(caller, new, false).await?.status.upload;
-        let asked = if upload.bounds == caller.bounds {
-            asked
-        } else {
-            // What the application has narrowed for this upload holds for its form too.
-            let most = self.policy_of(&upload).max_size;
-            let most = most.min(self.room_of(&upload).await?);
-            AskedPolicy::read(document, most, &rules).map_err(refused)?
+        let room = self.room_of(&upload).await?;
+        // A form's own bounds are all that holds for what comes with it: what the application has narrowed for this upload,
+        // what its caller may by now, who may have begun it with another token, and what its owner has free just now.
+        let most = most.min(self.policy_of(&upload).max_size);
+        let asked = match AskedPolicy::read(document, most.min(room), &rules) {
+            Ok(asked) if room > 0 => asked,
+            // It fits once there is room again.
+            _ if room < most => return Err(self.quota_of(&upload, room)),
+            read => read.map_err(refused)?,
         };
         self.expect_end(&upload).await?;
         self.0.metrics.signed(Signed::Form, 1);

@@ -54,6 +54,8 @@ pub struct Wanted<'a> {
     pub metadata: &'a BTreeMap<String, String>,
     /// The object's key, where the client has chosen it and knows no other.
     pub key: Option<&'a str>,
+    /// What its key begins with, where its caller may begin uploads nowhere else.
+    pub key_prefix: Option<&'a str>,
     /// Bytes of each part but the last, where we cut the file.
     pub part_size: Option<u64>,
 }
@@ -176,6 +178,7 @@ fn wanted<'a>(caller: &'a Principal, new: &'a NewUpload, plan: PartPlan) -> Want
             Naming::Key(key) => Some(key.as_str()),
             _ => None,
         },
+        key_prefix: caller.bounds.key_prefix.as_deref(),
         part_size: (cut.is_ours() && appending.is_none()).then(|| plan.part_size()),
     }
 }

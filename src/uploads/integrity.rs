@@ -15,6 +15,9 @@ use crate::domain::{
 use crate::error::{Digested, Error};
 use crate::storage::is_signed;
 
+/// The algorithms of which a checksum of the whole follows from those of the parts, and is kept.
+const OF_THE_WHOLE: [Algorithm; 2] = [Algorithm::Crc64Nvme, Algorithm::Crc32c];
+
 /// What is known of the bytes of an upload that is about to be put together.
 #[derive(Debug, Default)]
 pub(super) struct KnownBytes {
@@ -22,6 +25,8 @@ pub(super) struct KnownBytes {
     pub(super) whole: Option<Checksum>,
     /// Parts of which the store tells nothing that could be compared.
     unconfirmed: Vec<PartNumber>,
+    /// The algorithms of which the store tells the same checksum of every part.
+    by_store: Vec<Algorithm>,
     /// The parts' own, in order; empty where those of one are not known.
     sums: Vec<(Checksums, u64)>,
     /// Whether all bytes passed through us.
@@ -35,7 +40,14 @@ impl KnownBytes {
         joined(algorithm, parts.map(|(sums, size)| (sums.get(algorithm), *size)))
     }
 
-    /// Whether the whole has this checksum; false where that is not known.
+    /// Whether the store is told this checksum of the whole when it joins the parts.
+    fn is_told(&self, algorithm: Algorithm) -> bool {
+        self.whole
+            .as_ref()
+            .is_some_and(|told| told.algorithm() == algorithm)
+    }
+
+    /// Whether the whole has this checksum; false where that is not known, or only by the word of whoever states it.
     ///
     /// # Errors
     /// [`Error::ChecksumMismatch`] of the parts where it has another.
@@ -44,24 +56,28 @@ impl KnownBytes {
             Some(whole) if whole != *stated => Err(Error::ChecksumMismatch {
                 what: Digested::Parts,
             }),
-            whole => Ok(whole.is_some()),
+            Some(_) => Ok(self.is_ours || self.unconfirmed.is_empty() || self.is_told(stated.algorithm())),
+            None => Ok(false),
         }
     }
 
-    /// The checksums of the whole, and who has compared them once the upload is complete.
+    /// The checksums of the whole, and who has compared them once the upload is complete. What a client told besides those
+    /// that the store has compared is left out: nothing vouches for it, though the bytes be right by another.
     fn for_the_record(&self) -> Option<(Checksums, CheckedBy)> {
-        let mut whole = Checksums::default();
-        for algorithm in [Algorithm::Crc64Nvme, Algorithm::Crc32c] {
-            if let Some(sum) = self.joined(algorithm) {
-                whole.put(sum);
-            }
-        }
-        let is_stores = self.whole.is_some() || self.unconfirmed.is_empty();
-        let checked_by = match (is_stores, self.is_ours) {
-            (true, _) => CheckedBy::Store,
-            (false, true) => CheckedBy::Server,
-            (false, false) => CheckedBy::Client,
+        let joined = OF_THE_WHOLE
+            .into_iter()
+            .filter_map(|algorithm| self.joined(algorithm));
+        let (compared, said): (Vec<Checksum>, Vec<Checksum>) =
+            joined.partition(|sum| self.is_told(sum.algorithm()) || self.by_store.contains(&sum.algorithm()));
+        let (kept, checked_by) = match (compared.is_empty(), self.is_ours) {
+            (false, _) => (compared, CheckedBy::Store),
+            (true, true) => (said, CheckedBy::Server),
+            (true, false) => (said, CheckedBy::Client),
         };
+        let mut whole = Checksums::default();
+        for sum in kept {
+            whole.put(sum);
+        }
         (!whole.is_empty()).then_some((whole, checked_by))
     }
 }
@@ -117,6 +133,7 @@ impl Uploads {
         let mut altered = Vec::new();
         let mut known = KnownBytes {
             is_ours: upload.transfer == Transfer::Relay,
+            by_store: OF_THE_WHOLE.to_vec(),
             ..KnownBytes::default()
         };
         for part in stored {
@@ -129,6 +146,9 @@ impl Uploads {
                 Some(false) => {}
                 None => known.unconfirmed.push(number),
             }
+            known
+                .by_store
+                .retain(|algorithm| part.confirms(&sums, *algorithm));
             known.sums.push((sums, part.size));
         }
         if !altered.is_empty() {

@@ -6,7 +6,7 @@
 use super::Uploads;
 use crate::db::Room;
 use crate::domain::{NewUpload, Principal, Role, Upload, Usage, told_size};
-use crate::error::Error;
+use crate::error::{Error, Held};
 
 impl Uploads {
     /// The room that a new upload takes. Looked at before anything is begun at the store; what counts is what the
@@ -39,6 +39,17 @@ impl Uploads {
         Ok(quota.room(others).unwrap_or(u64::MAX))
     }
 
+    /// What is told of an upload that needs more than these bytes, which are free.
+    pub(super) fn quota_of(&self, upload: &Upload, room: u64) -> Error {
+        let limit = self.policy_of(upload).quotas.of(&upload.owner).bytes;
+        let limit = limit.unwrap_or(room);
+        Error::QuotaReached {
+            what: Held::Bytes,
+            limit,
+            held: limit.saturating_sub(room),
+        }
+    }
+
     /// Takes room for an upload that has turned out to have so many bytes at least.
     ///
     /// # Errors
@@ -63,9 +74,11 @@ impl Uploads {
         policy.check_size(least)?;
         // What its client said when it began is reserved already.
         let told = told_size(&upload.metadata).ok().flatten().unwrap_or_default();
-        if least > told {
-            self.grow(upload, least).await?;
+        let quota = policy.quotas.of(&upload.owner);
+        if least <= told || quota.bytes.is_none() {
+            return Ok(());
         }
-        Ok(())
+        let (db, owner) = (&self.0.db, &upload.owner);
+        db.reserve_at_least(&upload.id, owner, quota, least).await
     }
 }

@@ -10,7 +10,6 @@ use super::Uploads;
 use crate::db::Integrity;
 use crate::domain::{CheckedBy, Checksum, Principal, State, Upload, UploadId};
 use crate::error::Error;
-use crate::signing::PublicKey;
 
 /// Of the shape of what is signed.
 const VERSION: u32 = 1;
@@ -37,9 +36,9 @@ impl Uploads {
         self.0.db.keep_receipt(id, text).await
     }
 
-    /// The key that receipts are verified with.
-    pub fn receipt_key(&self) -> PublicKey {
-        self.0.receipts.public()
+    /// The key that receipts are verified with, and those that were in use before, as they are published.
+    pub fn receipt_keys(&self) -> Value {
+        self.0.receipts.published()
     }
 
     fn content(&self, upload: &Upload, known: &Integrity) -> Value {

@@ -9,7 +9,7 @@
 
 use super::Uploads;
 use super::expire::BATCH;
-use crate::domain::{State, Upload};
+use crate::domain::{State, Upload, bare_etag};
 use crate::error::Error;
 
 impl Uploads {
@@ -50,7 +50,9 @@ impl Uploads {
             return Ok(false);
         };
         if upload.state == State::Complete {
-            if object.etag != upload.etag {
+            // Stores quote it in one answer, and not in another.
+            let bare = |etag: &Option<String>| etag.as_deref().map(|etag| bare_etag(etag).to_owned());
+            if bare(&object.etag) != bare(&upload.etag) {
                 tracing::warn!(
                     upload = %upload.id, key = %upload.key, owner = %upload.owner, size = object.size,
                     "a finished object was replaced with a signature that was still good; nothing was removed"

@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 
 use super::claims::Manner;
 use super::{Status, Uploads};
-use crate::domain::{EventKind, Opinion, ScanState, State, StoredPart, Upload, UploadId, bare_etag};
+use crate::domain::{EventKind, Opinion, Scan, ScanState, State, StoredPart, Upload, UploadId, bare_etag};
 use crate::error::Error;
 use crate::storage::{ByteStream, StoredObject};
 
@@ -172,18 +172,19 @@ impl Uploads {
         })
     }
 
-    /// Does what a scanner has said of the object with this tag. Said again it changes nothing.
+    /// Does what a scanner has said of the object that `judged` is of. Said again it changes nothing.
     ///
     /// # Errors
     /// [`Error::WrongState`] where something else has become of the upload; [`Error::Unavailable`],
     /// [`Error::StoreRefused`] from database and storage, after which it is done later.
-    pub(super) async fn decide(&self, id: &UploadId, opinion: Opinion) -> Result<(), Error> {
+    pub(super) async fn decide(&self, judged: &Scan, opinion: Opinion) -> Result<(), Error> {
         let this = self.clone();
-        let id = id.clone();
-        Self::see_through(async move { this.decide_in_turn(&id, opinion).await }).await
+        let judged = judged.clone();
+        Self::see_through(async move { this.decide_in_turn(&judged, opinion).await }).await
     }
 
-    async fn decide_in_turn(&self, id: &UploadId, opinion: Opinion) -> Result<(), Error> {
+    async fn decide_in_turn(&self, judged: &Scan, opinion: Opinion) -> Result<(), Error> {
+        let id = &judged.upload_id;
         let _turn = self.turn_to_complete(id, Manner::TURN).await?;
         let upload = self.as_recorded(id).await?;
         let scan = self.0.db.find_scan(id).await?.ok_or(Error::NotFound("scan"))?;
@@ -202,6 +203,10 @@ impl Uploads {
                 state: State::Failed,
                 verb: "accepted",
             });
+        }
+        if opinion == Opinion::Accept && scan.created_at != judged.created_at {
+            tracing::warn!(upload = %id, "a verdict came for an object that another one has replaced");
+            return Ok(());
         }
         let found = self.storage(&upload)?.find(&upload.key).await?;
         let is_judged = found
@@ -236,8 +241,14 @@ impl Uploads {
         if !upload.cut.is_ours() {
             upload.size = object.size;
         }
-        match self.check_inside(&upload).await {
-            Err(error @ Error::ContentRefused { .. }) => self.cast_out(&upload, error.to_string()).await,
+        let verdict = match self.policy_of(&upload).check_size(upload.size) {
+            Ok(()) => self.check_inside(&upload).await,
+            too_large => too_large,
+        };
+        match verdict {
+            Err(error @ (Error::ContentRefused { .. } | Error::TooLarge { .. })) => {
+                self.cast_out(&upload, error.to_string()).await
+            }
             Err(error) => Err(error),
             Ok(()) => self.begin_quarantine(&upload, object.etag).await.map(drop),
         }
@@ -278,6 +289,6 @@ impl Uploads {
         if !quarantine.scanner.is_token(id, scan.etag.as_deref(), token) {
             return Err(NONE);
         }
-        self.decide(id, opinion).await
+        self.decide(&scan, opinion).await
     }
 }

@@ -104,11 +104,11 @@ impl Uploads {
             Ok(Some(Opinion::Reject { reason }))
         };
         let outcome = match outcome {
-            Ok(Some(opinion)) => self.decide(&id, opinion).await,
+            Ok(Some(opinion)) => self.decide(&scan, opinion).await,
             Ok(None) => {
                 tracing::info!(upload = %id, "the scanner will say later");
                 let later = TimeDelta::from_std(quarantine.later).unwrap_or(LONGEST_PAUSE);
-                self.0.db.put_off_scan(&id, self.now() + later, None).await
+                self.0.db.put_off_scan(&scan, self.now() + later, None).await
             }
             Err(error) => Err(error),
         };
@@ -116,7 +116,7 @@ impl Uploads {
         let reason = cause_of(&error);
         let due = self.now() + pause_after(attempts);
         tracing::warn!(upload = %id, attempts, reason, "a scan did not come to its end, and is tried again");
-        if let Err(error) = self.0.db.put_off_scan(&id, due, Some(reason)).await {
+        if let Err(error) = self.0.db.put_off_scan(&scan, due, Some(reason)).await {
             tracing::warn!(upload = %id, %error, "how a scan went could not be written down");
         }
     }

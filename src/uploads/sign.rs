@@ -237,18 +237,26 @@ impl Uploads {
         Ok(signed)
     }
 
-    /// A presigned URL for one operation on an unfinished upload's object, and when it dies.
+    /// Counts so many signatures that are about to be given to this caller. Those that are asked for together are counted
+    /// together: one by one, more than a minute's worth of them would never come to an end.
     ///
     /// # Errors
-    /// [`Error::TooFast`]; [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
+    /// [`Error::TooFast`].
+    pub fn count_signatures(&self, caller: &Principal, count: u64) -> Result<(), Error> {
+        self.pace(Pace::Sign, &caller.owner, caller.address, count)
+    }
+
+    /// A presigned URL for one operation on an unfinished upload's object, and when it dies. It was
+    /// [counted](Self::count_signatures) before.
+    ///
+    /// # Errors
+    /// [`Error::TooManyParts`], [`Error::TooLarge`], [`Error::QuotaReached`] for a part that its client cuts beyond what
     /// holds for the upload; [`Error::Unavailable`].
     pub async fn presign(
         &self,
         upload: &Upload,
         operation: Operation<'_>,
     ) -> Result<(SignedRequest, DateTime<Utc>), Error> {
-        // Who asks is its owner; from where, nobody tells us here.
-        self.pace(Pace::Sign, &upload.owner, None, 1)?;
         if let Operation::UploadAnyPart { part_number, .. } = operation {
             self.admit_part(upload, part_number.into()).await?;
         }
@@ -256,8 +264,8 @@ impl Uploads {
         self.store()?.presign(operation, &upload.key, self.now()).await
     }
 
-    /// The SigV2 signature of one operation, for clients that know nothing newer; `None` where the operator has
-    /// not switched SigV2 on.
+    /// The SigV2 signature of one operation, which was [counted](Self::count_signatures) before, for clients that know
+    /// nothing newer; `None` where the operator has not switched SigV2 on.
     pub fn sign_v2(
         &self,
         upload: &Upload,
@@ -274,13 +282,18 @@ impl Uploads {
     /// is given is logged.
     ///
     /// # Errors
-    /// [`Error::Forbidden`] for a caller with bounds, in which nothing would hold it.
+    /// [`Error::Forbidden`] for a caller, or an upload, with bounds, in which nothing would hold it.
     pub async fn hand_out_key(
         &self,
         caller: &Principal,
         upload: &Upload,
     ) -> Result<Option<HandedKey>, Error> {
         caller.may_have_keys()?;
+        if !upload.bounds.is_open() {
+            return Err(Error::Forbidden(
+                "this upload has limits of its own, in which keys of the store cannot be held",
+            ));
+        }
         let key = self.store()?.handed_key(self.now()).await?;
         if let Some(key) = &key {
             let credential = key.access_key_id.as_str();

@@ -29,7 +29,8 @@ impl TrustedProxies {
             addresses: server
                 .trusted_proxies
                 .iter()
-                .filter_map(|text| text.parse().ok())
+                .filter_map(|text| text.parse::<IpAddr>().ok())
+                .map(|address| address.to_canonical())
                 .collect(),
             public_origin: origin.into(),
             public_prefix: prefix.into(),
@@ -39,28 +40,22 @@ impl TrustedProxies {
     fn trusts(&self, request: &HttpRequest) -> bool {
         request
             .peer_addr()
-            .is_some_and(|peer| self.addresses.contains(&peer.ip()))
+            .is_some_and(|peer| self.addresses.contains(&peer.ip().to_canonical()))
     }
 }
 
-/// The client's address, for the log.
+/// [`client_ip`] as text, for whoever is told of it: the log, and the application.
 pub fn client_address(request: &HttpRequest) -> Option<String> {
-    let trusted = request
-        .app_data::<TrustedProxies>()
-        .is_some_and(|proxies| proxies.trusts(request));
-    if trusted {
-        return request.connection_info().realip_remote_addr().map(str::to_owned);
-    }
-    request.peer_addr().map(|peer| peer.ip().to_string())
+    client_ip(request).map(|address| address.to_string())
 }
 
 /// The client's address, by the word of the last proxy that we trust: the last that the proxies tell of which is none of
 /// them. What stands before that anybody can have sent. `None` where it cannot be read.
 pub fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
-    let peer = request.peer_addr()?.ip();
+    let peer = request.peer_addr()?.ip().to_canonical();
     let proxies = request.app_data::<TrustedProxies>();
     let Some(proxies) = proxies.filter(|proxies| proxies.addresses.contains(&peer)) else {
-        return Some(peer.to_canonical());
+        return Some(peer);
     };
     let told: Vec<Option<IpAddr>> = if let Some(forwarded) = field(request, &FORWARDED) {
         split_unquoted(forwarded, ',').into_iter().map(hop).collect()
@@ -69,7 +64,8 @@ pub fn client_ip(request: &HttpRequest) -> Option<IpAddr> {
         let texts = headers.filter_map(|value| value.to_str().ok());
         texts.flat_map(|text| text.split(',')).map(address_in).collect()
     };
-    let outside = |hop: &Option<IpAddr>| hop.is_none_or(|hop| !proxies.addresses.contains(&hop));
+    let outside =
+        |hop: &Option<IpAddr>| hop.is_none_or(|hop| !proxies.addresses.contains(&hop.to_canonical()));
     // A proxy that tells of nobody was asked by its own machine.
     told.into_iter()
         .rev()
@@ -415,6 +411,13 @@ mod tests {
         ] {
             assert_eq!(address(&fields).as_deref(), expected, "{fields:?}");
         }
+        // One that listens on addresses of both versions sees those of version 4 in the other's form.
+        let mapped = TestRequest::default()
+            .app_data(TrustedProxies::new(&trusting))
+            .peer_addr("[::ffff:10.0.0.1]:1".parse().unwrap())
+            .append_header(("x-forwarded-for", "1.2.3.4, ::ffff:10.0.0.2"));
+        let address = client_ip(&mapped.to_http_request());
+        assert_eq!(address, Some("1.2.3.4".parse().unwrap()));
         let stranger = TestRequest::default()
             .app_data(TrustedProxies::new(&trusting))
             .peer_addr("9.9.9.9:1".parse().unwrap())

@@ -111,7 +111,7 @@ impl Kind {
         let length = document.len();
         format!(
             "HTTP/1.1 {status} {reason}\r\nconnection: close\r\n{later}content-type: application/problem+json\r\n\
-             cache-control: no-store\r\ncontent-length: {length}\r\n\r\n{document}"
+             x-content-type-options: nosniff\r\ncache-control: no-store\r\ncontent-length: {length}\r\n\r\n{document}"
         )
         .into_bytes()
     }

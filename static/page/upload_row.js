@@ -51,6 +51,8 @@ export class UploadRow {
   #isDrawn = true;
   /** Bytes acknowledged when the last failure was shown: the note goes once something has arrived since. */
   #acknowledgedAtRetry = -1;
+  /** All of it is there, and the server says that it does not count before it has been looked at. */
+  #isBeingChecked = false;
 
   /**
    * @param {Upload} upload
@@ -137,7 +139,8 @@ export class UploadRow {
     const seconds = isMoving ? this.#meter.secondsLeft(remaining) : null;
     const hasBegun = progress.acknowledged > 0 || (isMoving && this.upload.slices?.isMoving);
     const isQueued = isMoving && !speed && this.upload.slices?.isMoving === false;
-    setText(this.#part(".status"), isQueued ? "Waits for its turn" : WORDS[state]);
+    const isChecked = this.#isBeingChecked && state === "completing";
+    setText(this.#part(".status"), isQueued ? "Waits for its turn" : isChecked ? "Being checked" : WORDS[state]);
     setText(this.#part(".percent"), state !== "complete" && hasBegun && file.size > 0 ? `${percent} %` : "");
     setText(this.#part(".speed"), speed ? format.speed(speed) : "");
     this.#part(".detour").hidden = !isMoving || !this.page.hasStore || this.upload.route === "direct";
@@ -170,6 +173,7 @@ export class UploadRow {
     if (state === "paused" || state === "offline" || state === "waiting") this.#meter.reset();
     if (state !== "uploading") showText(this.#part(".note"), "");
     if (state !== "failed") showText(this.#part(".error"), "");
+    if (state !== "completing") this.#isBeingChecked = false;
     if (state === "complete") this.#showLocation();
     const words = { complete: "done", failed: "failed", paused: "paused", cancelled: "cancelled", offline: "offline" };
     const spoken = /** @type {Record<string, string | undefined>} */ (words)[state];
@@ -192,6 +196,7 @@ export class UploadRow {
    */
   #onRetry(error, pause) {
     if (error.atOnce) return;
+    if (error.code === "still-completing") return this.#showChecking();
     this.#acknowledgedAtRetry = this.upload.progress.acknowledged;
     const seconds = Math.ceil(pause / 1000);
     showText(this.#part(".note"), `${error.message} Trying again ${seconds > 1 ? `in ${seconds} s` : "now"}.`);
@@ -203,6 +208,13 @@ export class UploadRow {
     const address = result?.location ?? result?.key ?? "";
     setText(this.#part(".location"), address);
     this.#part(".arrived").hidden = address === "";
+  }
+
+  /** Nothing has gone wrong, so there is nothing to say of trying again. */
+  #showChecking() {
+    if (!this.#isBeingChecked) this.page.announcer.say(`${this.upload.name}: sent, and being checked.`);
+    this.#isBeingChecked = true;
+    this.requestDraw();
   }
 
   /** @param {Event} event */

@@ -117,6 +117,11 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
         let (id, anna) = (&unmeasured.id, owner("anna"));
         db.reserve(id, &anna, told.quota, 950).await.unwrap();
         assert!(db.insert_upload(upload_at(noon()), room(9, 1000)).await.is_err());
+        // A lower part that is signed after a higher one proves nothing less.
+        db.reserve_at_least(id, &anna, told.quota, 100).await.unwrap();
+        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(950));
+        db.reserve_at_least(id, &anna, told.quota, 960).await.unwrap();
+        assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::one(960));
         let too_large = db.reserve(id, &anna, told.quota, 1001).await;
         assert!(
             matches!(
@@ -128,15 +133,30 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
             ),
             "{too_large:?}"
         );
+    })
+    .await;
+}
 
-        // What has ended is not counted, and its reservation goes.
-        db.change_state(id, &[State::Open], State::Expired, None, noon())
+#[tokio::test(flavor = "multi_thread")]
+async fn what_has_ended_is_not_counted_and_needs_room_once_more_to_begin_again() {
+    on_both(async |url| {
+        let (db, anna) = (open(&url).await, owner("anna"));
+        let unmeasured = Upload {
+            size: 0,
+            cut: Cut::Client,
+            ..upload_at(noon())
+        };
+        let told = Room {
+            told: 700,
+            ..room(9, 1000)
+        };
+        db.insert_upload(unmeasured.clone(), told).await.unwrap();
+        db.change_state(&unmeasured.id, &[State::Open], State::Expired, None, noon())
             .await
             .unwrap();
         assert_eq!(db.usage(&anna, None).await.unwrap(), Usage::default());
         assert_eq!(db.purge_reservations().await.unwrap(), 1);
 
-        // Begun again it needs room once more, all that its client told.
         let other = upload_at(noon());
         db.insert_upload(other.clone(), room(9, 1000)).await.unwrap();
         let again = |told| db.begin_again(&unmeasured, "new", noon(), noon(), told);

@@ -12,6 +12,7 @@ use muleteer::signing::Credentials;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 
 use super::ground::{Ground, NARROW, REGION, assert_only, on_each, only};
+use super::proxy;
 
 #[tokio::test]
 async fn a_bucket_that_is_right_has_no_findings_and_nothing_is_left_in_it() {
@@ -238,6 +239,19 @@ async fn each_right_that_a_bucket_policy_takes_away_is_named() {
         let finding = only(&report, name);
         assert!(finding.fix.contains(action), "{finding:#?}");
     }
+}
+
+#[tokio::test]
+async fn a_key_that_may_not_join_parts_is_named_with_the_action_to_allow() {
+    let mut ground = Ground::embedded().await;
+    let before = proxy::start(&ground.config.s3.endpoint, proxy::unsign_joining, proxy::nothing);
+    ground.config.s3.endpoint = before.await;
+
+    let report = ground.examine().await;
+
+    let found = report.findings.iter().find(|finding| finding.id == Id::Complete);
+    let found = found.unwrap_or_else(|| panic!("permission-complete is not in {report:#?}"));
+    assert!(found.fix.contains("s3:PutObject"), "{found:#?}");
 }
 
 fn temporary(life: TimeDelta) -> TemporaryKey {

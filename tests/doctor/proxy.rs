@@ -96,3 +96,18 @@ pub fn few_parts(bytes: Vec<u8>, _: &str) -> Vec<u8> {
         Err(_) => bytes,
     }
 }
+
+/// Takes the signature off what joins parts, which no key may do then.
+pub fn unsign_joining(bytes: Vec<u8>, _: &str) -> Vec<u8> {
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return bytes;
+    };
+    let first = text.split("\r\n").next().unwrap_or_default();
+    if !first.starts_with("POST ") || !first.contains("uploadId=") {
+        return bytes;
+    }
+    let lines = text
+        .split("\r\n")
+        .filter(|line| !line.to_lowercase().starts_with("authorization:"));
+    lines.collect::<Vec<_>>().join("\r\n").into_bytes()
+}

@@ -5,7 +5,7 @@ use base64::engine::general_purpose::STANDARD;
 use serde_json::{Value, json};
 
 use crate::client::{Page, assert_refused, member};
-use crate::page::{KEY_ID, on_both, on_both_with, v4_date};
+use crate::page::{KEY_ID, http, on_both, on_both_with, reply, v4_date};
 
 #[tokio::test]
 async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
@@ -36,6 +36,40 @@ async fn a_small_file_arrives_and_the_policy_bounds_its_size() {
                 assert!(confirmed.text.contains("\"success\":true"));
             }
             assert_eq!(anna.session().await[0]["s3Key"], key);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn a_form_is_bounded_by_what_is_free_and_refused_for_now_where_its_file_cannot_fit() {
+    on_both_with(
+        |config| config.limits.named.open_bytes = 100,
+        async |server| {
+            let anna = Page::of(&server, "anna").await;
+            let other = http()
+                .post(format!("{}/api/v1/uploads", server.base))
+                .header("x-api-key", &anna.api_key)
+                .header("content-type", "application/json");
+            let other = reply(other.body(json!({ "filename": "b", "size": 90 }).to_string())).await;
+            assert_eq!(other.status, 201, "{other:?}");
+            let between = |key: &str, least: u64| {
+                let mut policy = anna.policy(&anna.key(key));
+                let range = json!(["content-length-range", least.to_string(), "50"]);
+                policy["conditions"].as_array_mut().unwrap().push(range);
+                policy
+            };
+
+            let signed = anna.ask(&between("small", 1)).await;
+            assert_eq!(signed.status, 200, "{signed:?}");
+            let document: Value =
+                serde_json::from_slice(&STANDARD.decode(member(&signed, "policy")).unwrap()).unwrap();
+            let bounds = document["conditions"].as_array().unwrap().last().unwrap().clone();
+            assert_eq!(bounds, json!(["content-length-range", 1, 10]));
+
+            let refused = anna.ask(&between("large", 11)).await;
+            assert_eq!(refused.status, 429, "{refused:?}");
+            assert!(!refused.header("retry-after").is_empty(), "{refused:?}");
         },
     )
     .await;

@@ -101,6 +101,25 @@ async fn a_token_comes_as_a_subprotocol_that_is_never_echoed() {
 }
 
 #[actix_web::test]
+async fn wrong_tokens_of_one_address_are_counted_wherever_they_come() {
+    let place = here(|config| {
+        closed_to_visitors(config);
+        config.limits.rates.failures_per_address = 2;
+    });
+    let stranger = Handshake::new("/galileo").with("Sec-WebSocket-Protocol", "galileo.v2");
+    let metadata = json!({ "name": "x", "size": 5, "protocol": 2, "token": "wrong" });
+
+    for expected in ["unauthenticated", "unauthenticated", "too_fast"] {
+        let mut socket = stranger.open(&place).await;
+        socket.json(&metadata).await;
+        assert_eq!(socket.fatal().await, expected);
+    }
+    assert_eq!(Handshake::new("/galileo?ticket=wrong").status(&place).await, 429);
+    let offered = Handshake::new("/galileo").with("Sec-WebSocket-Protocol", "galileo.v2, auth.wrong");
+    assert_eq!(offered.status(&place).await, 429);
+}
+
+#[actix_web::test]
 async fn a_token_may_come_with_the_metadata_and_nothing_before_it() {
     let place = closed();
     let stranger = Handshake::new("/galileo").with("Sec-WebSocket-Protocol", "galileo.v2");
@@ -145,6 +164,24 @@ async fn strangers_have_few_connections_and_little_time() {
     drop(waiting);
     tokio::time::sleep(std::time::Duration::from_millis(500)).await;
     assert_eq!(stranger.status(&place).await, 101);
+}
+
+#[actix_web::test]
+async fn a_stranger_behind_a_proxy_is_who_the_proxy_saw_and_not_who_they_say() {
+    let place = here(|config| {
+        closed_to_visitors(config);
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+        config.protocols.galileo.strangers_per_address = 1;
+    });
+    let from = |addresses: &str| {
+        Handshake::new("/galileo")
+            .with("Sec-WebSocket-Protocol", "galileo.v2")
+            .with("X-Forwarded-For", addresses)
+    };
+
+    let _waiting = from("6.6.6.1, 203.0.113.77").open(&place).await;
+    assert_eq!(from("6.6.6.2, 203.0.113.77").status(&place).await, 503);
+    assert_eq!(from("6.6.6.1, 203.0.113.78").status(&place).await, 101);
 }
 
 #[actix_web::test]

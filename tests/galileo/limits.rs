@@ -44,6 +44,26 @@ async fn a_message_over_the_limit_is_known_by_its_head_in_one_frame_or_many() {
 }
 
 #[actix_web::test]
+async fn beyond_the_quota_a_client_is_told_how_long_to_wait() {
+    let place = here(|config| config.limits.anybody.open_uploads = 1);
+    let _first = begun(&place, MIB).await;
+    let mut second = Handshake::new("/galileo").open(&place).await;
+
+    second.json(&json!({ "name": "y", "size": 5 })).await;
+
+    let told = second.signal().await;
+    assert_eq!(
+        (&told["code"], &told["fatal"]),
+        (&json!("quota_reached"), &json!(true)),
+        "{told}"
+    );
+    assert!(
+        told["retry_after"].as_u64().is_some_and(|seconds| seconds > 0),
+        "{told}"
+    );
+}
+
+#[actix_web::test]
 async fn a_text_over_64_kib_is_too_long() {
     let place = here(|_| {});
     let mut before = Handshake::new("/galileo").open(&place).await;

@@ -26,6 +26,7 @@ async fn refused(mut connection: Connection, status: u16, kind: &str) -> Answer 
     assert_eq!(answer.json()["type"], format!("/problems/{kind}"), "{answer:?}");
     assert_eq!(answer.json()["status"], status);
     assert_eq!(answer.header("connection"), "close");
+    assert_eq!(answer.header("x-content-type-options"), "nosniff");
     assert_eq!(connection.rest().await, b"");
     answer
 }
@@ -96,6 +97,30 @@ async fn a_body_that_stalls_is_ended_and_so_is_one_that_nobody_reads() {
     let answer = endless.answer().await;
     assert!((400..500).contains(&answer.status), "{answer:?}");
     assert_eq!(endless.rest().await, b"");
+}
+
+#[tokio::test]
+async fn who_takes_nothing_of_an_answer_is_let_go_and_who_takes_it_has_all_of_it() {
+    // Together more than the systems of both sides hold for a connection.
+    const ASKED: usize = 30;
+    let server = start(|config| config.server.connections.write_timeout_s = 1);
+    let one = head("GET", "/docs/swagger-ui-bundle.js", &[]);
+
+    let mut taking = Connection::to(&server.base).await;
+    taking.send(&one).await;
+    let whole = taking.answer().await.expect(200).body.len();
+    assert!(whole > 500_000, "{whole} bytes are too few to tell");
+    for _ in 1..ASKED {
+        taking.send(&one).await;
+        assert_eq!(taking.answer().await.expect(200).body.len(), whole);
+    }
+
+    let mut idle = Connection::to(&server.base).await;
+    idle.send(one.repeat(ASKED)).await;
+    // It ends by itself, while nothing is read: what comes afterwards is what was under way.
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let came = idle.rest().await.len();
+    assert!(came < ASKED * whole, "{came} bytes came: all of it");
 }
 
 #[tokio::test]

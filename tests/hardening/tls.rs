@@ -54,6 +54,11 @@ impl Secure {
         connected.ok().map(Connection)
     }
 
+    /// A connection of somebody who trusts what `trusted` does, which must be what the server shows.
+    async fn trusted(&self, trusted: &Arc<rustls::ClientConfig>) -> Connection {
+        self.connect(trusted).await.expect("it is trusted")
+    }
+
     /// A client of HTTP that trusts the certificate as it is now.
     fn client(&self) -> reqwest::Client {
         let pem = std::fs::read(&self.made.certificate).expect("the certificate");
@@ -133,10 +138,7 @@ async fn pages_cookies_interim_answers_and_web_sockets_work_behind_it() {
     let cookie = begun.headers()["set-cookie"].to_str().expect("text");
     assert!(cookie.contains("; Secure"), "{cookie}");
 
-    let mut connection = server
-        .connect(&server.made.trusted())
-        .await
-        .expect("it is trusted");
+    let mut connection = server.trusted(&server.made.trusted()).await;
     connection
         .send(
             b"POST /files HTTP/1.1\r\nHost: localhost\r\nUpload-Draft-Interop-Version: 8\r\nUpload-Complete: ?1\r\n\
@@ -147,10 +149,7 @@ async fn pages_cookies_interim_answers_and_web_sockets_work_behind_it() {
     connection.send(b"abc").await;
     connection.until("HTTP/1.1 20").await;
 
-    let mut socket = server
-        .connect(&server.made.trusted())
-        .await
-        .expect("it is trusted");
+    let mut socket = server.trusted(&server.made.trusted()).await;
     socket
         .send(
             b"GET /galileo HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -182,12 +181,7 @@ async fn both_versions_are_spoken_and_http_is_told_where_it_is() {
             .expect("a version")
             .with_root_certificates(roots)
             .with_no_client_auth();
-        server
-            .connect(&Arc::new(only))
-            .await
-            .expect("a handshake")
-            .lives()
-            .await;
+        server.trusted(&Arc::new(only)).await.lives().await;
     }
 
     let mut plain = TcpStream::connect(server.address()).await.expect("a connection");
@@ -210,7 +204,7 @@ async fn both_versions_are_spoken_and_http_is_told_where_it_is() {
         "{answer}"
     );
 
-    server.connect(&trusted).await.expect("it goes on").lives().await;
+    server.trusted(&trusted).await.lives().await;
     let port = server.address().port().to_string();
     let variables = [
         (CERTIFICATE, "certificate.pem"),
@@ -236,12 +230,7 @@ async fn who_does_not_shake_hands_is_let_go_and_keeps_nobody_from_stopping() {
 
     let patient = Secure::start(&[("MULETEER_SERVER__TLS__HANDSHAKE_TIMEOUT_S", "300")]);
     let trusted = patient.made.trusted();
-    patient
-        .connect(&trusted)
-        .await
-        .expect("a handshake")
-        .lives()
-        .await;
+    patient.trusted(&trusted).await.lives().await;
     let _silent = TcpStream::connect(patient.address()).await.expect("a connection");
     // In good order within less than the time that running requests get.
     patient.process.stop();
@@ -251,7 +240,7 @@ async fn who_does_not_shake_hands_is_let_go_and_keeps_nobody_from_stopping() {
 async fn a_new_certificate_is_taken_without_a_restart_and_half_of_one_is_not() {
     let server = Secure::start(&[("MULETEER_SERVER__TLS__RELOAD_S", "0")]);
     let first = server.made.trusted();
-    let mut old = server.connect(&first).await.expect("the first certificate");
+    let mut old = server.trusted(&first).await;
 
     // The certificate is there and its key is not yet.
     let other = tempfile::tempdir().expect("a folder");
@@ -265,34 +254,19 @@ async fn a_new_certificate_is_taken_without_a_restart_and_half_of_one_is_not() {
         server.log()
     );
     assert!(server.connect(&renewed.trusted()).await.is_none());
-    server
-        .connect(&first)
-        .await
-        .expect("the first certificate")
-        .lives()
-        .await;
+    server.trusted(&first).await.lives().await;
 
     std::fs::copy(&renewed.key, &server.made.key).expect("copied");
     server.process.signal("HUP");
     server.logs("the certificate as it is now", 1).await;
-    server
-        .connect(&renewed.trusted())
-        .await
-        .expect("the second")
-        .lives()
-        .await;
+    server.trusted(&renewed.trusted()).await.lives().await;
     assert!(server.connect(&first).await.is_none());
     old.lives().await;
 
     std::fs::remove_file(&server.made.key).expect("removed");
     server.process.signal("HUP");
     server.logs("cannot be read", 1).await;
-    server
-        .connect(&renewed.trusted())
-        .await
-        .expect("the second")
-        .lives()
-        .await;
+    server.trusted(&renewed.trusted()).await.lives().await;
 }
 
 #[tokio::test]

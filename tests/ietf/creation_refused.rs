@@ -110,6 +110,9 @@ async fn rufh_27_a_length_above_the_limit_is_refused_with_the_limit() {
     .await;
 }
 
+/// What the file of a picture begins with.
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n";
+
 #[tokio::test]
 async fn a_type_that_the_operator_does_not_take_is_refused() {
     here_with(
@@ -121,7 +124,7 @@ async fn a_type_that_the_operator_does_not_take_is_refused() {
             assert_eq!(refused.interim.len(), 0);
             refused.expect(415);
             let image = [("Content-Type", "image/png")];
-            client.create_with(true, &image, b"abc").await.expect(201);
+            client.create_with(true, &image, PNG).await.expect(201);
         },
     )
     .await;

@@ -1,6 +1,6 @@
 //! The six actions with `signature_version=4`: whole presigned requests beside `signature` and `date`.
 
-use chrono::{DateTime, Utc};
+use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::Value;
 
 use crate::server::TestServer;
@@ -109,6 +109,33 @@ async fn each_of_the_six_answers_a_request_that_works() {
         assert_stored(&server, &key, &file).await;
         assert_eq!(get(&server, "upload_finished", &query).await.status, 200);
     })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_signed_together_is_counted_together_and_the_older_signature_is_no_way_around() {
+    on_both_with(
+        |config| config.limits.rates.signatures_per_owner = 2,
+        async |server| {
+            // One signature of the two in a minute; then six at once, which take all of one.
+            let (key, id, _) = begun(&server).await;
+            let [(_, all), (_, one), ..] = queries_about(&key, &id);
+            let all = format!("{all}&signature_version=4");
+            let refused = get(&server, "get_all_signatures", &all).await;
+            assert_eq!(refused.status, 429, "{refused:?}");
+            refused.assert_stops_the_script("too fast");
+            let told = refused.header("retry-after").and_then(|text| text.parse().ok());
+            let seconds: i64 = told.expect("seconds");
+
+            server.advance(TimeDelta::seconds(seconds));
+
+            let given = get(&server, "get_all_signatures", &all).await;
+            assert_eq!(given.status, 200, "{given:?}");
+            let refused = get(&server, "get_chunk_signature", &one).await;
+            assert_eq!(refused.status, 429, "{refused:?}");
+            assert!(refused.header("retry-after").is_some(), "{refused:?}");
+        },
+    )
     .await;
 }
 

@@ -291,6 +291,24 @@ async fn the_application_says_who_somebody_is_and_nobody_is_let_in_while_it_does
 }
 
 #[tokio::test]
+async fn the_application_is_told_the_address_that_our_proxy_saw_and_none_that_was_made_up() {
+    let application = Application::start().await;
+    let server = on_sqlite(|config| {
+        asking(&application, config);
+        config.server.trusted_proxies = vec!["127.0.0.1".into()];
+    });
+    application.answers(200, "X-Muleteer-Owner: 42\r\n", "");
+    let anna = Api::nobody(&server)
+        .with("cookie", "sid=1")
+        .with("x-forwarded-for", "6.6.6.6, 1.2.3.4");
+
+    anna.get("/uploads").await.expect(200);
+
+    let asked = application.seen().pop().expect("a question");
+    assert!(asked.contains("\r\nx-forwarded-for: 1.2.3.4\r\n"), "{asked}");
+}
+
+#[tokio::test]
 async fn two_hundred_requests_at_once_are_one_question() {
     let application = Application::start().await;
     let server = on_sqlite(|config| {

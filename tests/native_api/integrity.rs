@@ -316,11 +316,7 @@ async fn an_md5_is_held_against_the_stores_tag() {
             wrong[0] ^= 1;
             assert_eq!(api.put_part(door, wrong).await, 200);
             let tag = quoted_md5(&part_of(&upload, 1));
-            let md5 = {
-                use base64::Engine as _;
-                let bytes = hex::decode(tag.trim_matches('"')).expect("hex");
-                base64::engine::general_purpose::STANDARD.encode(bytes)
-            };
+            let md5 = in_base64(&tag);
             let record = json!({ "size": PART, "checksums": { "md5": md5 } });
             api.put(&path(&upload, "/parts/1"), &record).await.expect(204);
 
@@ -332,6 +328,81 @@ async fn an_md5_is_held_against_the_stores_tag() {
             assert_eq!(put(&claimed, b"0123456789abcdef".to_vec()).await, "400 BadDigest");
             assert_eq!(put(&claimed, part_of(&upload, 1)).await, "200");
             api.complete(&upload).await.expect(200);
+        },
+    )
+    .await;
+}
+
+/// A tag of the store's, as headers have an MD5.
+fn in_base64(tag: &str) -> String {
+    use base64::Engine as _;
+    let bytes = hex::decode(tag.trim_matches('"')).expect("hex");
+    base64::engine::general_purpose::STANDARD.encode(bytes)
+}
+
+#[tokio::test]
+async fn a_receipt_names_the_store_only_for_what_the_store_has_compared() {
+    // The MD5 is right, so the store has the file; the CRC is of another file, and nobody can have compared that.
+    on_both_with(
+        |config| config.s3.checksum = ChecksumName::Md5,
+        async |server| {
+            let api = Api::of(&server);
+            let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
+            api.send_parts(&upload, json!("1")).await;
+            let md5 = in_base64(&quoted_md5(&part_of(&upload, 1)));
+            let sums = json!({ "md5": md5, "crc64nvme": crc(b"another file") });
+            let record = json!({ "size": PART, "checksums": sums });
+            api.put(&path(&upload, "/parts/1"), &record).await.expect(204);
+            api.complete(&upload).await.expect(200);
+
+            let signed = api.get(&path(&upload, "/receipt")).await.expect(200);
+
+            assert_eq!(signed["receipt"]["checked_by"], "client", "{signed}");
+        },
+    )
+    .await;
+    // What the store has compared is vouched for, and what was told besides is not.
+    on_both(async |server| {
+        let api = Api::of(&server);
+        let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
+        api.send_parts(&upload, json!("1")).await;
+        let right = crc(&part_of(&upload, 1));
+        let sums = json!({ "crc64nvme": right, "crc32c": "AAAAAA==" });
+        let record = json!({ "size": PART, "checksums": sums });
+        api.put(&path(&upload, "/parts/1"), &record).await.expect(204);
+        api.complete(&upload).await.expect(200);
+
+        let signed = api.get(&path(&upload, "/receipt")).await.expect(200);
+
+        assert_eq!(signed["receipt"]["checked_by"], "store", "{signed}");
+        assert_eq!(signed["receipt"]["checksums"], json!({ "crc64nvme": right }));
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_whole_that_is_known_by_its_clients_word_alone_is_read_before_it_counts() {
+    on_both_with(
+        |config| config.s3.checksum = ChecksumName::Md5,
+        async |server| {
+            let api = Api::of(&server);
+            let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
+            let door = &api.sign(&upload, json!("1")).await[0];
+            let mut wrong = part_of(&upload, 1);
+            wrong[0] ^= 1;
+            assert_eq!(api.put_part(door, wrong).await, 200);
+            // No MD5, and the store makes no CRC: nothing that it says can tell.
+            let told = json!({ "crc64nvme": crc(&part_of(&upload, 1)) });
+            let record = json!({ "size": PART, "checksums": told });
+            api.put(&path(&upload, "/parts/1"), &record).await.expect(204);
+
+            let refused = api
+                .post(&path(&upload, "/complete"), &json!({ "checksums": told }))
+                .await;
+
+            refused.problem(409, "checksum-mismatch");
+            let key = upload["key"].as_str().expect("a key");
+            assert_eq!(store_of(&server).get(key).await.status, 404);
         },
     )
     .await;

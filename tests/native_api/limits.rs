@@ -1,10 +1,13 @@
 //! What an owner may have open at once: through every door, for all who begin at once, and until something ends.
 
+use chrono::TimeDelta;
 use futures_util::future::join_all;
 use serde_json::{Value, json};
 
 use super::api::{Api, Reply, all_parts, file, id};
-use super::{beside, on_both, on_both_with};
+use super::doors::{DOORS, begin_by, open_all};
+use super::server::{Kind, TestServer};
+use super::{beside, on_both, on_both_with, start};
 
 #[tokio::test]
 async fn beyond_the_quota_nothing_begins_until_something_ends_and_what_is_open_goes_on() {
@@ -84,76 +87,94 @@ async fn of_two_hundred_who_begin_at_once_at_two_servers_as_many_as_allowed_do()
     .await;
 }
 
-/// How one protocol begins an upload of five bytes or more.
-async fn begin(api: &Api, door: &str) -> Reply {
-    let outside = api.outside();
-    let as_json = |body: Value| (outside.with("content-type", "application/json"), body.to_string());
-    match door {
-        "native" => api.post("/uploads", &file("n.bin", 5)).await,
-        "chunks" => {
-            let (api, body) = as_json(json!({ "filename": "c.bin", "total_size": 5 }));
-            api.raw("POST", "/upload/init", body.into()).await
-        }
-        "tus" => {
-            let api = outside.with("tus-resumable", "1.0.0").with("upload-length", "5");
-            api.raw("POST", "/files", Vec::new()).await
-        }
-        "tus, deferred" => {
-            let api = outside
-                .with("tus-resumable", "1.0.0")
-                .with("upload-defer-length", "1");
-            api.raw("POST", "/files", Vec::new()).await
-        }
-        "ietf" => {
-            let api = outside
-                .with("upload-draft-interop-version", "8")
-                .with("upload-complete", "?0");
-            api.raw("POST", "/files", b"hello".to_vec()).await
-        }
-        "uppy" => {
-            let (api, body) = as_json(json!({ "filename": "u.bin", "type": "text/plain", "metadata": {} }));
-            api.raw("POST", "/s3/multipart", body.into()).await
-        }
-        _ => outside.get("/s3/params?filename=p.bin&type=text/plain").await,
+/// Begins an upload at one of all [`DOORS`], or by tus without a length.
+async fn begin(server: &TestServer, door: &str) -> Reply {
+    if door != DEFERRED {
+        return begin_by(door, server).await;
     }
+    let api = Api::of(server).outside().with("tus-resumable", "1.0.0");
+    api.with("upload-defer-length", "1")
+        .raw("POST", "/files", Vec::new())
+        .await
 }
+
+const DEFERRED: &str = "tus, deferred";
 
 #[tokio::test]
 async fn every_door_holds_the_same_quota() {
-    let doors = [
-        "native",
-        "chunks",
-        "tus",
-        "tus, deferred",
-        "ietf",
-        "uppy",
-        "uppy, whole",
-    ];
-    for door in doors {
-        let server = super::start(super::server::Kind::Sqlite, |config| {
+    for door in DOORS.into_iter().chain([DEFERRED]) {
+        let server = start(Kind::Sqlite, |config| {
+            open_all(config);
             config.limits.named.open_uploads = 1;
         });
         let server = server.expect("SQLite is never skipped");
         let api = Api::of(&server);
+        let other = api.create("other.bin", 5).await;
 
-        let begun = begin(&api, door).await;
+        let refused = begin(&server, door).await;
+        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
+        let seconds = refused.header("retry-after").parse::<u64>();
+        assert!(
+            seconds.is_ok_and(|seconds| seconds > 0),
+            "{door}: {}",
+            refused.text()
+        );
+
+        api.delete(&format!("/uploads/{}", id(&other))).await.expect(204);
+        let begun = begin(&server, door).await;
         assert!(
             (200..300).contains(&begun.status),
             "{door}: {} {}",
             begun.status,
             begun.text()
         );
+        let refused = api.post("/uploads", &file("another.bin", 5)).await;
+        refused.problem(429, "quota-reached");
+    }
+}
 
-        // The native door finds its own upload again by its file, and goes on with it.
-        if door == "native" {
-            let refused = api.post("/uploads", &file("another.bin", 5)).await;
-            refused.problem(429, "quota-reached");
-        } else {
-            begin(&api, "native").await.problem(429, "quota-reached");
-            let refused = begin(&api, door).await;
-            assert_eq!(refused.status, 429, "{door}: {}", refused.text());
-            assert!(!refused.header("retry-after").is_empty(), "{door}");
-        }
+#[tokio::test]
+async fn every_door_holds_the_same_rate_and_says_how_long_to_wait() {
+    for door in DOORS.into_iter().chain([DEFERRED]) {
+        let server = start(Kind::Sqlite, |config| {
+            open_all(config);
+            config.limits.rates.creations_per_owner = 1;
+        });
+        let server = server.expect("SQLite is never skipped");
+        Api::of(&server).create("other.bin", 5).await;
+
+        let refused = begin(&server, door).await;
+
+        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
+        let seconds = refused.header("retry-after").parse::<i64>();
+        let seconds = seconds.unwrap_or_else(|_| panic!("{door}: no seconds"));
+        assert!((1..=60).contains(&seconds), "{door}: {seconds}");
+        server.advance(TimeDelta::seconds(seconds));
+        let begun = begin(&server, door).await;
+        assert!(
+            (200..300).contains(&begun.status),
+            "{door}: {} {}",
+            begun.status,
+            begun.text()
+        );
+    }
+}
+
+#[tokio::test]
+async fn what_is_presigned_counts_for_the_address_that_asks() {
+    for door in ["uppy presign", "uppy form", "mule", "evaporate", "fine uploader"] {
+        let server = start(Kind::Sqlite, |config| {
+            open_all(config);
+            config.limits.rates.signatures_per_address = 1;
+        });
+        let server = server.expect("SQLite is never skipped");
+
+        let signed = begin_by(door, &server).await;
+        assert_eq!(signed.status / 100, 2, "{door}: {}", signed.text());
+        let refused = begin_by(door, &server).await;
+
+        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
+        assert!(!refused.header("retry-after").is_empty(), "{door}");
     }
 }
 
@@ -267,7 +288,7 @@ async fn who_is_too_fast_is_told_how_long_to_wait_and_then_goes_on() {
             let refused = api.post(&path, &json!({ "parts": [1] })).await;
             refused.problem(429, "too-fast");
 
-            server.clock.advance(chrono::TimeDelta::seconds(seconds));
+            server.clock.advance(TimeDelta::seconds(seconds));
             api.create("d.bin", 16).await;
             assert_eq!(api.sign(&upload, json!([1])).await.len(), 1);
         },
@@ -292,7 +313,7 @@ async fn an_address_that_guesses_keys_is_not_listened_to_for_a_while() {
                 .await
                 .expect(201);
 
-            server.clock.advance(chrono::TimeDelta::minutes(1));
+            server.clock.advance(TimeDelta::minutes(1));
             for _ in 0..20 {
                 Api::of(&server).get("/uploads").await.expect(200);
             }

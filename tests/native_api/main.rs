@@ -22,6 +22,7 @@ mod page;
 mod socket;
 
 mod api;
+mod doors;
 mod icap_server;
 mod issuer;
 mod process;

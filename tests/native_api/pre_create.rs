@@ -5,10 +5,10 @@ use jsonwebtoken::Algorithm;
 use muleteer::config::{Config, OnSilence, Secret};
 use serde_json::{Value, json};
 
-use super::api::{Api, Reply, file};
+use super::api::{Api, file};
 use super::around::on_both as on_both_started;
+use super::doors::{DOORS, begin_by, of_image, open_all};
 use super::issuer::{self, sign};
-use super::page::{EMPTY, KEY_ID, Written, hash_of};
 use super::server::TestServer;
 use super::socket::Handshake;
 use super::webhook_receiver::{Answer, Receiver, nobody};
@@ -25,7 +25,7 @@ async fn asking(adjust: impl Fn(&mut Config), test: impl AsyncFn(TestServer, &Re
         start(kind, |config| {
             config.hooks.pre_create.url = application.url();
             config.hooks.pre_create.secret = Secret::new(SECRET);
-            KEY_ID.clone_into(&mut config.dev_s3.access_key_id);
+            open_all(config);
             adjust(config);
         })
     };
@@ -47,151 +47,52 @@ async fn reserved(server: &TestServer) -> usize {
     listed.text().matches("<UploadId>").count()
 }
 
-fn of_image(name: &str) -> Value {
-    json!({ "filename": name, "size": 2 * PART, "content_type": "image/png", "metadata": { "album": "7" } })
-}
-
-/// How each protocol begins an upload; what a refusal looks like is what its clients read.
-async fn begin_by(door: &str, server: &TestServer) -> Reply {
-    let api = Api::of(server).outside();
-    match door {
-        "native" => api.post("/api/v1/uploads", &of_image("a.png")).await,
-        "chunks" => {
-            let wanted = json!({ "filename": "a.png", "total_size": 2 * PART });
-            api.post("/upload/init", &wanted).await
-        }
-        "tus" => {
-            let length = (2 * PART).to_string();
-            let api = api.with("tus-resumable", "1.0.0").with("upload-length", &length);
-            api.with("upload-metadata", "filename YS5wbmc=")
-                .raw("POST", "/files", Vec::new())
-                .await
-        }
-        "ietf" => {
-            let api = api.with("upload-draft-interop-version", "6");
-            api.with("upload-complete", "?0")
-                .raw("POST", "/files", Vec::new())
-                .await
-        }
-        "offset" => {
-            let wanted = json!({ "bytes": 2 * PART, "name": "a.png" });
-            api.put("/chunk", &wanted).await
-        }
-        "uppy" => {
-            let wanted = json!({ "filename": "a.png", "type": "image/png", "metadata": {} });
-            api.post("/s3/multipart", &wanted).await
-        }
-        "uppy form" => api.get("/s3/params?filename=a.png&type=image/png").await,
-        "uppy presign" => {
-            let wanted = json!({ "method": "POST", "key": "a.png" });
-            api.post("/s3/presign", &wanted).await
-        }
-        "mule" => {
-            let query =
-                "key=a.png&mime_type=image%2Fpng&filename=a.png&filesize=32&last_modified=1777975200000";
-            api.get(&format!(
-                "/upload-backend/get_init_signature/?{query}&signature_version=4"
-            ))
-            .await
-        }
-        "evaporate" => {
-            api.get(&format!("/evaporate/sign?{}", asked_of_evaporate(server)))
-                .await
-        }
-        "fine uploader" => {
-            let wanted = json!({ "headers": asked_of_fine_uploader(server) });
-            api.post("/fineuploader/signature?v4=true", &wanted).await
-        }
-        other => panic!("no such door: {other}"),
-    }
-}
-
-/// What Evaporate writes to begin, as the query of the question for its signature.
-fn asked_of_evaporate(server: &TestServer) -> String {
-    let host = server.store.trim_start_matches("http://").rsplit_once(':');
-    let path = format!("/{}/pages/default/a.png", server.config.dev_s3.bucket);
-    let (host, _) = host.expect("a port");
-    let written = Written::new("POST", host, &path, "uploads=", EMPTY, server.clock.now());
-    let canonical = written.canonical();
-    url::form_urlencoded::Serializer::new(String::new())
-        .append_pair("to_sign", &written.to_sign(&hash_of(&canonical)))
-        .append_pair("datetime", &written.date)
-        .append_pair("canonical_request", &canonical)
-        .finish()
-}
-
-/// What Fine Uploader writes to begin.
-fn asked_of_fine_uploader(server: &TestServer) -> String {
-    let host = server.store.trim_start_matches("http://");
-    let host = format!("{host}/{}", server.config.dev_s3.bucket);
-    let now = server.clock.now();
-    let written = Written::new("POST", &host, "/pages/default/b.png", "uploads=", EMPTY, now)
-        .with("x-amz-content-sha256", EMPTY)
-        .with("x-amz-acl", "private");
-    written.to_sign(&written.canonical())
-}
-
-const DOORS: [&str; 11] = [
-    "native",
-    "chunks",
-    "tus",
-    "ietf",
-    "offset",
-    "uppy",
-    "uppy form",
-    "uppy presign",
-    "mule",
-    "evaporate",
-    "fine uploader",
-];
-
 #[tokio::test]
 async fn an_upload_by_any_protocol_is_asked_about_once_and_can_be_refused_in_its_own_words() {
-    asking(open_all_doors, async |server, application| {
-        for (n, door) in DOORS.into_iter().enumerate() {
-            let refusal = json!({ "refuse": { "message": "Your plan is\r\nused up", "status": 402 } });
-            application.next_answers(&[says(&refusal)]);
+    asking(
+        |_| {},
+        async |server, application| {
+            for (n, door) in DOORS.into_iter().enumerate() {
+                let refusal = json!({ "refuse": { "message": "Your plan is\r\nused up", "status": 402 } });
+                application.next_answers(&[says(&refusal)]);
 
-            let refused = begin_by(door, &server).await;
+                let refused = begin_by(door, &server).await;
 
-            let asked = application.seen();
-            assert_eq!(asked.len(), n + 1, "{door}: {}", refused.text());
-            let question = asked[n].json();
-            let protocol = match door {
-                "fine uploader" => "fine-uploader",
-                "mule" => "mule-v1",
-                door => door.split(' ').next().expect("a word"),
-            };
-            assert_eq!(question["protocol"], protocol, "{door}");
-            assert_eq!(
-                (&question["event"], &question["owner"]),
-                (&json!("upload.pre-create"), &json!("default"))
-            );
-            assert_signed_with(SECRET, &asked[n]);
-            let status = if door == "evaporate" { 403 } else { 402 };
-            assert_eq!(refused.status, status, "{door}: {}", refused.text());
-            assert!(
-                refused.text().contains("Your plan is used up"),
-                "{door}: {}",
-                refused.text()
-            );
-        }
-        let begun = Api::of(&server).get("/uploads").await.expect(200);
-        assert_eq!(begun["uploads"], json!([]), "nothing is on record");
-        assert_eq!(reserved(&server).await, 0, "nothing is reserved at the store");
+                let asked = application.seen();
+                assert_eq!(asked.len(), n + 1, "{door}: {}", refused.text());
+                let question = asked[n].json();
+                let protocol = match door {
+                    "fine uploader" => "fine-uploader",
+                    "mule" => "mule-v1",
+                    door => door.split(' ').next().expect("a word"),
+                };
+                assert_eq!(question["protocol"], protocol, "{door}");
+                assert_eq!(
+                    (&question["event"], &question["owner"]),
+                    (&json!("upload.pre-create"), &json!("default"))
+                );
+                assert_signed_with(SECRET, &asked[n]);
+                let status = if door == "evaporate" { 403 } else { 402 };
+                assert_eq!(refused.status, status, "{door}: {}", refused.text());
+                assert!(
+                    refused.text().contains("Your plan is used up"),
+                    "{door}: {}",
+                    refused.text()
+                );
+            }
+            let begun = Api::of(&server).get("/uploads").await.expect(200);
+            assert_eq!(begun["uploads"], json!([]), "nothing is on record");
+            assert_eq!(reserved(&server).await, 0, "nothing is reserved at the store");
 
-        application.forget();
-        for (n, door) in DOORS.into_iter().enumerate() {
-            let begun = begin_by(door, &server).await;
-            assert!((200..300).contains(&begun.status), "{door}: {}", begun.text());
-            assert_eq!(application.seen().len(), n + 1, "{door}");
-        }
-    })
+            application.forget();
+            for (n, door) in DOORS.into_iter().enumerate() {
+                let begun = begin_by(door, &server).await;
+                assert!((200..300).contains(&begun.status), "{door}: {}", begun.text());
+                assert_eq!(application.seen().len(), n + 1, "{door}");
+            }
+        },
+    )
     .await;
-}
-
-fn open_all_doors(config: &mut Config) {
-    config.protocols.uppy.presign = true;
 }
 
 #[tokio::test]
@@ -307,6 +208,32 @@ async fn what_the_application_narrows_holds_from_then_on() {
     .await;
 }
 
+#[tokio::test]
+async fn no_signing_key_is_given_for_what_is_narrowed() {
+    const KEY: &str = "/upload-backend/signing_key/?filename=clip.mp4&filesize=40&content_type=video%2Fmp4\
+                       &last_modified=1777975200000";
+    let with_keys = |config: &mut Config| {
+        "NARROWKEYID000000000".clone_into(&mut config.protocols.mule.signing_key.access_key_id);
+        config.protocols.mule.signing_key.secret_access_key = Secret::new("the-secret-of-the-narrow-key");
+        config.auth.jwt.secret = Secret::new(issuer::SECRET);
+    };
+    asking(with_keys, async |server, application| {
+        let api = Api::of(&server).outside();
+        application.next_answers(&[says(&json!({ "bounds": { "max_size": 100 } }))]);
+
+        let by_the_application = api.get(KEY).await;
+        let by_their_token = of_tenant(&server).outside().get(KEY).await;
+
+        for refused in [by_the_application, by_their_token] {
+            assert_eq!(refused.status, 403, "{}", refused.text());
+            assert!(refused.text().contains("limits of its own"), "{}", refused.text());
+        }
+        let other = KEY.replace("clip.mp4", "other.mp4");
+        assert_eq!(api.get(&other).await.status, 200);
+    })
+    .await;
+}
+
 /// Somebody whose token says that all of theirs lies in `tenants/7/`.
 fn of_tenant(server: &TestServer) -> Api {
     let claims = json!({
@@ -346,6 +273,8 @@ async fn a_key_lies_where_its_callers_token_and_the_answer_want_it() {
         let exact = json!({ "key": "tenants/7/albums/a.png", "bounds": albums });
         let named = begin("a.png", exact.clone()).await.expect(201);
         assert_eq!(named["key"], exact["key"]);
+        let asked = application.seen().last().expect("a question").json();
+        assert_eq!(asked["key_prefix"], "tenants/7/");
         let again = anna.post("/uploads", &of_image("a.png")).await.expect(200);
         assert_eq!(again["id"], named["id"], "and it is found where it lies");
         let placed = begin("b.png", json!({ "bounds": albums })).await.expect(201);

@@ -97,6 +97,7 @@ impl Place {
             child,
             output: None,
             log,
+            secrets: Vec::new(),
         }
     }
 
@@ -120,16 +121,36 @@ impl Place {
             child,
             output: Some(output),
             log,
+            secrets: secrets_among(variables),
         }
     }
 }
 
-/// A running server; killed when dropped.
+/// A running server; killed when dropped, and its log is searched for the secrets that it was given.
 pub struct Process {
     pub base: String,
     child: Child,
     output: Option<BufReader<ChildStdout>>,
     log: PathBuf,
+    /// The secrets that it was given, by the variables' names.
+    secrets: Vec<(String, String)>,
+}
+
+/// Those variables that hold a secret; a short one stands in ordinary text.
+fn secrets_among(variables: &[(&str, &str)]) -> Vec<(String, String)> {
+    let is_secret = |name: &str| {
+        let is_one = ["SECRET", "_KEY", "TOKEN", "PASSWORD"]
+            .iter()
+            .any(|end| name.ends_with(end));
+        // A file's path, and what everybody may know.
+        is_one && !name.ends_with("__TLS__KEY") && !name.ends_with("PUBLIC_KEY")
+    };
+    let secrets = variables
+        .iter()
+        .filter(|(name, value)| is_secret(name) && value.len() >= 12);
+    secrets
+        .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
+        .collect()
 }
 
 impl Process {
@@ -180,5 +201,12 @@ impl Drop for Process {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
+        if std::thread::panicking() {
+            return;
+        }
+        let log = std::fs::read_to_string(&self.log).unwrap_or_default();
+        for (name, secret) in &self.secrets {
+            assert!(!log.contains(secret), "the value of {name} is in the log: {log}");
+        }
     }
 }

@@ -263,6 +263,31 @@ async fn the_settings_may_name_the_key() {
 }
 
 #[tokio::test]
+async fn receipts_of_a_key_that_was_changed_go_on_being_verified() {
+    let public = strange_key().public().jwk()["x"]
+        .as_str()
+        .expect("a key")
+        .to_owned();
+    on_both_with(
+        |config| config.receipts.previous_keys = vec![public.clone()],
+        async |server| {
+            let kept = kept(&server).await;
+            let before = strange_key().sign(&kept.signed["receipt"]);
+            let before = written(&server, "before.json", before.to_string());
+            for more in [vec![], vec!["--key", "key.jwk"]] {
+                for receipt in [&before, &kept.receipt] {
+                    let (code, said) = verify(&server, &kept.file, receipt, &more);
+                    assert_eq!(code, Some(0), "{said}");
+                }
+            }
+            let (code, said) = verify(&server, &kept.file, &before, &["--key", &kept.key]);
+            assert_eq!(code, Some(1), "{said}");
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
 async fn a_file_whose_client_told_nothing_is_not_called_verified() {
     on_both(async |server| {
         let api = Api::of(&server);

@@ -20,6 +20,8 @@ pub enum Answer {
     Late(u16, Duration),
     /// With this status and this JSON.
     Json(u16, String),
+    /// With 200 and this JSON, after a while.
+    LateJson(Duration, String),
     /// With a redirect to this address.
     Redirect(String),
     /// With a status and then a body that has no end.
@@ -158,16 +160,21 @@ async fn serve(mut stream: TcpStream, book: Arc<Mutex<Book>>) {
     let head = |status: u16, more: &str| {
         format!("HTTP/1.1 {status} Scripted\r\n{more}Content-Length: 2\r\nConnection: close\r\n\r\nok")
     };
+    let with_json = |status: u16, body: &str| {
+        let length = body.len();
+        let more = "Content-Type: application/json\r\nConnection: close";
+        format!("HTTP/1.1 {status} Scripted\r\n{more}\r\nContent-Length: {length}\r\n\r\n{body}")
+    };
     let text = match answer {
         Answer::Status(status) => head(status, ""),
         Answer::Late(status, wait) => {
             tokio::time::sleep(wait).await;
             head(status, "")
         }
-        Answer::Json(status, body) => {
-            let length = body.len();
-            let more = "Content-Type: application/json\r\nConnection: close";
-            format!("HTTP/1.1 {status} Scripted\r\n{more}\r\nContent-Length: {length}\r\n\r\n{body}")
+        Answer::Json(status, body) => with_json(status, &body),
+        Answer::LateJson(wait, body) => {
+            tokio::time::sleep(wait).await;
+            with_json(200, &body)
         }
         Answer::Redirect(to) => head(307, &format!("Location: {to}\r\n")),
         Answer::HangUp => return,

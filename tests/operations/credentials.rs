@@ -309,6 +309,29 @@ async fn a_key_that_the_store_takes_back_is_replaced_within_the_request_that_fin
     until(200, async || api.complete(&upload).await).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_look_for_an_object_finds_out_about_a_key_that_the_store_takes_back() {
+    let (giver, place) = (Giver::start().await, Place::new());
+    let process = serve(&place, &giver.variables());
+    let door = client(&process).outside();
+    let wanted = |key: &Value| json!({ "method": "PUT", "key": key });
+    let told = door.post("/s3/presign", &wanted(&json!("clip.bin"))).await;
+    let told = told.expect(200);
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut put = http.put(told["url"].as_str().expect("a URL")).body("the clip");
+    for (name, value) in told["headers"].as_object().into_iter().flatten() {
+        put = put.header(name, value.as_str().expect("text"));
+    }
+    assert_eq!(put.send().await.expect("an answer").status(), 200);
+
+    giver.rotate(TimeDelta::hours(1));
+
+    // The page asks once more, as after a lost answer. A HEAD that is refused has no words for why: what is finished is
+    // found all the same, and not begun again.
+    let again = door.post("/s3/presign", &wanted(&told["key"])).await.expect(200);
+    assert_ne!(again["key"], told["key"]);
+}
+
 /// How one file went.
 #[derive(Default)]
 struct Tally {

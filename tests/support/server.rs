@@ -39,6 +39,8 @@ pub struct TestServer {
     pub config: Config,
     folder: tempfile::TempDir,
     handle: actix_web::dev::ServerHandle,
+    /// The secrets that it has made for itself, as they are searched for.
+    made: Vec<Vec<u8>>,
     thread: Option<std::thread::JoinHandle<()>>,
 }
 
@@ -95,17 +97,21 @@ impl TestServer {
                     .expect("threads can be started")
             };
             actix_web::rt::System::with_tokio_rt(runtime).block_on(async move {
-                let running = app::start(settings, its_clock).await.expect("the server starts");
+                let running = app::start(settings.clone(), its_clock)
+                    .await
+                    .expect("the server starts");
+                let made = secrets::watch_made(&settings, running.store.is_some(), &running.db).await;
                 let addresses = (
                     running.address,
                     running.store.clone().unwrap_or_default(),
                     running.handle(),
+                    made,
                 );
                 tell.send(addresses).expect("the test waits");
                 running.serve().await.expect("the server ends well");
             });
         });
-        let (address, store, handle) = told
+        let (address, store, handle, made) = told
             .recv_timeout(Duration::from_mins(1))
             .expect("the server starts in time");
         Self {
@@ -115,6 +121,7 @@ impl TestServer {
             config,
             folder,
             handle,
+            made,
             thread: Some(thread),
         }
     }
@@ -137,6 +144,7 @@ impl TestServer {
         if !std::thread::panicking() {
             secrets::assert_none_was_logged();
         }
+        secrets::forget(&self.made);
     }
 }
 

@@ -410,7 +410,7 @@ async fn cat_10_a_piece_has_no_type_but_what_is_made_of_it_does() {
         |config| config.limits.types = vec!["image/*".into()],
         async |place| {
             let client = place.client();
-            let part = piece(&client, b"hello").await;
+            let part = piece(&client, b"\x89PNG\r\n\x1a\n").await;
             let whole = format!("final;{part}");
             let typed = |kind: &str| metadata(&[("filetype", kind.as_bytes())]);
 

@@ -1,8 +1,13 @@
 //! Several files in one run.
 
+use std::io::{BufRead as _, BufReader};
+
+use serde_json::Value;
+
 use super::MIB;
 use super::command::{Sender, bytes};
 use super::places::Place;
+use super::server::API_KEY;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn one_that_is_missing_does_not_stop_the_others() {
@@ -27,6 +32,45 @@ async fn one_that_is_missing_does_not_stop_the_others() {
     }
     sizes.sort_unstable();
     assert_eq!(sizes, [3, 13 * MIB]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_file_for_which_there_is_no_room_yet_waits_as_long_as_the_server_says() {
+    let place = Place::adjusted(|config| config.limits.named.open_uploads = 1).await;
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let uploads = format!("{}/api/v1/uploads", place.server.base);
+    let begun = http
+        .post(&uploads)
+        .header("x-api-key", API_KEY)
+        .header("content-type", "application/json")
+        .body(r#"{"filename":"other.txt","size":5}"#);
+    let begun = begun.send().await.expect("an answer").text().await.expect("text");
+    let other: Value = serde_json::from_str(&begun).expect("JSON");
+    let sender = Sender::to(&place.server.base);
+    sender.file("a.txt", b"one");
+
+    let mut running = sender.start(&["a.txt", "--json"]);
+    let lines = BufReader::new(running.stdout.take().expect("its output")).lines();
+    let mut events =
+        lines.map(|line| serde_json::from_str::<Value>(&line.expect("a line")).expect("an event"));
+    let told = events
+        .find(|event| event["event"] == "retry")
+        .expect("it is refused for now");
+    let id = other["id"].as_str().expect("an id");
+    let ended = http
+        .delete(format!("{uploads}/{id}"))
+        .header("x-api-key", API_KEY)
+        .send();
+    assert_eq!(ended.await.expect("an answer").status(), 204);
+    let events: Vec<Value> = events.collect();
+
+    assert_eq!(told["code"], "quota-reached");
+    assert!(
+        told["pause_ms"].as_u64().is_some_and(|pause| pause >= 5000),
+        "{told}"
+    );
+    assert!(running.wait().expect("its end").success(), "{events:?}");
+    assert!(events.iter().any(|event| event["event"] == "done"), "{events:?}");
 }
 
 /// The server would take both for one upload: they are told apart by nothing that a fingerprint knows.

@@ -49,7 +49,10 @@ impl Crowd {
         Arc::new(Self {
             max: settings.connections.max,
             max_per_address: settings.connections.max_per_address,
-            proxies: proxies.filter_map(|text| text.parse().ok()).collect(),
+            proxies: proxies
+                .filter_map(|text| text.parse::<IpAddr>().ok())
+                .map(|address| address.to_canonical())
+                .collect(),
             counts: Mutex::default(),
         })
     }

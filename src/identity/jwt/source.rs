@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use reqwest::header::{CACHE_CONTROL, ETAG, HeaderMap, HeaderValue, IF_NONE_MATCH};
 use reqwest::{Client, StatusCode};
 use tokio::sync::Mutex;
+use url::Url;
 
 use super::keys::KeyRing;
 use crate::config::{JwtConfig, is_plain};
@@ -83,7 +84,7 @@ impl Source {
         } else if settings.jwks.contains("://") {
             if is_plain(&settings.jwks) {
                 tracing::warn!(
-                    url = settings.jwks,
+                    url = without_secrets(&settings.jwks),
                     "auth.jwt.jwks is read over plain HTTP: whoever sits on the way can make tokens"
                 );
             }
@@ -149,7 +150,12 @@ impl Kept {
             }
             turn.asked_at = Some(Instant::now());
             self.look(&mut turn).await;
-            self.current().filter(is_newer)
+            let found = self.current().filter(is_newer);
+            if than.is_none() && found.is_some() {
+                // The first keys of all were not looked for because of a name that nobody knew.
+                turn.asked_at = None;
+            }
+            found
         });
         looking.await.ok().flatten()
     }
@@ -256,10 +262,21 @@ impl Place {
 impl std::fmt::Display for Place {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         match self {
-            Self::Url { url, .. } => f.write_str(url.split('?').next().unwrap_or_default()),
+            Self::Url { url, .. } => f.write_str(&without_secrets(url)),
             Self::Set(path) | Self::Pem(path) => path.display().fmt(f),
         }
     }
+}
+
+/// An address as it may stand in a log: without name, password and query.
+fn without_secrets(address: &str) -> String {
+    let Ok(mut url) = Url::parse(address) else {
+        return String::new();
+    };
+    let _ = url.set_username("");
+    let _ = url.set_password(None);
+    url.set_query(None);
+    url.to_string()
 }
 
 /// `max-age` in seconds: <https://www.rfc-editor.org/rfc/rfc9111#section-5.2.2.1>.
@@ -273,4 +290,17 @@ fn max_age(headers: &HeaderMap) -> Option<u64> {
             .then(|| value.trim().trim_matches('"').parse().ok())
             .flatten()
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_an_address_may_hold_of_secrets_reaches_no_log() {
+        let told = without_secrets("https://name:word@keys.example.org:8443/jwks?key=word");
+
+        assert_eq!(told, "https://keys.example.org:8443/jwks");
+        assert_eq!(without_secrets("word"), "");
+    }
 }

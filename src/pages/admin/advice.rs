@@ -27,6 +27,16 @@ pub(super) fn on(inspection: &Inspection, map: Option<&PartMap>, now: DateTime<U
     let upload = &inspection.upload;
     match upload.state {
         State::Open => open(inspection, map, now),
+        State::Completing if inspection.is_scanned => Advice {
+            standing: "The file is whole, and a scanner looks at it before it is announced.".into(),
+            missing: String::new(),
+            tell: vec![
+                "Your file has arrived and is being checked. Nothing has to be sent again.".into(),
+                "It stays like this until the scanner has said something: if that takes long, see whether the scanner \
+                 is well (hooks.pre_complete)."
+                    .into(),
+            ],
+        },
         State::Completing => Advice {
             standing: "Everything was sent, and the file is being put together.".into(),
             missing: String::new(),

@@ -4,7 +4,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::handshake::{Admitted, by_any_token};
+use super::handshake::Admitted;
 use super::line::{Fall, Incoming, Line};
 use super::sending::{End, Finished, Sending};
 use super::signals::{self, Metadata, Refusal, Word};
@@ -147,7 +147,7 @@ impl Conversation {
         admitted: &Admitted,
     ) -> Result<(Principal, TicketBounds), End> {
         if let Some(token) = &metadata.token {
-            let (caller, bounds) = line.attend(by_any_token(&self.identity, token)).await?;
+            let (caller, bounds) = line.attend(admitted.by_token(&self.identity, token)).await?;
             admitted.check_site(&bounds)?;
             return Ok((caller, bounds));
         }

@@ -4,6 +4,7 @@
 //! browser's page learns nothing of the reason either way, but nothing is held open for a stranger.
 
 use std::collections::HashMap;
+use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 
 use actix_web::HttpRequest;
@@ -14,11 +15,12 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use sha1::{Digest as _, Sha1};
 
-use crate::domain::Principal;
+use crate::domain::{Principal, network};
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::web::auth::{self, Page};
-use crate::web::peer::client_address;
+use crate::web::failures::{Suspect, counted};
+use crate::web::peer::{client_address, client_ip};
 
 /// The subprotocol of clients that know of protocol 2.
 pub const SUBPROTOCOL: &str = "galileo.v2";
@@ -54,6 +56,10 @@ pub struct Admitted {
     pub origin: Option<String>,
     /// The place of one who has not said who they are.
     pub stranger: Option<Stranger>,
+    /// Where it comes from, where that is known.
+    address: Option<IpAddr>,
+    /// Counts what is wrong of the credentials that come later; `None` where nothing is counted.
+    suspect: Option<Suspect>,
 }
 
 impl Admitted {
@@ -74,6 +80,8 @@ impl Admitted {
             bounds,
             origin: page.origin,
             stranger: None,
+            address: client_ip(request),
+            suspect: Suspect::of(request),
         };
         admitted.check_site(&admitted.bounds)?;
         if admitted.caller.is_none() {
@@ -87,8 +95,26 @@ impl Admitted {
             let stranger = Stranger::admit(address, strangers_per_address);
             admitted.stranger = Some(stranger.ok_or(Error::Busy("too many connections of strangers"))?);
         }
-        admitted.caller = admitted.caller.map(|caller| auth::located(request, caller));
+        let address = admitted.address;
+        admitted.caller = admitted.caller.map(|caller| caller.at(address));
         Ok(admitted)
+    }
+
+    /// Who is known by a credential that comes with a message: it is looked at as one in the handshake is.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`] after too many wrong ones; as [`by_any_token`].
+    pub async fn by_token(
+        &self,
+        identity: &Identity,
+        token: &str,
+    ) -> Result<(Principal, TicketBounds), Error> {
+        let look = by_any_token(identity, token);
+        let (caller, bounds) = match &self.suspect {
+            Some(suspect) => suspect.counted(look).await?,
+            None => look.await?,
+        };
+        Ok((caller.at(self.address), bounds))
     }
 
     /// Holds the page that opened the connection against a ticket.
@@ -112,7 +138,7 @@ const NOBODY: Error = Error::Unauthenticated(
 ///
 /// # Errors
 /// [`Error::Unauthenticated`] for one that is none of them.
-pub async fn by_any_token(identity: &Identity, token: &str) -> Result<(Principal, TicketBounds), Error> {
+async fn by_any_token(identity: &Identity, token: &str) -> Result<(Principal, TicketBounds), Error> {
     match identity.use_ticket(token).await {
         Err(Error::Unauthenticated(_)) => {}
         outcome => return outcome,
@@ -127,11 +153,11 @@ async fn known(
 ) -> Result<(Option<Principal>, TicketBounds), Error> {
     let identity = identity(request)?;
     if let Some(ticket) = ticket(request) {
-        let (principal, bounds) = identity.use_ticket(&ticket).await?;
+        let (principal, bounds) = counted(request, identity.use_ticket(&ticket)).await?;
         return Ok((Some(principal), bounds));
     }
     if let Some(token) = token {
-        let (principal, bounds) = by_any_token(identity, token).await?;
+        let (principal, bounds) = counted(request, by_any_token(identity, token)).await?;
         return Ok((Some(principal), bounds));
     }
     let caller = auth::caller_at_handshake(request, page.is_own).await?;
@@ -212,6 +238,10 @@ pub struct Stranger(String);
 
 impl Stranger {
     fn admit(address: String, most: u32) -> Option<Self> {
+        // Who has one address of version 6 has a network of them to choose from.
+        let address = address
+            .parse::<std::net::IpAddr>()
+            .map_or(address, |address| network(address).to_string());
         let mut strangers = STRANGERS.lock().unwrap_or_else(PoisonError::into_inner);
         let strangers = strangers.get_or_insert_default();
         if strangers.get(&address).copied().unwrap_or(0) >= most {

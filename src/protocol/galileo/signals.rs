@@ -40,6 +40,8 @@ pub struct Refusal {
     pub text: String,
     /// The same for a program.
     pub code: String,
+    /// Seconds after which the same may well succeed, where it may.
+    pub retry_after: Option<u64>,
 }
 
 impl Refusal {
@@ -48,12 +50,17 @@ impl Refusal {
         Self {
             text: text.into(),
             code: code.to_owned(),
+            retry_after: None,
         }
     }
 
     /// The signal. One that is not fatal must be followed by a ready, or the client waits for ever.
     pub fn signal(&self, fatal: bool) -> String {
-        json!({ "error": self.text, "fatal": fatal, "code": self.code }).to_string()
+        let mut signal = json!({ "error": self.text, "fatal": fatal, "code": self.code });
+        if let Some(seconds) = self.retry_after {
+            signal["retry_after"] = json!(seconds);
+        }
+        signal.to_string()
     }
 }
 
@@ -61,7 +68,10 @@ impl From<Error> for Refusal {
     fn from(error: Error) -> Self {
         crate::web::problem::log(&error);
         let code = Kind::of(&error).slug.replace('-', "_");
-        Self::new(&code, error.to_string())
+        Self {
+            retry_after: error.retry_after(),
+            ..Self::new(&code, error.to_string())
+        }
     }
 }
 

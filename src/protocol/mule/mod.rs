@@ -122,11 +122,11 @@ async fn act(
         "get_all_signatures" => Ok(call.all(&caller, &upload).await?),
         "get_chunk_signature" => {
             let number = call.asked.chunk(&upload)?;
-            Ok(fresh(&call.sign(&upload, part(&upload, number)?).await?))
+            Ok(fresh(&call.sign(&caller, &upload, part(&upload, number)?).await?))
         }
-        "get_list_signature" => Ok(fresh(&call.sign(&upload, list(&upload)?).await?)),
-        "get_end_signature" => Ok(fresh(&call.sign(&upload, end(&upload)?).await?)),
-        "get_delete_signature" => Ok(fresh(&call.sign(&upload, delete(&upload)?).await?)),
+        "get_list_signature" => Ok(fresh(&call.sign(&caller, &upload, list(&upload)?).await?)),
+        "get_end_signature" => Ok(fresh(&call.sign(&caller, &upload, end(&upload)?).await?)),
+        "get_delete_signature" => Ok(fresh(&call.sign(&caller, &upload, delete(&upload)?).await?)),
         "chunk_loaded" => Ok(call.chunk_loaded(&caller, &upload).await?),
         "upload_finished" => {
             uploads.complete(&caller, &upload.id).await?;
@@ -163,7 +163,7 @@ impl Call<'_> {
         let mut reply = match version {
             // The script signs nothing with it: an upload id in the answer makes it skip that request.
             Version::V2 => json!({ "signature": "-", "date": http_date(self.uploads.now()) }),
-            Version::V4 => signature(self.uploads, upload, list(upload)?, version).await?,
+            Version::V4 => signature(self.uploads, caller, upload, list(upload)?, version).await?,
         };
         reply["key"] = json!(upload.key.as_str());
         reply["upload_id"] = json!(upload.multipart_id);
@@ -205,13 +205,16 @@ impl Call<'_> {
         let held: HashSet<PartNumber> = held.iter().map(|part| part.number).collect();
         let plan = upload.plan();
         let missing = plan.parts().filter(|(number, _)| !held.contains(number));
-        let ahead = if version == Version::V2 {
-            AHEAD
+        let (ahead, others) = if version == Version::V2 {
+            (AHEAD, 0)
         } else {
-            MAX_PARTS as usize
+            (MAX_PARTS as usize, 3)
         };
+        let missing: Vec<PartNumber> = missing.map(|(number, _)| number).take(ahead).collect();
+        self.uploads
+            .count_signatures(caller, missing.len() as u64 + others)?;
         let mut chunks = Map::new();
-        for (number, _) in missing.take(ahead) {
+        for number in missing {
             let signed = listed_signature(self.uploads, &upload, part(&upload, number)?, version).await?;
             chunks.insert(number.to_string(), signed);
         }
@@ -244,9 +247,14 @@ impl Call<'_> {
         Ok(noted())
     }
 
-    async fn sign(&self, upload: &Upload, operation: Operation<'_>) -> Result<Value, Error> {
+    async fn sign(
+        &self,
+        caller: &Principal,
+        upload: &Upload,
+        operation: Operation<'_>,
+    ) -> Result<Value, Error> {
         upload.check_unfinished("signed")?;
-        signature(self.uploads, upload, operation, self.asked.version()?).await
+        signature(self.uploads, caller, upload, operation, self.asked.version()?).await
     }
 }
 

@@ -7,7 +7,7 @@ use actix_web::http::header::{ALLOW, CACHE_CONTROL};
 use chrono::{DateTime, SecondsFormat, Utc};
 use serde_json::{Value, json};
 
-use crate::domain::Upload;
+use crate::domain::{Principal, Upload};
 use crate::error::Error;
 use crate::uploads::{Operation, SignedRequest, Uploads};
 use crate::web::problem::{Kind, Tell, tell_pause};
@@ -38,6 +38,17 @@ impl Version {
 /// A signature as its members: `signature` and `date`, and with SigV4 the whole request beside them.
 pub async fn signature(
     uploads: &Uploads,
+    caller: &Principal,
+    upload: &Upload,
+    operation: Operation<'_>,
+    version: Version,
+) -> Result<Value, Error> {
+    uploads.count_signatures(caller, 1)?;
+    counted_signature(uploads, upload, operation, version).await
+}
+
+async fn counted_signature(
+    uploads: &Uploads,
     upload: &Upload,
     operation: Operation<'_>,
     version: Version,
@@ -55,14 +66,15 @@ pub async fn signature(
     }
 }
 
-/// As [`signature`], in the short form of `get_all_signatures`: `[signature, date]` in SigV2.
+/// As [`signature`], in the short form of `get_all_signatures`, which counts its signatures itself: `[signature, date]` in
+/// SigV2.
 pub async fn listed_signature(
     uploads: &Uploads,
     upload: &Upload,
     operation: Operation<'_>,
     version: Version,
 ) -> Result<Value, Error> {
-    let signed = signature(uploads, upload, operation, version).await?;
+    let signed = counted_signature(uploads, upload, operation, version).await?;
     match version {
         Version::V2 => Ok(json!([signed["signature"], signed["date"]])),
         Version::V4 => Ok(signed),

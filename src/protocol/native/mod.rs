@@ -317,11 +317,11 @@ async fn receipt(request: HttpRequest, path: Path<String>, uploads: Data<Uploads
         .body(text))
 }
 
-/// The key that receipts are verified with, as a JWK; for everybody.
+/// The key that receipts are verified with, as a JWK; for everybody. `previous` has those that were in use before, if any.
 #[utoipa::path(tag = "receipts", responses((status = 200, description = "An Ed25519 key", body = Object)))]
 #[get("/receipts/key")]
 async fn receipt_key(uploads: Data<Uploads>) -> Answer {
-    Ok(fresh(HttpResponse::Ok(), &uploads.receipt_key().jwk()))
+    Ok(fresh(HttpResponse::Ok(), &uploads.receipt_keys()))
 }
 
 /// Gives the upload up and drops its parts; the same again does no harm.

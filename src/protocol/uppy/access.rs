@@ -15,6 +15,7 @@ use crate::config::UppyConfig;
 use crate::domain::Principal;
 use crate::error::Error;
 use crate::identity::Identity;
+use crate::web::failures::counted;
 use crate::web::peer::{outer_origin, outer_prefix};
 use crate::web::{auth, body};
 
@@ -22,7 +23,7 @@ use crate::web::{auth, body};
 pub async fn caller(request: &HttpRequest, identity: &Identity) -> Result<Principal, Error> {
     match token(request) {
         Some(token) => {
-            let caller = identity.by_pass(token).await?;
+            let caller = counted(request, identity.by_pass(token)).await?;
             Ok(auth::located(request, caller))
         }
         None => auth::caller_or_anybody(request).await,

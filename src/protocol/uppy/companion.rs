@@ -63,7 +63,9 @@ pub async fn params(
 ) -> Answer {
     let caller = caller(&request, &identity).await?;
     let file = NewFile::of_query(&Query::of(&request));
-    let begun = uploads.create(&caller, file.upload(Cut::Whole)?, false).await?;
+    let new = file.upload(Cut::Whole)?;
+    uploads.count_signatures(&caller, 1)?;
+    let begun = uploads.create(&caller, new, false).await?;
     let upload = begun.status.upload;
     if !settings.forms && takes_put(&request) {
         let (signed, expires_at) = sign_put(&uploads, &upload, true).await?;

@@ -112,13 +112,16 @@ pub async fn presign(
     }
     let caller = caller(&request, &identity).await?;
     let wanted: Wanted = body::json(&request, payload).await?;
+    let step = wanted.step()?;
+    // Before anything is begun for which nothing would be signed.
+    uploads.count_signatures(&caller, 1)?;
     let desk = Desk {
         caller,
         settings: &settings,
         apart: &apart,
         uploads: &uploads,
     };
-    let answer = match wanted.step()? {
+    let answer = match step {
         Step::Create => desk.create(&wanted).await?,
         Step::Whole => desk.whole(&wanted).await?,
         step => desk.go_on(&wanted, &step).await?,

@@ -18,6 +18,9 @@ pub const ABOUT_THE_KEY: [&str; 4] = [
     "TokenRefreshRequired",
 ];
 
+/// Most bytes of an answer: a thousand keys of 1,024 bytes, each byte as a reference of six, and room.
+const LARGEST: usize = 16 << 20;
+
 /// An answer of the store, read whole.
 pub struct Answer {
     /// HTTP status.
@@ -142,7 +145,65 @@ pub struct Completed {
     pub full_object: Option<Checksum>,
 }
 
+/// The text of an answer of `whose`.
+///
+/// # Errors
+/// [`Error::Unavailable`] where it breaks off, and where it is larger than any that could be used.
+pub(super) async fn text_of(mut response: reqwest::Response, whose: &'static str) -> Result<String, Error> {
+    let lost = |error: reqwest::Error| Error::unavailable(whose, error.without_url());
+    let mut bytes = Vec::new();
+    while let Some(piece) = response.chunk().await.map_err(lost)? {
+        if bytes.len() + piece.len() > LARGEST {
+            let cause = format!("an answer has more than {LARGEST} bytes");
+            return Err(Error::unavailable(whose, cause));
+        }
+        bytes.extend_from_slice(&piece);
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
 impl Answer {
+    /// One of a status and a body alone.
+    pub fn bare(status: u16, body: impl Into<String>) -> Self {
+        Self {
+            status,
+            etag: None,
+            content_length: None,
+            checksum: None,
+            checksum_algorithm: None,
+            is_encrypted: false,
+            body: body.into(),
+        }
+    }
+
+    /// Reads one whole.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where it breaks off, and where it is larger than any that could be used.
+    pub async fn of(response: reqwest::Response) -> Result<Self, Error> {
+        let header = |name| {
+            response
+                .headers()
+                .get(name)
+                .and_then(|value: &http::HeaderValue| value.to_str().ok())
+        };
+        let named = http::HeaderName::from_static;
+        let mut answer = Self {
+            etag: header(http::header::ETAG).map(str::to_owned),
+            content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
+            checksum: told_checksum(
+                header(named("x-amz-checksum-crc64nvme")),
+                header(named("x-amz-checksum-crc32c")),
+            ),
+            checksum_algorithm: header(named("x-amz-checksum-algorithm")).map(str::to_owned),
+            is_encrypted: header(named("x-amz-server-side-encryption"))
+                .is_some_and(|how| how.starts_with("aws:kms")),
+            ..Self::bare(response.status().as_u16(), "")
+        };
+        answer.body = text_of(response, "the store").await?;
+        Ok(answer)
+    }
+
     /// Whether asking again may help: the store is overloaded or stumbled.
     pub fn is_transient(&self) -> bool {
         let is_passing = [
@@ -314,23 +375,11 @@ fn root_is(body: &str, name: &str) -> bool {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, body: &str) -> Answer {
-        Answer {
-            status,
-            etag: None,
-            content_length: None,
-            checksum: None,
-            checksum_algorithm: None,
-            is_encrypted: false,
-            body: body.into(),
-        }
-    }
-
     #[test]
     fn a_success_that_carries_an_error_is_none() {
         let body = "<?xml version=\"1.0\"?>\n<Error><Code>InternalError</Code><Message>x</Message></Error>";
 
-        let result = answer(200, body).completed();
+        let result = Answer::bare(200, body).completed();
 
         assert!(matches!(result, Err(Error::Unavailable { .. })));
     }
@@ -339,7 +388,7 @@ mod tests {
     fn an_unknown_multipart_upload_is_known_by_either_code() {
         for code in ["NoSuchUpload", "NoSuchKey"] {
             let body = format!("<Error><Code>{code}</Code></Error>");
-            assert!(matches!(answer(404, &body).parts(), Err(Error::Vanished)));
+            assert!(matches!(Answer::bare(404, body).parts(), Err(Error::Vanished)));
         }
     }
 
@@ -353,7 +402,7 @@ mod tests {
             part(7)
         );
 
-        let (parts, next) = answer(200, &body).parts().unwrap();
+        let (parts, next) = Answer::bare(200, body).parts().unwrap();
 
         assert_eq!(parts.len(), 2);
         assert_eq!(parts[1].etag, "\"a\"");
@@ -362,7 +411,7 @@ mod tests {
 
     #[test]
     fn an_empty_list_and_an_empty_tag_are_read() {
-        let (parts, next) = answer(
+        let (parts, next) = Answer::bare(
             200,
             "<ListPartsResult><IsTruncated>false</IsTruncated></ListPartsResult>",
         )
@@ -371,6 +420,6 @@ mod tests {
         assert!(parts.is_empty() && next.is_none());
 
         let body = "<CompleteMultipartUploadResult><ETag></ETag></CompleteMultipartUploadResult>";
-        assert_eq!(answer(200, body).completed().unwrap().etag, None);
+        assert_eq!(Answer::bare(200, body).completed().unwrap().etag, None);
     }
 }

@@ -7,7 +7,7 @@ use std::ops::Range;
 use std::time::Duration;
 
 use chrono::{DateTime, Utc};
-use futures_util::TryStreamExt as _;
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answers::Answer;
 use super::{S3Store, lost, object_headers};
@@ -82,7 +82,7 @@ impl S3Store {
             if let Some(failure) = receipt.failure() {
                 return Err(failure.into());
             }
-            Self::read_answer(sent?).await
+            answer_of(sent?).await
         };
         let answer = self
             .observe(operation, |answer: &Answer| answer.status, sent)
@@ -106,7 +106,7 @@ impl S3Store {
         now: DateTime<Utc>,
     ) -> Result<ByteStream, Error> {
         if range.as_ref().is_some_and(Range::is_empty) {
-            return Ok(Box::pin(futures_util::stream::empty()));
+            return Ok(stream::empty().boxed());
         }
         let range = range.map(|range| format!("bytes={}-{}", range.start, range.end - 1));
         let get = Operation::GetObject {
@@ -120,9 +120,9 @@ impl S3Store {
             let status = |answer: &reqwest::Response| answer.status().as_u16();
             let response = self.observe(get, status, sent).await?;
             if response.status().is_success() {
-                return Ok(Box::pin(response.bytes_stream().map_err(lost)));
+                return Ok(unless_stuck(response.bytes_stream().map_err(lost).boxed()));
             }
-            let answer = Self::read_answer(response).await?;
+            let answer = answer_of(response).await?;
             if let Some(answer) = self.unless_refused(answer, &credentials).await? {
                 return match answer.success() {
                     Err(Error::Vanished) => Err(Error::NotFound("object")),
@@ -159,4 +159,22 @@ async fn unless_silent(
             }
         }
     }
+}
+
+/// The whole answer, unless the store stops in the middle of it.
+async fn answer_of(response: reqwest::Response) -> Result<Answer, Error> {
+    let read = tokio::time::timeout(SILENCE, Answer::of(response)).await;
+    read.unwrap_or_else(|late| Err(Error::unavailable("the store", late)))
+}
+
+/// The pieces of an object for as long as they come: a store that stops in the middle would hold whoever reads for ever.
+fn unless_stuck(pieces: ByteStream) -> ByteStream {
+    let read = stream::unfold(Some(pieces), async |pieces: Option<ByteStream>| {
+        let mut pieces = pieces?;
+        match tokio::time::timeout(SILENCE, pieces.next()).await {
+            Ok(next) => next.map(|piece| (piece, Some(pieces))),
+            Err(late) => Some((Err(Error::unavailable("the store", late)), None)),
+        }
+    });
+    read.boxed()
 }

@@ -198,7 +198,7 @@ impl S3Relay {
 }
 
 /// The body of a completion, with every part in ascending order.
-pub(super) fn completion_list(parts: &[StoredPart]) -> Bytes {
+pub fn completion_list(parts: &[StoredPart]) -> Bytes {
     let mut xml = String::with_capacity(64 + parts.len() * 100);
     xml.push_str("<CompleteMultipartUpload xmlns=\"http://s3.amazonaws.com/doc/2006-03-01/\">");
     for part in parts {

@@ -27,7 +27,7 @@ use chrono::{DateTime, Utc};
 use self::answers::{ABOUT_THE_KEY, Answer};
 pub use self::browsers::Binds;
 pub use self::checks::is_signed;
-use self::join::completion_list;
+pub(crate) use self::join::completion_list;
 pub use self::relay::S3Relay;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
@@ -386,7 +386,7 @@ impl S3Store {
             let credentials = self.credentials.current(now).await?;
             let request = self.request(operation, key, now, payload, &credentials)?;
             let request = request.timeout(patience).body(body.clone());
-            let sent = async { Self::read_answer(request.send().await.map_err(lost)?).await };
+            let sent = async { Answer::of(request.send().await.map_err(lost)?).await };
             let answer = self
                 .observe(operation, |answer: &Answer| answer.status, sent)
                 .await?;
@@ -417,31 +417,6 @@ impl S3Store {
             request = request.header(http::header::CONTENT_LENGTH, length);
         }
         Ok(request)
-    }
-
-    async fn read_answer(response: reqwest::Response) -> Result<Answer, Error> {
-        let header = |name| {
-            response
-                .headers()
-                .get(name)
-                .and_then(|value: &http::HeaderValue| value.to_str().ok())
-        };
-        let mut answer = Answer {
-            status: response.status().as_u16(),
-            etag: header(http::header::ETAG).map(str::to_owned),
-            content_length: header(http::header::CONTENT_LENGTH).and_then(|text| text.parse().ok()),
-            checksum: checks::told_checksum(
-                header(http::HeaderName::from_static("x-amz-checksum-crc64nvme")),
-                header(http::HeaderName::from_static("x-amz-checksum-crc32c")),
-            ),
-            checksum_algorithm: header(http::HeaderName::from_static("x-amz-checksum-algorithm"))
-                .map(str::to_owned),
-            is_encrypted: header(http::HeaderName::from_static("x-amz-server-side-encryption"))
-                .is_some_and(|how| how.starts_with("aws:kms")),
-            body: String::new(),
-        };
-        answer.body = response.text().await.map_err(lost)?;
-        Ok(answer)
     }
 }
 

@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use super::answers::text_of;
 use super::{PAUSES, S3Store, http_client, unsigned};
 use crate::domain::{KeyPrefix, Owner};
 use crate::error::Error;
@@ -233,7 +234,7 @@ impl S3Store {
         let lost = |error: reqwest::Error| Error::unavailable(STS, error.without_url());
         let answer = request.send().await.map_err(lost)?;
         let status = answer.status();
-        let body = answer.text().await.map_err(lost)?;
+        let body = text_of(answer, STS).await?;
         if status.is_success() {
             return read_keys(&body, now);
         }

@@ -223,8 +223,8 @@ pub const KINDS: &[Kind] = &[
         slug: "still-completing",
         status: 503,
         title: "The upload is being completed",
-        advice: "All bytes are there, and the storage joins them. Ask for completion again after the seconds in \
-                 Retry-After; every request joins the same work.",
+        advice: "All bytes are there, and the storage joins them or a scanner looks at them. Ask for completion again \
+                 after the seconds in Retry-After; every request joins the same work.",
     },
     Kind {
         slug: "store-refused",
