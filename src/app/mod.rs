@@ -319,7 +319,7 @@ fn page_settings(config: &Config) -> PageSettings {
 fn place_of(config: &Config) -> Option<&'static str> {
     match config.storage.backend {
         _ if !config.takes_all_through_us() => None,
-        BackendName::Smb => Some("a file share"),
+        BackendName::Smb => Some("a file share, through the server"),
         BackendName::Local | BackendName::S3 => Some("a folder on the server"),
     }
 }

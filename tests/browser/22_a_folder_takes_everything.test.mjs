@@ -31,8 +31,7 @@ test("a file ends in the folder, and the page says where it goes", async (t) => 
     if (request.url().endsWith("/signatures")) signatures.push(request.url());
     if (request.url().endsWith("/content")) claimed.push(request.headers()["x-amz-checksum-crc64nvme"]);
   });
-  await page.page.getByText("Through the server into a folder on the server").waitFor();
-  await page.page.getByText("Files go into a folder on the server.").waitFor();
+  await page.page.getByText("Into a folder on the server, part by part.").waitFor();
 
   await page.choose(file);
   const row = await page.reach(file.name, "complete");

@@ -3,8 +3,12 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+#[cfg(feature = "smb")]
+use muleteer::config::Secret;
 use muleteer::config::{BackendName, Config};
 use muleteer::domain::{Algorithm, Hasher};
+#[cfg(feature = "smb")]
+use secrecy::ExposeSecret as _;
 use serde_json::{Value, json};
 
 use super::api::{Api, Reply, file, id, listed, part_of};
@@ -96,6 +100,48 @@ async fn an_upload_of_the_api_passes_through_us_and_ends_as_a_file() {
         api.get(&format!("/uploads/{}/receipt", id(&upload)))
             .await
             .expect(200);
+    })
+    .await;
+}
+
+#[cfg(feature = "smb")]
+#[tokio::test(flavor = "multi_thread")]
+async fn a_share_alone_takes_everything_too() {
+    let Some(samba) = super::samba::Samba::start("") else {
+        return;
+    };
+    let settings = samba.settings("files");
+    let in_a_share = |config: &mut Config| {
+        let smb = &mut config.storage.smb;
+        smb.host.clone_from(&settings.host);
+        smb.port = settings.port;
+        smb.user.clone_from(&settings.user);
+        smb.password = Secret::new(settings.password.expose_secret());
+        smb.share.clone_from(&settings.share);
+        smb.path.clone_from(&settings.path);
+        config.storage.backend = BackendName::Smb;
+    };
+    on_both_with(in_a_share, async |server| {
+        let api = Api::of(&server);
+        let page = api.outside().get("/").await;
+        assert!(
+            page.text().contains("Into a file share, through the server"),
+            "{}",
+            page.text()
+        );
+        api.outside().get("/health/ready").await.expect(200);
+        let upload = api.create("film.mp4", 2 * PART + 5).await;
+        assert_eq!(upload["transfer"], "relay", "{upload}");
+        for number in [3, 1, 2] {
+            send(&api, &upload, number).await.expect(200);
+        }
+
+        let done = api.complete(&upload).await.expect(200);
+
+        let key = done["key"].as_str().expect("a key");
+        let file = samba.share().join("files").join(key);
+        assert!(fs::read(file).expect("a file") == bytes_of(&upload), "{done}");
+        assert!(server.store.is_empty(), "there is no embedded S3");
     })
     .await;
 }
@@ -255,15 +301,16 @@ async fn pages_and_health_know_where_files_go() {
         assert_eq!(ready["embedded_store"], false);
 
         let page = anybody.get("/").await;
-        assert!(
-            page.text()
-                .contains("Through the server into a folder on the server")
-        );
+        assert!(page.text().contains("Into a folder on the server, part by part"));
         assert!(!page.text().contains("built-in store"), "{}", page.text());
         let policy = page.header("content-security-policy");
         assert!(policy.ends_with("connect-src 'self'"), "{policy}");
         let doctor = anybody.get("/doctor").await;
-        assert!(doctor.text().contains("into"), "{}", doctor.text());
+        assert!(
+            doctor.text().contains("Do files get through"),
+            "{}",
+            doctor.text()
+        );
         assert!(
             !doctor.text().contains("straight to the store"),
             "{}",

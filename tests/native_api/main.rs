@@ -21,6 +21,11 @@ mod page;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod socket;
 
+#[cfg(feature = "smb")]
+#[path = "../support/samba.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod samba;
+
 mod api;
 mod doors;
 mod icap_server;
