@@ -143,6 +143,12 @@ impl Checksum {
     pub fn as_bytes(&self) -> &[u8] {
         &self.value
     }
+
+    /// The SHA-256 that it is, if it is one.
+    pub fn sha256(&self) -> Option<Sha256Sum> {
+        let bytes = <[u8; 32]>::try_from(self.value.as_slice()).ok()?;
+        (self.algorithm == Algorithm::Sha256).then_some(Sha256Sum(bytes))
+    }
 }
 
 impl From<Sha256Sum> for Checksum {
@@ -220,6 +226,15 @@ impl Sha256Sum {
     /// The digest of these 32 bytes as they are.
     pub fn new(bytes: [u8; 32]) -> Self {
         Self(bytes)
+    }
+
+    /// The digest of these bytes, one after the other.
+    pub fn of<B: AsRef<[u8]>>(pieces: impl IntoIterator<Item = B>) -> Self {
+        let mut hash = Sha256::new();
+        for piece in pieces {
+            hash.update(piece);
+        }
+        Self(hash.finalize().into())
     }
 
     /// Reads 64 hexadecimal digits of either case.

@@ -202,6 +202,8 @@ pub struct Body {
     held: Option<Bytes>,
     has_ended: bool,
     receipt: Receipt,
+    /// The SHA-256 that its sender has made of it before.
+    beforehand: Option<Sha256Sum>,
 }
 
 impl Body {
@@ -223,6 +225,7 @@ impl Body {
             held: None,
             has_ended: false,
             receipt: Receipt::default(),
+            beforehand: None,
         }
     }
 
@@ -245,9 +248,23 @@ impl Body {
     /// A body of bytes that are all there.
     pub fn of(bytes: impl Into<Bytes>) -> Self {
         let bytes = bytes.into();
-        let length = bytes.len() as u64;
+        let (length, sum) = (bytes.len() as u64, Sha256Sum::of([&bytes]));
         let pieces = futures_util::stream::iter([Ok(bytes)]);
-        Self::new(pieces, Expectation::exactly(length, None))
+        Self::new(pieces, Expectation::exactly(length, None)).summed(sum)
+    }
+
+    /// With the SHA-256 that its bytes have: whoever made it need not have it made again, and a store can be told it before
+    /// the first byte.
+    #[must_use]
+    pub fn summed(mut self, sum: Sha256Sum) -> Self {
+        self.beforehand = Some(sum);
+        self
+    }
+
+    /// The SHA-256 that its bytes must have, where it is known beforehand.
+    pub fn sha256_beforehand(&self) -> Option<Sha256Sum> {
+        let claimed = self.expected.checksum.as_ref();
+        self.beforehand.or_else(|| claimed.and_then(Checksum::sha256))
     }
 
     /// The exact length, where it is known beforehand.

@@ -217,7 +217,7 @@ impl Uploads {
             return Ok((Vec::new(), KnownBytes::default()));
         }
         let began = self.now();
-        let stored = self.storage(upload)?.parts(upload).await?;
+        let stored = self.counting_parts(upload).await?;
         if !upload.cut.is_ours() {
             // Boxed, so that completions of our own cut need no room for it.
             if let Err(error) = Box::pin(self.measure(upload, &stored, &asked.named)).await {

@@ -117,6 +117,26 @@ impl Uploads {
         Ok(sums.filter(|(_, sums)| !sums.is_empty()).collect())
     }
 
+    /// The stored parts that count. Of those that pass through us that is none without a record: we were stopped before it
+    /// was known whether the store had got these bytes, and nobody was told that it had.
+    ///
+    /// # Errors
+    /// What the storage says, and [`Error::Unavailable`] from the database.
+    pub(super) async fn counting_parts(&self, upload: &Upload) -> Result<Vec<StoredPart>, Error> {
+        let mut stored = self.storage(upload)?.parts(upload).await?;
+        if upload.transfer == Transfer::Direct || stored.is_empty() {
+            return Ok(stored);
+        }
+        let recorded = self.0.db.recorded_parts(&upload.id).await?;
+        stored.retain(|part| {
+            recorded.iter().any(|record| {
+                let tag = record.part.etag.as_ref();
+                record.part.number == part.number && tag.is_none_or(|tag| *tag == part.etag)
+            })
+        });
+        Ok(stored)
+    }
+
     /// Holds the stored parts against what is on record of their bytes.
     ///
     /// # Errors

@@ -227,7 +227,7 @@ impl Uploads {
                 parts: Vec::new(),
             });
         }
-        match self.storage(&upload)?.parts(&upload).await {
+        match self.counting_parts(&upload).await {
             Ok(stored) => {
                 self.touch(&mut upload).await?;
                 let parts = if upload.cut.is_ours() {

@@ -4,6 +4,7 @@
 
 use std::collections::HashMap;
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
@@ -45,6 +46,8 @@ pub struct LyingProxy {
     pub url: String,
     target: Arc<OnceLock<String>>,
     plans: Arc<Mutex<HashMap<String, Plan>>>,
+    /// How many of the next bodies of two bytes and more have one bit turned over, whatever upload they are of.
+    spoilt: Arc<AtomicUsize>,
 }
 
 impl LyingProxy {
@@ -55,6 +58,7 @@ impl LyingProxy {
             url: format!("http://{}", listener.local_addr().expect("its address")),
             target: Arc::default(),
             plans: Arc::default(),
+            spoilt: Arc::default(),
         };
         let shared = proxy.clone();
         tokio::spawn(async move {
@@ -73,6 +77,22 @@ impl LyingProxy {
     pub fn lead_to(&self, url: &str) {
         let host = url.trim_start_matches("http://").to_owned();
         self.target.set(host).expect("one target");
+    }
+
+    /// Spoils so many of the bodies that come next.
+    pub fn spoil(&self, bodies: usize) {
+        self.spoilt.store(bodies, Ordering::SeqCst);
+    }
+
+    /// Whether this body is to be spoilt.
+    fn spoils(&self, line: &str, body: &[u8]) -> bool {
+        let one_less = |left: usize| left.checked_sub(1);
+        line.starts_with("PUT ")
+            && body.len() > 1
+            && self
+                .spoilt
+                .fetch_update(Ordering::SeqCst, Ordering::SeqCst, one_less)
+                .is_ok()
     }
 
     /// What happens to parts of the upload with this id.
@@ -120,6 +140,9 @@ impl LyingProxy {
                 plan.told += usize::from(lie.is_some());
                 plan.seen.push(body.to_vec());
             }
+        }
+        if lie.is_none() && self.spoils(line, body) {
+            lie = Some((Lie::Flip(body.len() * 4), None));
         }
         let (lie, before) = lie.unzip();
         let mut sent = body.to_vec();

@@ -46,6 +46,7 @@ mod integrity;
 mod limits;
 mod listing;
 mod lying;
+mod lying_line;
 mod lying_proxy;
 mod mistakes;
 mod operations;

@@ -7,16 +7,15 @@
 use std::collections::VecDeque;
 
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
-use futures_util::stream;
+use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
 use super::PAUSES;
 use super::appended::{Appended, Cut, Piece, confirmation, mark, newest_fence};
-use super::gather::unread;
 use super::intake::Intake;
+use super::joined::Ending;
 use super::relay::S3Relay;
-use crate::domain::{Length, PartNumber, StoredPart, Upload};
+use crate::domain::{Length, PartNumber, Sha256Sum, StoredPart, Upload};
 use crate::error::Error;
 use crate::storage::{Body, Expectation};
 
@@ -197,7 +196,7 @@ impl S3Relay {
             let count = tail.iter().take_while(|piece| piece.start < boundary).count();
             let covered: Vec<Piece> = tail.drain(..count).collect();
             let number = PartNumber::new(state.parts + 1, "part")?;
-            self.send_gathered(upload, number, &covered, Vec::new(), boundary - state.base)
+            self.send_gathered(upload, number, &covered, Ending::default(), boundary - state.base)
                 .await?;
             state.parts += 1;
             state.base = boundary;
@@ -205,51 +204,20 @@ impl S3Relay {
         }
     }
 
-    /// Sends a part: the bytes of `pieces`, read again, and `held` behind them.
+    /// Sends a part: the bytes of `pieces`, read again, and what is held behind them.
     pub(super) async fn send_gathered(
         &self,
         upload: &Upload,
         number: PartNumber,
         pieces: &[Piece],
-        held: Vec<Bytes>,
+        held: Ending,
         length: u64,
     ) -> Result<(), Error> {
-        let multipart_id = Self::multipart_id(upload)?;
-        let mut pauses = PAUSES.into_iter();
-        loop {
-            let body = self.gathered_body(upload, pieces, held.clone(), length)?;
-            let sent = self
-                .store
-                .send_part(&upload.key, multipart_id, number, body, self.now())
-                .await
-                .map_err(unread);
-            match (sent, pauses.next()) {
-                (Err(Error::Unavailable { .. }), Some(pause)) => tokio::time::sleep(pause).await,
-                (sent, _) => return sent.map(drop),
-            }
-        }
-    }
-
-    fn gathered_body(
-        &self,
-        upload: &Upload,
-        pieces: &[Piece],
-        held: Vec<Bytes>,
-        length: u64,
-    ) -> Result<Body, Error> {
         let keys = pieces
             .iter()
             .map(|piece| Self::piece_key(&upload.id, &piece.name))
             .collect::<Result<Vec<_>, _>>()?;
-        let this = self.clone();
-        let read = stream::iter(keys)
-            .then(move |key| {
-                let this = this.clone();
-                async move { this.piece(&key).await }
-            })
-            .flatten();
-        let bytes = read.chain(stream::iter(held.into_iter().map(Ok)));
-        Ok(Body::new(bytes, Expectation::unhashed(length)))
+        self.send_joined(upload, number, keys, held, length).await
     }
 
     /// Has to be asked before a part is sent: parts, unlike pieces, cannot be void. Else it only says so early.
@@ -276,10 +244,10 @@ impl S3Relay {
         bytes: Vec<Bytes>,
     ) -> Result<(), Error> {
         let key = Self::piece_key(&upload.id, &piece.name)?;
-        let mut pauses = PAUSES.into_iter();
+        let (sum, mut pauses) = (Sha256Sum::of(&bytes), PAUSES.into_iter());
         loop {
             let pieces = stream::iter(bytes.clone().into_iter().map(Ok));
-            let body = Body::new(pieces, Expectation::unhashed(piece.size));
+            let body = Body::new(pieces, Expectation::unhashed(piece.size)).summed(sum);
             match (
                 self.store.send_object(&key, body, self.now()).await,
                 pauses.next(),

@@ -6,10 +6,12 @@
 use std::ops::Range;
 use std::time::Duration;
 
+use bytes::Bytes;
 use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answers::Answer;
+use super::checks::{altered, is_mismatch};
 use super::{S3Store, lost, object_headers};
 use crate::domain::{FileName, MediaType, ObjectKey, PartNumber};
 use crate::error::Error;
@@ -70,11 +72,15 @@ impl S3Store {
         body: Body,
         now: DateTime<Utc>,
     ) -> Result<Answer, Error> {
-        let body = self.watched(operation, body);
+        let sum = body.sha256_beforehand().map(|sum| sum.to_string());
+        // Where a body is not known beforehand the signature cannot cover it: then the answer tells whether it came.
+        let (payload, body) = match &sum {
+            Some(sum) => (Payload::Sha256Hex(sum), body),
+            None => (Payload::Unsigned, self.watched(operation, body)),
+        };
         let receipt = body.receipt();
-        // The body is not known beforehand, so the signature cannot cover it.
         let credentials = self.credentials.current(now).await?;
-        let request = self.request(operation, key.as_str(), now, Payload::Unsigned, &credentials)?;
+        let request = self.request(operation, key.as_str(), now, payload, &credentials)?;
         let body = reqwest::Body::wrap_stream(body);
         let sent = async {
             let sent = unless_silent(request.body(body).send(), &receipt).await;
@@ -89,9 +95,39 @@ impl S3Store {
             .await?;
         // The next try of whoever has the bytes finds the new credentials.
         let answer = self.unless_refused(answer, &credentials).await?;
-        let answer = answer.ok_or(Error::CredentialsExpired)?.success()?;
-        self.check_taken(&answer, &receipt)?;
+        let answer = match answer.ok_or(Error::CredentialsExpired)?.success() {
+            Err(Error::StoreRefused { code }) if is_mismatch(&code) => return Err(altered()),
+            answer => answer?,
+        };
+        if let Err(error) = self.check_taken(&answer, &receipt) {
+            self.void(operation, key, now).await;
+            return Err(error);
+        }
         Ok(answer)
+    }
+
+    /// Has nothing counted of what the store took in place of other bytes, until these are sent again: no part of this upload
+    /// has no bytes, and a small object that is not there is missing.
+    async fn void(&self, operation: Operation<'_>, key: &ObjectKey, now: DateTime<Utc>) {
+        let voided = match operation {
+            Operation::UploadPart {
+                upload_id,
+                part_number,
+                ..
+            } => {
+                let nothing = Operation::UploadPart {
+                    upload_id,
+                    part_number,
+                    content_length: 0,
+                };
+                let answer = self.send(nothing, key.as_str(), now, Bytes::new()).await;
+                answer.and_then(Answer::success).map(drop)
+            }
+            _ => self.delete(key, now).await,
+        };
+        if let Err(error) = voided {
+            tracing::warn!(%key, %error, "what the store got in place of other bytes stays for now");
+        }
     }
 
     /// The bytes of an object, or a range of them:

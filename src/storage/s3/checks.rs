@@ -100,9 +100,7 @@ impl S3Store {
             checksum: answer.checksum.clone(),
         };
         if stored.differs_from(&sent.sums()) == Some(true) {
-            tracing::warn!("the store got other bytes than were sent");
-            let cause = "it got other bytes than were sent";
-            return Err(Error::unavailable("the store", cause));
+            return Err(altered());
         }
         Ok(())
     }
@@ -138,6 +136,12 @@ impl S3Store {
         }
         Ok(completed.etag)
     }
+}
+
+/// The store has got other bytes than were sent, which is no fault of whoever sent them: they are to be sent again.
+pub(super) fn altered() -> Error {
+    tracing::warn!("the store got other bytes than were sent");
+    Error::unavailable("the store", "it got other bytes than were sent")
 }
 
 /// Whether a store's code means that the bytes are not those of the checksum that it was told.

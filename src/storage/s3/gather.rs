@@ -6,14 +6,12 @@
 //! has its group sent again. Every instance cuts the same groups, and sending one twice gives the same part, so nothing
 //! has to be agreed.
 
-use futures_util::StreamExt as _;
-use futures_util::stream;
-
 use super::answers::ListedObject;
+use super::joined::Ending;
 use super::relay::S3Relay;
 use crate::domain::{PartNumber, PartPlan, StoredPart, Upload};
 use crate::error::Error;
-use crate::storage::{Body, BodyError, Expectation};
+use crate::storage::Body;
 
 /// What the name of a small part's object begins with: `p<group>-<part>`.
 const SMALL: char = 'p';
@@ -174,46 +172,13 @@ impl S3Relay {
 
     /// Sends a group as one part of the store's, from the objects of its parts.
     async fn send_group(&self, upload: &Upload, group: Group) -> Result<(), Error> {
-        let multipart_id = Self::multipart_id(upload)?;
         let keys = group
             .parts()
             .map(|number| Self::piece_key(&upload.id, &group.piece(number)))
             .collect::<Result<Vec<_>, _>>()?;
         let length = group.size(&upload.plan());
-        let this = self.clone();
-        let pieces = stream::iter(keys)
-            .then(move |key| {
-                let this = this.clone();
-                async move { this.piece(&key).await }
-            })
-            .flatten();
-        let body = Body::new(pieces, Expectation::unhashed(length));
-        self.store
-            .send_part(&upload.key, multipart_id, group.number, body, self.now())
+        self.send_joined(upload, group.number, keys, Ending::default(), length)
             .await
-            .map(drop)
-            .map_err(unread)
-    }
-
-    /// The bytes of a small object, as pieces of a body.
-    pub(super) async fn piece(
-        &self,
-        key: &crate::domain::ObjectKey,
-    ) -> stream::BoxStream<'static, Result<bytes::Bytes, BodyError>> {
-        match self.store.fetch(key, None, self.now()).await {
-            Ok(bytes) => bytes.map(|piece| piece.map_err(|_| BodyError::Cut)).boxed(),
-            Err(_) => stream::iter([Err(BodyError::Cut)]).boxed(),
-        }
-    }
-}
-
-/// What failed was reading back what we keep ourselves, and no request of a client.
-pub(super) fn unread(error: Error) -> Error {
-    match error {
-        Error::Interrupted | Error::WrongSize { .. } => {
-            Error::unavailable("the store", "a waiting piece cannot be read back")
-        }
-        other => other,
     }
 }
 

@@ -9,14 +9,16 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::StreamExt as _;
+use sha2::{Digest as _, Sha256};
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, MissedTickBehavior, interval_at};
 
 use super::append::PIECE;
 use super::appended::{Appended, Cut, Piece};
 use super::held::{Held, Room};
+use super::joined::Ending;
 use super::relay::S3Relay;
-use crate::domain::{PartNumber, Upload};
+use crate::domain::{PartNumber, Sha256Sum, Upload};
 use crate::error::Error;
 use crate::storage::{Body, Receipt};
 
@@ -50,6 +52,8 @@ pub(super) struct Intake {
     /// Where `held` begins: at the start of a piece, or behind the last.
     held_from: u64,
     held: Held,
+    /// The digest of the part in progress, where this request has seen all of it.
+    sum: Option<Sha256>,
     /// When the first byte came that is at risk.
     since: Instant,
     room: Option<Room>,
@@ -77,6 +81,7 @@ impl Intake {
             pieces: state.tail,
             held_from: end,
             held: Held::default(),
+            sum: (state.base == end).then(Sha256::new),
             since: Instant::now(),
             room: None,
             sending: VecDeque::new(),
@@ -151,6 +156,9 @@ impl Intake {
                 self.since = Instant::now();
             }
             self.held.extend(&now);
+            if let Some(sum) = &mut self.sum {
+                sum.update(&now);
+            }
             if now.len() as u64 == missing {
                 self.send().await?;
             } else if self.room.is_none() && self.held.at_risk() >= PIECE {
@@ -229,14 +237,19 @@ impl Intake {
         let pieces = std::mem::take(&mut self.pieces);
         let (relay, upload) = (self.relay.clone(), self.upload.clone());
         let number = PartNumber::new(self.parts + 1, "part")?;
-        let (base, held_from, held, room) = (self.base, self.held_from, self.held.take(), self.room.take());
+        let sum = self.sum.replace(Sha256::new());
+        let ending = Ending {
+            held: self.held.take(),
+            sum: sum.map(|sum| Sha256Sum::new(sum.finalize().into())),
+        };
+        let (base, held_from, room) = (self.base, self.held_from, self.room.take());
         let has_room = room.is_some();
         let task = tokio::spawn(async move {
             let before = pieces.iter().filter(|piece| piece.start < held_from);
             let before: Vec<Piece> = before.cloned().collect();
             relay.refuse_if_superseded(&upload).await?;
             relay
-                .send_gathered(&upload, number, &before, held, end - base)
+                .send_gathered(&upload, number, &before, ending, end - base)
                 .await?;
             drop(room);
             relay.forget(&upload, &pieces).await;

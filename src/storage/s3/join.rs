@@ -10,13 +10,11 @@ use std::fmt::Write as _;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::gather::unread;
 use super::join_plan::{JoinPart, Stretch, join_plan};
 use super::relay::S3Relay;
-use crate::domain::{MAX_PART_SIZE, MAX_PARTS, ObjectKey, PartNumber, StoredPart, Upload};
+use crate::domain::{MAX_PART_SIZE, MAX_PARTS, PartNumber, StoredPart, Upload};
 use crate::error::Error;
 use crate::signing::{Operation, copy_source};
-use crate::storage::{Body, BodyError, Expectation};
 
 /// Parts that are made at once, and sources that become objects at once.
 const AT_ONCE: usize = 4;
@@ -170,30 +168,17 @@ impl S3Relay {
             .into_iter()
             .map(|stretch| (sources[stretch.source].key.clone(), stretch))
             .collect();
-        let this = self.clone();
-        let bytes = stream::iter(pieces)
-            .then(move |(key, stretch)| {
-                let this = this.clone();
-                async move { this.stretch(&key, stretch).await }
-            })
-            .flatten();
-        let body = Body::new(bytes, Expectation::unhashed(length));
-        let multipart_id = Self::multipart_id(upload)?;
-        self.store
-            .send_part(&upload.key, multipart_id, number, body, self.now())
-            .await
-            .map_err(unread)
-    }
-
-    async fn stretch(
-        &self,
-        key: &ObjectKey,
-        stretch: Stretch,
-    ) -> stream::BoxStream<'static, Result<Bytes, BodyError>> {
-        match self.store.fetch(key, Some(stretch.range), self.now()).await {
-            Ok(bytes) => bytes.map(|piece| piece.map_err(|_| BodyError::Cut)).boxed(),
-            Err(_) => stream::iter([Err(BodyError::Cut)]).boxed(),
-        }
+        let read = || {
+            let this = self.clone();
+            stream::iter(pieces.clone())
+                .then(move |(key, stretch)| {
+                    let this = this.clone();
+                    async move { this.stretch(&key, Some(stretch.range)).await }
+                })
+                .flatten()
+                .boxed()
+        };
+        self.send_read(upload, number, read, None, length).await
     }
 }
 

@@ -13,6 +13,7 @@ mod held;
 mod intake;
 mod join;
 mod join_plan;
+mod joined;
 mod listings;
 mod observed;
 mod relay;
