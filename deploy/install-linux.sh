@@ -6,8 +6,8 @@
 #
 #   --binary FILE    the program; built from this folder where none is named
 #   --prefix DIR     where the program goes: DIR/bin, and DIR is /usr/local where none is named
-#   --storage DIR    files go to this folder, which the service may then write to; otherwise to S3;
-#                    until a bucket is set, what clients send straight to a store goes to the embedded S3
+#   --storage DIR    files go to this folder, all of them unless a bucket is set, and the service may write to it;
+#                    otherwise to S3
 #   --mounted        something has to be mounted at that folder before the service starts; it waits for it
 #   --mount DIR      the same of a folder further up, such as /srv/films for /srv/films/uploads
 #   --uninstall      removes program and service; settings, secrets and data stay

@@ -36,14 +36,14 @@ async function run() {
   setText(verdict, "Examining …");
   list.replaceChildren();
   let wrong = 0;
-  await examine(api, location, (check) => {
+  const way = await examine(api, location, (check) => {
     if (check.state === "bad") wrong += 1;
     list.append(lineOf(check));
   });
   main.dataset.state = "done";
   verdict.classList.toggle("is-good", wrong === 0);
   setText(verdict, wrong === 0
-    ? "All is well: this browser sends its parts straight to the store."
+    ? `All is well: this browser sends its parts ${way === "relay" ? "through the server" : "straight to the store"}.`
     : `${wrong === 1 ? "One thing is" : `${wrong} things are`} wrong. Below stands what mends it.`);
   button.disabled = false;
 }

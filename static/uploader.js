@@ -62,6 +62,7 @@ function add(files) {
       start: () => void start(upload),
       dismiss,
       receipt: saveReceipt,
+      hasStore: main.dataset.transfer !== "relay",
     });
     upload.on("session", ({ id }) => unfinished.remove(id));
     upload.on("error", ({ status }) => status === 401 && identity.refused("The server wants to know who you are."));

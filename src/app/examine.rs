@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 
-use super::store::{Embedded, credentials, locate};
+use super::store::{Embedded, credentials, locate, relay};
 use super::{explain, open_database};
 use crate::clock::Clock;
 use crate::config::Config;
@@ -145,7 +145,12 @@ fn no_credentials(error: &anyhow::Error) -> Finding {
     )
 }
 
-/// Looks at the settings, the database and the bucket.
+/// Whether the folder or the share can be used that all files go to: by what the server asks of it before it says so itself.
+async fn try_storage(config: &Config) -> anyhow::Result<()> {
+    relay(config, None)?.check().await.map_err(explain)
+}
+
+/// Looks at the settings, the database and the bucket, or at the storage where there is none.
 ///
 /// # Errors
 /// Where nothing can be looked at at all.
@@ -159,6 +164,20 @@ pub async fn examine(config: &Config, clock: Clock) -> anyhow::Result<Report> {
             format!("{error:#}"),
             "mend database.url, or the permissions of data_dir",
         )),
+    }
+    if config.takes_all_through_us() {
+        if let Err(error) = try_storage(config).await {
+            report.add(Finding::new(
+                Id::StorageUnusable,
+                format!("{error:#}"),
+                "mend what storage.backend names, below [default.storage], or the permissions there",
+            ));
+        }
+        report.fact(
+            "storage",
+            "all files pass through the server into storage.backend; there is no bucket",
+        );
+        return Ok(report);
     }
     match StoreAtHand::open(config, &clock).await {
         Ok(at_hand) => {

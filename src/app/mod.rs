@@ -4,6 +4,7 @@
 
 mod certificate;
 mod examine;
+mod folder;
 mod http;
 mod observe;
 mod server;
@@ -29,7 +30,7 @@ pub use self::observe::Scrapes;
 use self::signals::{Signals, Stopping};
 use self::store::Embedded;
 use crate::clock::Clock;
-use crate::config::{Config, OnReject, OwnerLimits, Secret, Sniff, UploadsConfig};
+use crate::config::{BackendName, Config, OnReject, OwnerLimits, Secret, Sniff, UploadsConfig};
 use crate::db::Database;
 use crate::domain::{
     AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing,
@@ -119,7 +120,7 @@ impl Running {
     }
 }
 
-/// Opens the database, starts the embedded S3 if no bucket is configured, and binds the port.
+/// Opens the database, starts the embedded S3 if neither a bucket nor another place is configured, and binds the port.
 ///
 /// # Errors
 /// Whatever stands in the way, in words for the operator.
@@ -128,9 +129,11 @@ pub async fn start(config: Config, clock: Clock) -> anyhow::Result<Running> {
     Box::pin(put_together(config, clock)).await
 }
 
-async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
+async fn put_together(mut config: Config, clock: Clock) -> anyhow::Result<Running> {
+    folder::close_doors(&mut config);
     let certificate = Certificate::open(&config.server.tls)?;
     let db = open_database(&config).await?;
+    folder::tell_of_the_left(&config, &db).await?;
     let embedded = Embedded::start(&config, &db).await?;
     let metrics = observe::registry(&config)?;
     let outbox = outbox(&config)?;
@@ -147,7 +150,7 @@ async fn put_together(config: Config, clock: Clock) -> anyhow::Result<Running> {
     let settings = identity_settings(&config, &db).await?;
     let identity = Identity::open(db.clone(), clock.clone(), &settings).map_err(anyhow::Error::msg)?;
     let shared = Shared {
-        policies: Policies::new(&uploads.store_origin(), config.server.hsts_max_age_s),
+        policies: Policies::new(uploads.store_origin().as_deref(), config.server.hsts_max_age_s),
         pages: Data::new(page_settings(&config)),
         attempts: Data::new(Attempts::default()),
         failures: Data::new(Failures::new(
@@ -227,13 +230,11 @@ async fn open_uploads(
         quarantine,
         metrics,
     } = around;
-    let store = Arc::new(store::open(config, embedded, &clock, &metrics).await?);
-    let bucket = store::bucket(config, &store, &clock);
+    let bucket = store::bucket(config, embedded, &clock, &metrics).await?;
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {
         db: db.clone(),
-        relay: store::relay(config, &bucket)?,
-        store,
+        relay: store::relay(config, bucket.as_ref())?,
         bucket,
         clock,
         policy: policy(config),
@@ -310,6 +311,16 @@ fn page_settings(config: &Config) -> PageSettings {
         api: native.enabled.then(|| format!("{}/v1", native.path)),
         anonymous: config.admits_anonymous(),
         embedded_store: config.uses_embedded_store(),
+        place: place_of(config),
+    }
+}
+
+/// What people are told of the place where files go, where that is no store.
+fn place_of(config: &Config) -> Option<&'static str> {
+    match config.storage.backend {
+        _ if !config.takes_all_through_us() => None,
+        BackendName::Smb => Some("a file share, through the server"),
+        BackendName::Local | BackendName::S3 => Some("a folder on the server"),
     }
 }
 

@@ -28,6 +28,7 @@ use crate::storage::{
 };
 #[cfg(feature = "smb")]
 use crate::storage::{SmbSettings, SmbStore};
+use crate::uploads::Bucket;
 
 /// The name under which the embedded S3's secret key is kept in the database.
 #[cfg(feature = "embedded-s3")]
@@ -44,7 +45,7 @@ pub(super) struct Embedded {
 }
 
 impl Embedded {
-    /// Starts it, if no bucket is configured.
+    /// Starts it, if it is meant: neither a bucket nor another place is configured.
     #[cfg(feature = "embedded-s3")]
     pub(super) async fn start(config: &Config, db: &Database) -> anyhow::Result<Option<Self>> {
         if !config.uses_embedded_store() {
@@ -110,8 +111,27 @@ impl Embedded {
     pub(super) async fn stop(self) {}
 }
 
+/// The bucket that the settings mean, or the embedded one's; none where all passes through us.
+pub(super) async fn bucket(
+    config: &Config,
+    embedded: Option<&Embedded>,
+    clock: &Clock,
+    metrics: &Metrics,
+) -> anyhow::Result<Option<Bucket>> {
+    if config.takes_all_through_us() {
+        return Ok(None);
+    }
+    let store = Arc::new(open(config, embedded, clock, metrics).await?);
+    let limits = PartLimits::relay(config.uploads.part_size);
+    let storage = S3Relay::new(store.clone(), clock.clone(), config.min_part_size(), limits);
+    Ok(Some(Bucket {
+        store,
+        storage: Arc::new(storage),
+    }))
+}
+
 /// The store as the settings describe it, or the embedded one where that runs.
-pub(super) async fn open(
+async fn open(
     config: &Config,
     embedded: Option<&Embedded>,
     clock: &Clock,
@@ -171,17 +191,13 @@ pub(super) fn locate(
     Ok((at(endpoint)?, at(public)?))
 }
 
-/// The same store for what passes through us.
-pub(super) fn bucket(config: &Config, store: &Arc<S3Store>, clock: &Clock) -> Arc<dyn Storage> {
-    let limits = PartLimits::relay(config.uploads.part_size);
-    let relay = S3Relay::new(store.clone(), clock.clone(), config.min_part_size(), limits);
-    Arc::new(relay)
-}
-
 /// Where uploads go whose bytes pass through us.
-pub(super) fn relay(config: &Config, bucket: &Arc<dyn Storage>) -> anyhow::Result<Arc<dyn Storage>> {
+pub(super) fn relay(config: &Config, bucket: Option<&Bucket>) -> anyhow::Result<Arc<dyn Storage>> {
     match config.storage.backend {
-        BackendName::S3 => Ok(bucket.clone()),
+        BackendName::S3 => {
+            let bucket = bucket.context("there is neither a bucket nor a folder")?;
+            Ok(bucket.storage.clone())
+        }
         BackendName::Local => {
             let local = &config.storage.local;
             let settings = LocalSettings {

@@ -30,8 +30,9 @@ pub enum CorsCommand {
 /// Does it.
 ///
 /// # Errors
-/// What the store says, or standard output cannot be written.
+/// Without a bucket, what the store says, or standard output cannot be written.
 pub async fn run(command: CorsCommand, config: &Config) -> anyhow::Result<Exit> {
+    super::want_bucket(config)?;
     let clock = Clock::system();
     let at_hand = StoreAtHand::open(config, &clock)
         .await

@@ -198,6 +198,16 @@ fn dispatch(command: Option<Command>, config: Config) -> anyhow::Result<Exit> {
     }
 }
 
+/// Ends commands about the bucket where there is none.
+fn want_bucket(config: &Config) -> anyhow::Result<()> {
+    anyhow::ensure!(
+        !config.takes_all_through_us(),
+        "there is no bucket: s3.bucket is empty, and all files pass through the server into storage.backend, for which neither \
+         policies nor CORS rules are needed"
+    );
+    Ok(())
+}
+
 async fn migrate(config: &Config) -> anyhow::Result<()> {
     crate::app::open_database(config)
         .await?

@@ -34,8 +34,9 @@ pub struct PolicyArgs {
 /// Prints it, as JSON.
 ///
 /// # Errors
-/// Standard output cannot be written.
+/// Without a bucket, or where standard output cannot be written.
 pub fn run(args: &PolicyArgs, config: &Config) -> anyhow::Result<()> {
+    super::want_bucket(config)?;
     let iam = needs::iam_policy(config, args.setup);
     let (lifecycle, cors) = (needs::lifecycle_json(config), needs::cors_json(config));
     let document = match args.only {

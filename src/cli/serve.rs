@@ -61,12 +61,6 @@ pub fn run(config: Config) -> anyhow::Result<()> {
     .block_on(async move {
         let config_for_words = config.clone();
         let running = Box::pin(app::start(config, Clock::system())).await?;
-        if running.store.is_some() && config_for_words.storage.backend != BackendName::S3 {
-            tracing::warn!(
-                "storage.backend is set and s3.bucket is not: what clients send straight to a store, as the upload page does, \
-                 goes to the embedded S3, and only what passes through us goes to that storage"
-            );
-        }
         announce(&running, &config_for_words).await?;
         running.serve().await
     })
@@ -99,6 +93,16 @@ async fn words(running: &Running, config: &Config) -> anyhow::Result<String> {
         let _ = writeln!(
             text,
             "  embedded S3    {store}   (for local use: no bucket is configured)"
+        );
+    }
+    if config.takes_all_through_us() {
+        let place = match config.storage.backend {
+            BackendName::Smb => format!("//{}/{}", config.storage.smb.host, config.storage.smb.share),
+            BackendName::Local | BackendName::S3 => config.storage.local.path.clone(),
+        };
+        let _ = writeln!(
+            text,
+            "  files go to    {place}   (all of them: no bucket is configured)"
         );
     }
     let keys = running.db.list_keys().await.map_err(explain)?;

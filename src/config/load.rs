@@ -13,6 +13,7 @@ use figment::{Figment, Profile};
 use serde::de::DeserializeOwned;
 
 use super::Config;
+use super::folder::doors_without_bucket;
 
 /// Variables of mule-uploader's backends, of the chunk server, of AWS and of OpenTelemetry that keep working, each with the
 /// setting that it fills.
@@ -165,8 +166,10 @@ pub fn load(sources: &Sources) -> Result<Config, LoadError> {
     for (key, value) in &sources.overrides {
         figment = figment.merge(one_value(&shape, "command line".into(), key, value));
     }
-    let config = extract(&figment.select(profile))?;
-    let complaints = config.validate();
+    let figment = figment.select(profile);
+    let config = extract(&figment)?;
+    let mut complaints = config.validate();
+    complaints.extend(doors_without_bucket(&config, &figment));
     if complaints.is_empty() {
         Ok(config)
     } else {

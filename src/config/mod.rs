@@ -7,6 +7,7 @@
 mod auth;
 mod defaults;
 mod doors;
+mod folder;
 mod hooks;
 mod integrity;
 mod load;
@@ -44,9 +45,9 @@ pub struct Config {
     pub database: DatabaseConfig,
     /// The bucket that uploads go to.
     pub s3: S3Config,
-    /// The embedded S3 for local use, which starts when `s3.bucket` is empty.
+    /// The embedded S3 for local use, which starts when `s3.bucket` is empty and `storage.backend` is `s3`.
     pub dev_s3: DevS3Settings,
-    /// Where uploads go whose bytes pass through us.
+    /// Where uploads go whose bytes pass through us: all of them, where that is not S3 and `s3.bucket` is empty.
     pub storage: StorageConfig,
     /// Who may upload.
     pub auth: AuthConfig,
@@ -96,7 +97,7 @@ pub enum PathStyle {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct S3Config {
-    /// The bucket; empty starts the embedded S3.
+    /// The bucket; empty starts the embedded S3, unless `storage.backend` names a folder or a share, which then takes all.
     pub bucket: String,
     /// The bucket's region.
     pub region: String,

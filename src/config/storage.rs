@@ -18,7 +18,8 @@ pub enum BackendName {
     Smb,
 }
 
-/// Where uploads go whose bytes pass through us.
+/// Where uploads go whose bytes pass through us: all uploads, where `backend` is not `s3` and `s3.bucket` is empty. Then
+/// there is no bucket, and the doors that can only sign for one are closed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct StorageConfig {

@@ -25,6 +25,7 @@ impl Config {
         self.check_storage(&mut complaints);
         self.check_uploads(&mut complaints);
         self.check_doors(&mut complaints);
+        self.check_without_bucket(&mut complaints);
         self.check_cors(&mut complaints);
         self.check_hooks(&mut complaints);
         self.check_observed(&mut complaints);
@@ -43,11 +44,6 @@ impl Config {
                 is_loopback(&server.address) && !has_proxy
             }
         }
-    }
-
-    /// Whether the embedded S3 takes the place of a real store.
-    pub fn uses_embedded_store(&self) -> bool {
-        self.s3.bucket.is_empty()
     }
 
     /// The database's address, with the default in the data folder.
@@ -105,7 +101,7 @@ impl Config {
             complaints.unless(url.is_empty() || is_origin(url), key, ORIGIN);
         }
         complaints.unless(
-            (30..=MAX_URL_LIFETIME_S).contains(&s3.url_lifetime_s) || self.uses_embedded_store(),
+            (30..=MAX_URL_LIFETIME_S).contains(&s3.url_lifetime_s) || s3.bucket.is_empty(),
             "s3.url_lifetime_s",
             "must be 30 to 604800 seconds",
         );
@@ -121,7 +117,7 @@ impl Config {
         );
         complaints.unless(!s3.region.is_empty(), "s3.region", "must not be empty");
         complaints.unless(
-            s3.access_key_id.is_empty() == s3.secret_access_key.is_empty() || self.uses_embedded_store(),
+            s3.access_key_id.is_empty() == s3.secret_access_key.is_empty() || s3.bucket.is_empty(),
             "s3.access_key_id",
             "must be given together with s3.secret_access_key",
         );
@@ -205,9 +201,11 @@ impl Config {
         }
     }
 
-    /// Least bytes of a part of the store in use.
+    /// Least bytes of a part of the store in use; a folder and a share take any.
     pub fn min_part_size(&self) -> u64 {
-        if self.uses_embedded_store() {
+        if self.takes_all_through_us() {
+            1
+        } else if self.uses_embedded_store() {
             self.dev_s3.min_part_size
         } else {
             self.s3.min_part_size

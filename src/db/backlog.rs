@@ -16,6 +16,7 @@ use super::column::{from_time, to_time};
 use super::schema::{uploads, webhook_events};
 use super::uploads::unfinished;
 use super::webhooks::pending;
+use crate::domain::Backend;
 use crate::error::Error;
 use crate::metrics::{Backlog, Connections};
 
@@ -67,6 +68,22 @@ impl Database {
             oldest: oldest.map_or(Duration::ZERO, age),
             parked: natural(parked),
         })
+    }
+
+    /// How many unfinished uploads are in storages of this kind.
+    ///
+    /// # Errors
+    /// [`Error::Unavailable`] where the database does not answer.
+    pub async fn count_unfinished_in(&self, backend: Backend) -> Result<u64, Error> {
+        let count = self.run(move |conn| {
+            uploads::table
+                .filter(unfinished())
+                .filter(uploads::expires_at.gt(from_time(EPOCH)))
+                .filter(uploads::storage.eq(backend.as_str()))
+                .count()
+                .get_result::<i64>(conn)
+        });
+        count.await.map(natural)
     }
 
     /// The connections of the pool just now.

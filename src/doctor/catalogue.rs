@@ -84,6 +84,9 @@ findings! {
     UrlOutlivesCredentials "url-outlives-credentials" Warning
         "The store's credentials are temporary and end before a presigned URL would."
         => "Set `s3.url_lifetime_s` below what is left of them, or use a role whose credentials are renewed.";
+    StorageUnusable "storage-unusable" Error
+        "The folder or the share that all files go to cannot be used."
+        => "Mend what `storage.backend` names: path, address or credentials, or the folder's permissions.";
     StoreAddress "store-address" Error
         "Endpoint, bucket, region and path style make no address."
         => "Mend the setting that is named.";

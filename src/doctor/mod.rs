@@ -86,7 +86,7 @@ impl Report {
         self.findings.push(finding);
     }
 
-    fn fact(&mut self, name: &'static str, value: impl Into<String>) {
+    pub(crate) fn fact(&mut self, name: &'static str, value: impl Into<String>) {
         self.facts.push(Fact {
             name,
             value: value.into(),

@@ -26,6 +26,8 @@ pub struct PageSettings {
     pub anonymous: bool,
     /// Whether the files go to the embedded S3.
     pub embedded_store: bool,
+    /// Where the files go in words, where they all pass through us, into no store.
+    pub place: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -38,6 +40,7 @@ struct UploaderPage<'a> {
     max_size: u64,
     part_size: u64,
     embedded_store: bool,
+    place: Option<&'static str>,
 }
 
 /// An old page of mule-uploader's. Not that protocol's own, since the script behind it speaks the native API.
@@ -56,6 +59,7 @@ struct DoctorPage<'a> {
     base: String,
     api: &'a str,
     version: &'static str,
+    place: Option<&'static str>,
 }
 
 #[derive(Template)]
@@ -92,6 +96,7 @@ async fn uploader(request: HttpRequest, settings: Data<PageSettings>, uploads: D
         max_size: policy.max_size(),
         part_size: policy.parts.preferred,
         embedded_store: settings.embedded_store,
+        place: settings.place,
     })
 }
 
@@ -108,6 +113,7 @@ async fn doctor(request: HttpRequest, settings: Data<PageSettings>) -> Page {
         base: outer_prefix(&request),
         api: settings.api.as_deref().ok_or(Error::NotFound("page"))?,
         version: VERSION,
+        place: settings.place,
     })
 }
 

@@ -5,6 +5,7 @@ use super::append::append_claim;
 use super::claims::{Claim, Manner};
 use crate::domain::{Principal, State, Transfer, Upload, UploadId};
 use crate::error::Error;
+use crate::storage::Storage;
 
 /// Nobody else appends to an upload, or completes it, until this is dropped.
 pub(super) struct Alone {
@@ -85,20 +86,16 @@ impl Uploads {
             || upload.transfer == Transfer::Relay
             || upload.cut.is_ended_by_client();
         if is_stored {
-            self.storage(upload)?.abort(upload).await?;
-            // What was made of a partial one for others is nobody's object.
-            if !upload.is_partial() {
-                match self.find_whole(upload).await {
-                    Ok(None) => {}
-                    Ok(Some(_)) => return Ok(State::Complete),
-                    // Nobody has been told of it, and nobody will be.
-                    Err(Error::StillCompleting) if end == State::Aborted => {
-                        self.storage(upload)?.remove(&upload.key).await?;
+            match self.storage(upload) {
+                Ok(storage) => {
+                    if let Some(state) = self.drop_stored(upload, storage, end).await? {
+                        return Ok(state);
                     }
-                    // Its time is not over before somebody has looked at it.
-                    Err(Error::StillCompleting) => return Ok(State::Completing),
-                    Err(error) => return Err(error),
                 }
+                // A place that the settings no longer name: there is no object yet, and its parts are leftovers, which are
+                // dropped should it be named again.
+                Err(_) if upload.state == State::Open => {}
+                Err(error) => return Err(error),
             }
         }
         // A part that is under way finds its place gone, and may have called the upload a failure before us.
@@ -113,5 +110,31 @@ impl Uploads {
         // Somebody was first, and their outcome stands.
         let now = self.0.db.find_upload(&upload.id, None).await?;
         Ok(now.map_or(end, |now| now.state))
+    }
+
+    /// Drops what is stored of an upload; gives its state where that is not the end of it, as there is an object.
+    async fn drop_stored(
+        &self,
+        upload: &Upload,
+        storage: &dyn Storage,
+        end: State,
+    ) -> Result<Option<State>, Error> {
+        storage.abort(upload).await?;
+        // What was made of a partial one for others is nobody's object.
+        if upload.is_partial() {
+            return Ok(None);
+        }
+        match self.find_whole(upload).await {
+            Ok(None) => Ok(None),
+            Ok(Some(_)) => Ok(Some(State::Complete)),
+            // Nobody has been told of it, and nobody will be.
+            Err(Error::StillCompleting) if end == State::Aborted => {
+                storage.remove(&upload.key).await?;
+                Ok(None)
+            }
+            // Its time is not over before somebody has looked at it.
+            Err(Error::StillCompleting) => Ok(Some(State::Completing)),
+            Err(error) => Err(error),
+        }
     }
 }

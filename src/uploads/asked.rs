@@ -104,8 +104,8 @@ impl Uploads {
     /// # Errors
     /// [`Error::Forbidden`] where only a temporary key could sign; [`Error::Unavailable`] from the credential chain.
     pub async fn signing_facts(&self, caller: &Principal, door: &SigningDoor) -> Result<SigningFacts, Error> {
-        let key = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
-        let location = self.0.store.public_location();
+        let key = self.store()?.page_key(door.key.as_ref(), self.now()).await?;
+        let location = self.store()?.public_location();
         let bucket_url = location.url("").trim_end_matches('/').to_owned();
         let endpoint_url = bucket_url.strip_suffix(&format!("/{}", location.bucket()));
         Ok(SigningFacts {
@@ -143,12 +143,12 @@ impl Uploads {
         if signable.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
         }
-        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
-        let asked = signable.read(&self.rules(door, &credentials)).map_err(refused)?;
+        let credentials = self.store()?.page_key(door.key.as_ref(), self.now()).await?;
+        let asked = signable.read(&self.rules(door, &credentials)?).map_err(refused)?;
         let key = own_key(caller, door, &asked.key)?;
         self.admit_asked(caller, door, &key, &asked).await?;
         self.0.metrics.signed(Signed::Request, 1);
-        self.0.store.sign_asked(&asked, &credentials)
+        self.store()?.sign_asked(&asked, &credentials)
     }
 
     /// Signs the policy of a form that brings a whole object, with the bounds of its size added.
@@ -173,8 +173,8 @@ impl Uploads {
     ) -> Result<SignedPolicy, Error> {
         caller.may_begin()?;
         self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
-        let credentials = self.0.store.page_key(door.key.as_ref(), self.now()).await?;
-        let rules = self.rules(door, &credentials);
+        let credentials = self.store()?.page_key(door.key.as_ref(), self.now()).await?;
+        let rules = self.rules(door, &credentials)?;
         let most = self.0.policy.within(&caller.bounds).max_size;
         let asked = AskedPolicy::read(document, most, &rules).map_err(refused)?;
         if asked.is_v2() && !door.signature_v2 {
@@ -196,7 +196,7 @@ impl Uploads {
         };
         self.expect_end(&upload).await?;
         self.0.metrics.signed(Signed::Form, 1);
-        self.0.store.sign_asked_policy(&asked, &credentials)
+        self.store()?.sign_asked_policy(&asked, &credentials)
     }
 
     /// Holds a request against the record of its upload: makes one where it begins, and finds the caller's own where it
@@ -279,7 +279,7 @@ impl Uploads {
     ) -> Result<Upload, Error> {
         const NONE: Error = Error::NotFound("upload");
         caller.may_begin()?;
-        if bucket != self.0.store.bucket() {
+        if !self.is_our_bucket(bucket) {
             return Err(NONE);
         }
         let key = ObjectKey::path(key).map_err(|_| NONE)?;
@@ -366,15 +366,19 @@ impl Uploads {
         }
     }
 
-    fn rules<'a>(&'a self, door: &'a SigningDoor, credentials: &'a Credentials) -> AskRules<'a> {
-        AskRules {
-            location: self.0.store.public_location(),
+    fn rules<'a>(
+        &'a self,
+        door: &'a SigningDoor,
+        credentials: &'a Credentials,
+    ) -> Result<AskRules<'a>, Error> {
+        Ok(AskRules {
+            location: self.store()?.public_location(),
             now: self.now(),
             acl: &door.acl,
             headers: &door.headers,
             existence: door.existence,
             access_key_id: &credentials.access_key_id,
-        }
+        })
     }
 }
 

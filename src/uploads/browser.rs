@@ -120,7 +120,7 @@ impl Uploads {
     }
 
     async fn bind(&self, id: &UploadId, multipart_id: String) -> Result<Upload, Error> {
-        let (store, db) = (&self.0.store, &self.0.db);
+        let (store, db) = (self.store()?, &self.0.db);
         let _turn = self.turn_to_complete(id, Manner::TURN).await?;
         let mut upload = self.as_recorded(id).await?;
         if upload.multipart_id.as_deref() == Some(&multipart_id) {
@@ -161,7 +161,7 @@ impl Uploads {
             return Ok(());
         };
         let now = self.now();
-        let last = match self.0.store.last_part_at(&upload.key, bound, now).await {
+        let last = match self.store()?.last_part_at(&upload.key, bound, now).await {
             // It is over, whoever ended it.
             Err(Error::Vanished | Error::StoreRefused { .. }) => return Ok(()),
             last => last?.unwrap_or(upload.created_at),
@@ -178,7 +178,7 @@ impl Uploads {
         let Some(whole) = self.find_whole(upload).await? else {
             return Ok(());
         };
-        let (store, now) = (&self.0.store, self.now());
+        let (store, now) = (self.store()?, self.now());
         if let Err(error) = store.abort_others(&upload.key, None, now).await {
             tracing::warn!(upload = %upload.id, %error, "a superfluous multipart upload stays for now");
         }
@@ -198,8 +198,7 @@ impl Uploads {
         }
         upload.check_unfinished("signed")?;
         let parts = self
-            .0
-            .store
+            .store()?
             .list_parts(&upload.key, multipart_id, self.now())
             .await;
         let parts = match parts {
@@ -251,7 +250,7 @@ impl Uploads {
         let most = self.policy_of(upload).max_size().min(MAX_PART_SIZE);
         let most = most.min(self.room_of(upload).await?);
         self.0.metrics.signed(Signed::Form, 1);
-        self.0.store.sign_form(upload, most, self.now()).await
+        self.store()?.sign_form(upload, most, self.now()).await
     }
 
     /// From now on the object of an unfinished upload is looked for: its client may end it at any time. What brings a
@@ -278,7 +277,7 @@ impl Uploads {
         key: &ObjectKey,
     ) -> Result<Option<Upload>, Error> {
         let refused = |error| Error::Invalid(vec![error]);
-        self.0.bucket.check_key(key).map_err(refused)?;
+        self.bucket()?.check_key(key).map_err(refused)?;
         let db = &self.0.db;
         if db.is_key_of_others(owner, key.as_str()).await? {
             return Err(taken(key));
@@ -296,7 +295,7 @@ impl Uploads {
             }
             _ => {}
         }
-        match self.0.bucket.find(key).await? {
+        match self.bucket()?.find(key).await? {
             Some(_) => Err(taken(key)),
             None => Ok(None),
         }

@@ -38,11 +38,8 @@ impl Uploads {
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
         self.pace(Pace::Create, &caller.owner, caller.address, 1)?;
-        let new = self.with_webhook_judged(caller, new)?;
-        let limits = match new.transfer {
-            Transfer::Direct => self.0.policy.parts,
-            Transfer::Relay => self.0.relay.limits(),
-        };
+        let new = self.on_its_way(self.with_webhook_judged(caller, new)?);
+        let limits = self.limits_of(new.transfer);
         let plan = self.0.policy.within(&caller.bounds).admit(&new, &limits)?;
         if let Naming::Key(key) = &new.wishes.naming {
             check_place(&caller.bounds, key)?;
@@ -135,7 +132,7 @@ impl Uploads {
             caller.bounds.holds(&found.key)
                 && found.transfer == new.transfer
                 && found.cut.is_ours()
-                && (found.storage != Backend::S3 || found.bucket == self.0.store.bucket())
+                && (found.storage != Backend::S3 || self.is_our_bucket(&found.bucket))
         };
         let Some(upload) = found.filter(goes_on) else {
             return Ok(None);
@@ -175,10 +172,7 @@ impl Uploads {
         let room = self.room_for(&caller, &new).await?;
         let is_claimed = matches!(new.wishes.naming, Naming::Key(_)) || (key.is_some() && !cut.is_ours());
         let id = UploadId::marked(now, &self.0.mark);
-        let storage = match new.transfer {
-            Transfer::Direct => &self.0.bucket,
-            Transfer::Relay => &self.0.relay,
-        };
+        let storage = self.place_for(new.transfer)?;
         let mut upload = Upload {
             key: match key {
                 Some(key) => key,
@@ -196,7 +190,7 @@ impl Uploads {
             content_type: new.content_type,
             last_modified: new.last_modified,
             metadata: new.metadata,
-            bucket: self.bucket_of(storage.backend()),
+            bucket: self.bucket_of(storage.backend())?,
             storage: storage.backend(),
             multipart_id: None,
             part_size: if cut.is_ours() { plan.part_size() } else { 0 },
@@ -214,19 +208,14 @@ impl Uploads {
         // Clients that know nothing of checksums may send their parts without.
         let is_checked = new.wishes.checksums || new.transfer == Transfer::Relay;
         let algorithm = begin(storage.as_ref(), &mut upload, is_checked).await?;
+        // A folder and a share compare nothing, but we do, with whatever passes through us.
+        let ours = (new.wishes.checksums && new.transfer == Transfer::Relay).then_some(Algorithm::Crc64Nvme);
+        let algorithm = algorithm.or(ours);
         self.keep(&upload, is_claimed, room).await?;
         if let Some(algorithm) = algorithm {
             self.0.db.note_algorithm(&upload.id, algorithm).await?;
         }
         Ok(upload)
-    }
-
-    /// The bucket of what is stored there; a folder and a share have none.
-    fn bucket_of(&self, backend: Backend) -> String {
-        match backend {
-            Backend::S3 => self.0.store.bucket().to_owned(),
-            Backend::Local | Backend::Smb => String::new(),
-        }
     }
 
     /// Writes a new upload down. Of one that cannot be, nothing stays in the storage.

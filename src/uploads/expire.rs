@@ -188,7 +188,7 @@ impl Uploads {
 
     /// How long the last request that was just signed for an upload may still be under way, with whatever signature.
     pub(super) fn signed_for(&self) -> Duration {
-        self.0.store.url_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
+        self.url_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
     }
 
     /// The same of a request that brings a whole object.

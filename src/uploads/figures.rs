@@ -42,7 +42,10 @@ impl Uploads {
     pub async fn refresh_figures(&self) {
         let inner = &self.0;
         inner.metrics.connections(inner.db.connections());
-        let left = inner.store.credentials_left(self.now());
+        let left = inner
+            .bucket
+            .as_ref()
+            .and_then(|bucket| bucket.store.credentials_left(self.now()));
         inner.metrics.credentials_left(left);
         {
             let mut figures = inner.figures.lock();

@@ -119,10 +119,7 @@ impl Uploads {
         let caller = narrowed(caller, &terms.bounds).map_err(unusable)?;
         let (new, key) = apply(terms, new).map_err(unusable)?;
         check_place(&caller.bounds, &new, key.as_ref()).map_err(unusable)?;
-        let limits = match new.transfer {
-            Transfer::Direct => self.0.policy.parts,
-            Transfer::Relay => self.0.relay.limits(),
-        };
+        let limits = self.limits_of(new.transfer);
         let plan = self.0.policy.within(&caller.bounds).admit(&new, &limits)?;
         Ok(Granted {
             caller,
@@ -139,10 +136,7 @@ impl Uploads {
     /// # Errors
     /// [`Error::KeyTaken`] where an upload has it that has not come to nothing, or an object.
     pub(super) async fn take_key(&self, key: &ObjectKey, transfer: Transfer) -> Result<Claim, Error> {
-        let storage = match transfer {
-            Transfer::Direct => &self.0.bucket,
-            Transfer::Relay => &self.0.relay,
-        };
+        let storage = self.place_for(transfer)?;
         storage.check_key(key).map_err(unusable)?;
         let turn = self.0.claims.take(format!("key:{key}"), Manner::TURN).await?;
         let known = self.0.db.find_by_key(None, key.as_str()).await?;

@@ -103,7 +103,7 @@ impl Uploads {
         let algorithm = self.0.db.integrity(&upload.id).await?.algorithm;
         Ok(algorithm.map(|algorithm| PartChecksum {
             algorithm,
-            is_signed: is_signed(algorithm),
+            is_signed: upload.transfer == Transfer::Direct && is_signed(algorithm),
         }))
     }
 

@@ -27,7 +27,8 @@ pub struct Lent {
 impl Uploads {
     /// What this caller's keys begin with where they may have credentials.
     pub fn lent_prefix(&self, caller: &Principal) -> Option<String> {
-        let prefix = self.0.store.session_prefix(&caller.owner);
+        let bucket = self.0.bucket.as_ref()?;
+        let prefix = bucket.store.session_prefix(&caller.owner);
         prefix.filter(|_| caller.may_have_keys().is_ok())
     }
 
@@ -53,7 +54,7 @@ impl Uploads {
     pub async fn lend(&self, caller: &Principal) -> Result<Lent, Error> {
         caller.may_begin()?;
         caller.may_have_keys()?;
-        let store = &self.0.store;
+        let store = self.store()?;
         let off =
             Error::Forbidden("temporary credentials are switched off here (protocols.uppy.sts.role_arn)");
         let Some(prefix) = store.session_prefix(&caller.owner) else {

@@ -24,6 +24,7 @@ mod join;
 mod lend;
 mod log_budget;
 mod notes;
+mod places;
 mod quota;
 mod rates;
 mod receipt;
@@ -42,7 +43,7 @@ mod webhooks;
 
 use std::future::Future;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use chrono::{DateTime, TimeDelta, Utc};
 
@@ -63,6 +64,7 @@ pub use hold::{Hold, HoldWatch};
 pub use integrity::PartChecksum;
 pub use lend::Lent;
 pub use notes::Note;
+pub use places::Bucket;
 pub use rates::Rates;
 pub use receive::{Grid, Incoming, Received};
 pub use record::ArrivedPart;
@@ -73,14 +75,11 @@ pub use webhooks::{Outbox, Subscription, WebhookListing, WebhookQuery};
 
 use crate::clock::Clock;
 use crate::db::Database;
-use crate::domain::{
-    Backend, IdMark, KeyTemplate, PartLimits, Policy, Principal, State, StoredPart, Transfer, Upload,
-    UploadId,
-};
+use crate::domain::{IdMark, KeyTemplate, Policy, Principal, State, StoredPart, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::ReceiptKey;
-use crate::storage::{S3Store, Storage};
+use crate::storage::Storage;
 use crate::telemetry;
 use claims::Claims;
 
@@ -114,11 +113,9 @@ impl std::ops::Deref for Inner {
 pub struct Parts {
     /// Where uploads and parts are recorded.
     pub db: Database,
-    /// The bucket that browsers send to with our signatures.
-    pub store: Arc<S3Store>,
-    /// The same bucket, where the bytes pass through us.
-    pub bucket: Arc<dyn Storage>,
-    /// Where uploads go whose bytes pass through us; often the same as `bucket`.
+    /// The bucket that browsers send to with our signatures; `None` where all bytes pass through us into `relay`.
+    pub bucket: Option<Bucket>,
+    /// Where uploads go whose bytes pass through us; often that bucket.
     pub relay: Arc<dyn Storage>,
     /// The only source of now.
     pub clock: Clock,
@@ -180,61 +177,6 @@ impl Uploads {
     /// Now, by the clock that the verbs use.
     pub fn now(&self) -> DateTime<Utc> {
         self.0.clock.now()
-    }
-
-    /// The finished object's address: as browsers reach it in the bucket, as people name it elsewhere.
-    pub fn location(&self, upload: &Upload) -> String {
-        match upload.storage {
-            Backend::S3 => self.0.store.public_url(&upload.key),
-            Backend::Local | Backend::Smb => self.address(upload),
-        }
-    }
-
-    /// The finished object's address in its storage, such as `s3://bucket/key`; it ends in the key.
-    pub fn address(&self, upload: &Upload) -> String {
-        self.storage(upload)
-            .map_or_else(|_| upload.key.to_string(), |storage| storage.address(&upload.key))
-    }
-
-    /// Where uploads go whose bytes pass through us.
-    pub fn relay_backend(&self) -> Backend {
-        self.0.relay.backend()
-    }
-
-    /// Most bytes that one file may have whose bytes pass through us.
-    pub fn relay_max_size(&self) -> u64 {
-        self.0.policy.max_size.min(self.0.relay.limits().max_file_size())
-    }
-
-    /// What that place takes as parts.
-    pub fn relay_limits(&self) -> PartLimits {
-        self.0.relay.limits()
-    }
-
-    /// The storage that has this upload's bytes.
-    fn storage(&self, upload: &Upload) -> Result<&dyn Storage, Error> {
-        let parts = &self.0.parts;
-        match upload.storage {
-            Backend::S3 => Ok(parts.bucket.as_ref()),
-            other if other == parts.relay.backend() => Ok(parts.relay.as_ref()),
-            other => Err(Error::unavailable(
-                "the storage of this upload",
-                format!("the upload is on {other}, which the settings no longer name"),
-            )),
-        }
-    }
-
-    /// Where browsers send parts to, as `scheme://host[:port]`.
-    pub fn store_origin(&self) -> String {
-        self.0.store.public_origin()
-    }
-
-    /// Whether database and store answer, and how long each took; asked at once, so that one which hangs does not hide
-    /// the other.
-    pub async fn check(&self) -> [Check; 2] {
-        let database = in_time("database", "the database", self.0.db.ping());
-        let store = in_time("store", "the store", self.0.store.check(self.now()));
-        tokio::join!(database, store).into()
     }
 
     /// The upload, if this caller may reach it.
@@ -306,19 +248,4 @@ pub struct Check {
     pub outcome: Result<(), Error>,
     /// How long the answer took.
     pub took: Duration,
-}
-
-/// The outcome of a check, or that `what` does not answer.
-async fn in_time(
-    name: &'static str,
-    what: &'static str,
-    check: impl Future<Output = Result<(), Error>>,
-) -> Check {
-    let began = Instant::now();
-    let outcome = tokio::time::timeout(CHECK_PATIENCE, check).await;
-    Check {
-        name,
-        outcome: outcome.unwrap_or_else(|late| Err(Error::unavailable(what, late))),
-        took: began.elapsed(),
-    }
 }

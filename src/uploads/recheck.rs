@@ -46,7 +46,7 @@ impl Uploads {
     /// was removed.
     async fn recheck(&self, upload: &Upload) -> Result<bool, Error> {
         // One that has not ended is found by whoever looks for its object; and another bucket is no longer ours to tidy.
-        if upload.state.is_unfinished() || upload.bucket != self.0.store.bucket() {
+        if upload.state.is_unfinished() || !self.is_our_bucket(&upload.bucket) {
             return Ok(false);
         }
         if upload.state == State::Complete {

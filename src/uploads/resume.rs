@@ -95,7 +95,7 @@ impl Uploads {
         let Some(id) = &upload.multipart_id else {
             return Ok(());
         };
-        self.0.store.abort(&upload.key, id, self.now()).await
+        self.store()?.abort(&upload.key, id, self.now()).await
     }
 
     /// Begins an upload again whose multipart upload is still there, and drops that.
@@ -104,7 +104,7 @@ impl Uploads {
         let status = self.begin_again(upload).await?;
         let is_ours = status.upload.multipart_id != earlier;
         if let Some(id) = earlier.filter(|_| is_ours)
-            && let Err(error) = self.0.store.abort(&key, &id, self.now()).await
+            && let Err(error) = self.store()?.abort(&key, &id, self.now()).await
         {
             tracing::warn!(upload = %status.upload.id, %error, "an earlier multipart upload stays for now");
         }
@@ -123,7 +123,7 @@ impl Uploads {
         let outcome = db.begin_again(&upload, &begun, now, expires_at, room).await;
         if !matches!(outcome, Ok(true)) {
             // Nobody will ever hear of this one.
-            if let Err(error) = self.0.store.abort(&upload.key, &begun, now).await {
+            if let Err(error) = self.store()?.abort(&upload.key, &begun, now).await {
                 tracing::warn!(upload = %upload.id, %error, "a superfluous multipart upload stays for now");
             }
         }

@@ -148,7 +148,7 @@ impl Uploads {
     ) -> Result<Option<Opinion>, Error> {
         let source = if quarantine.scanner.fetches() && upload.storage == Backend::S3 {
             let get = Operation::GetObject { range: None };
-            let (signed, _) = self.0.store.presign(get, &upload.key, self.now()).await?;
+            let (signed, _) = self.store()?.presign(get, &upload.key, self.now()).await?;
             Source::Url(signed.url)
         } else {
             match self.storage(upload)?.read(&upload.key, None).await {

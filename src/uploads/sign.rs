@@ -151,7 +151,7 @@ impl Uploads {
         code: &str,
     ) -> Result<(), Error> {
         self.record_to_sign(caller, id).await?;
-        self.0.store.doubt_credentials(code, self.now()).await
+        self.store()?.doubt_credentials(code, self.now()).await
     }
 
     /// The upload as [`record_of`](Self::record_of) tells it, or as it was up to a second ago: a client that asks for the
@@ -199,8 +199,7 @@ impl Uploads {
         multipart_id: &str,
         binds: Binds,
     ) -> Result<PartSigner, Error> {
-        let store = &self.0.store;
-        store
+        self.store()?
             .part_signer(&upload.key, multipart_id, binds, self.now())
             .await
     }
@@ -262,7 +261,7 @@ impl Uploads {
             self.admit_part(upload, part_number.into()).await?;
         }
         self.0.metrics.signed(signed_as(operation), 1);
-        self.0.store.presign(operation, &upload.key, self.now()).await
+        self.store()?.presign(operation, &upload.key, self.now()).await
     }
 
     /// The SigV2 signature of one operation, which was [counted](Self::count_signatures) before, for clients that know
@@ -274,8 +273,7 @@ impl Uploads {
         content_type: &str,
     ) -> Result<Option<v2::HeaderSignature>, Error> {
         self.0.metrics.signed(signed_as(operation), 1);
-        self.0
-            .store
+        self.store()?
             .sign_v2(operation, content_type, &upload.key, self.now())
     }
 
@@ -296,7 +294,7 @@ impl Uploads {
                 "this upload has limits of its own, in which keys of the store cannot be held",
             ));
         }
-        let key = self.0.store.handed_key(self.now()).await?;
+        let key = self.store()?.handed_key(self.now()).await?;
         if let Some(key) = &key {
             let credential = key.access_key_id.as_str();
             self.0.metrics.signed(Signed::Key, 1);

@@ -65,10 +65,9 @@ impl Uploads {
     /// Drops what lies in the storages, bears our mark, and belongs to no unfinished upload. A storage that cannot be looked
     /// through, or does not let go of something, is counted as failed.
     pub(super) async fn sweep_strays(&self, swept: &mut Swept) -> Result<(), Error> {
-        let mut storages = vec![&self.0.bucket];
-        if self.0.relay.backend() != Backend::S3 {
-            storages.push(&self.0.relay);
-        }
+        let bucket = self.0.bucket.as_ref().map(|bucket| &bucket.storage);
+        let relay = (self.0.relay.backend() != Backend::S3).then_some(&self.0.relay);
+        let storages = bucket.into_iter().chain(relay);
         for storage in storages {
             match storage.strays().await {
                 Ok(strays) => self.drop_unwanted(storage.as_ref(), strays, swept).await?,

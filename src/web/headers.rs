@@ -25,13 +25,15 @@ pub struct Policies {
 }
 
 impl Policies {
-    /// Pages load nothing but our own files, and talk to us and to `store_origin` alone. Browsers keep to HTTPS for
+    /// Pages load nothing but our own files, and talk to us and to `store_origin` alone, if there is one. Browsers keep to HTTPS for
     /// `hsts_max_age_s` seconds (<https://www.rfc-editor.org/rfc/rfc6797>); 0 does not ask them to.
-    pub fn new(store_origin: &str, hsts_max_age_s: u64) -> Self {
+    pub fn new(store_origin: Option<&str>, hsts_max_age_s: u64) -> Self {
         let common = "default-src 'none'; script-src 'self'; base-uri 'none'; frame-ancestors 'none'; \
                       form-action 'self'; manifest-src 'self'";
-        let page =
-            format!("{common}; style-src 'self'; img-src 'self' data:; connect-src 'self' {store_origin}");
+        let store = store_origin
+            .map(|origin| format!(" {origin}"))
+            .unwrap_or_default();
+        let page = format!("{common}; style-src 'self'; img-src 'self' data:; connect-src 'self'{store}");
         // The API's reference page sets styles of its own.
         let reference =
             format!("{common}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; connect-src 'self'");

@@ -57,7 +57,8 @@ export class UploadRow {
   /**
    * @param {Upload} upload
    * @param {{announcer: Announcer, onChange: () => void, start: () => void, dismiss: (row: UploadRow) => void,
-   *   receipt: (upload: Upload) => Promise<void>}} page
+   *   receipt: (upload: Upload) => Promise<void>, hasStore: boolean}} page  `hasStore`: without one, the way through the
+   *   server is no detour
    */
   constructor(upload, page) {
     this.upload = upload;
@@ -142,7 +143,7 @@ export class UploadRow {
     setText(this.#part(".status"), isQueued ? "Waits for its turn" : isChecked ? "Being checked" : WORDS[state]);
     setText(this.#part(".percent"), state !== "complete" && hasBegun && file.size > 0 ? `${percent} %` : "");
     setText(this.#part(".speed"), speed ? format.speed(speed) : "");
-    this.#part(".detour").hidden = !isMoving || this.upload.route === "direct";
+    this.#part(".detour").hidden = !isMoving || !this.page.hasStore || this.upload.route === "direct";
     setText(this.#part(".left"), seconds !== null ? format.timeLeft(seconds) : "");
   }
 
@@ -185,7 +186,7 @@ export class UploadRow {
   #onRoute(route) {
     // What was said about the way that failed is of no more use.
     if (route === "relay") showText(this.#part(".note"), "");
-    this.page.announcer.route(route);
+    if (this.page.hasStore) this.page.announcer.route(route);
     this.draw();
   }
 
@@ -201,7 +202,7 @@ export class UploadRow {
     showText(this.#part(".note"), `${error.message} Trying again ${seconds > 1 ? `in ${seconds} s` : "now"}.`);
   }
 
-  /** The address is no link: objects are private, and a click would only show the store's refusal. */
+  /** The address is no link: objects are private, and a click would only show the store's refusal, and a path no page. */
   #showLocation() {
     const { result } = this.upload;
     const address = result?.location ?? result?.key ?? "";

@@ -1,5 +1,6 @@
 /**
- * Finds out whether this browser can send a part straight to the store, and if not, why: by sending one.
+ * Finds out whether this browser can send a part straight to the store, and if not, why: by sending one. Where all parts go
+ * through the server, it sends one that way.
  *
  * A browser tells a page next to nothing about a request that failed. So each failure is followed by questions whose
  * answers it does tell, and the findings have the names that `muleteer doctor` gives them (docs/doctor.md).
@@ -20,7 +21,8 @@ import { answers, ask, inXml, isLoopback, watchPolicy } from "./asking.js";
  * @property {object} [rule]  a CORS rule, as `aws s3api put-bucket-cors` takes it
  *
  * @typedef {{origin: string, protocol: string, hostname: string}} Place  where the page is
- * @typedef {{id: string, token: string}} Begun
+ * @typedef {import("../sdk/types.js").Way} Way
+ * @typedef {{id: string, token: string, transfer?: Way}} Begun
  * @typedef {{url: URL, serverTime: number, askedAt: number}} Signed
  */
 
@@ -52,21 +54,24 @@ const REFUSALS = {
  * @param {NativeApi} api
  * @param {Place} place
  * @param {(check: Check) => void} show  told of each check as soon as it is done
+ * @returns {Promise<Way>} the way that parts go
  */
 export async function examine(api, place, show) {
-  if (!(await serverAnswers(api, show))) return;
+  if (!(await serverAnswers(api, show))) return "direct";
   const upload = await begin(api, show);
-  if (!upload) return;
+  if (!upload) return "direct";
   const leave = () => discardOnTheWayOut(api, upload);
   addEventListener("pagehide", leave);
   try {
-    await tryStore(api, place, upload, show);
+    if (upload.transfer === "relay") await tryServer(api, upload, show);
+    else await tryStore(api, place, upload, show);
   } catch (error) {
     show({ title: "The examination", state: "bad", seen: wordsOf(error), fix: "Examine again." });
   } finally {
     removeEventListener("pagehide", leave);
     await discard(api, upload, show);
   }
+  return upload.transfer ?? "direct";
 }
 
 /**
@@ -109,9 +114,9 @@ async function begin(api, show) {
   const title = "An upload can be begun";
   const order = { filename: FILENAME, size: BYTES.length, content_type: "text/plain", resume: false };
   try {
-    const { id, token } = await api.call("POST", "/uploads", order, { policy: QUICK });
+    const { id, token, transfer } = await api.call("POST", "/uploads", order, { policy: QUICK });
     show({ title, state: "good", seen: `${FILENAME}, ${BYTES.length} bytes in one part.` });
-    return { id, token };
+    return { id, token, transfer };
   } catch (error) {
     const fix = "Do what the server says. Where it cannot reach the store itself, run muleteer doctor there.";
     show({ title, state: "bad", seen: wordsOf(error), fix });
@@ -157,6 +162,24 @@ async function tryStore(api, place, upload, show) {
   if (taken.state === "bad") return;
   show(judgeClock(answer, api, signed));
   show(judgeEtag(answer, place));
+}
+
+/**
+ * @param {NativeApi} api
+ * @param {Begun} upload
+ * @param {(check: Check) => void} show
+ */
+async function tryServer(api, { id, token }, show) {
+  const title = "A part gets through the server";
+  const { signal } = new AbortController();
+  const run = { token, stallAfter: QUICK.stallAfter, signal, onSent: () => {} };
+  try {
+    await api.putBytes(`/uploads/${encodeURIComponent(id)}/parts/1/content`, new Blob([BYTES]), run);
+    show({ title, state: "good", seen: "The server has stored it." });
+  } catch (error) {
+    const fix = "Do what the server says. Behind a proxy, muleteer doctor --server tells what that keeps back.";
+    show({ title, state: "bad", seen: wordsOf(error), fix });
+  }
 }
 
 const REACHED = "The store can be reached from here";

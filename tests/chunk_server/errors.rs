@@ -251,7 +251,9 @@ async fn no_error_tells_where_the_bytes_lie() {
         let store = place.store.trim_start_matches("http://");
         for text in told {
             serde_json::from_str::<Value>(&text).expect("JSON");
-            for secret in [store, "uploads\"", "s3://", "muleteer", "Sqlite", "postgres"] {
+            let secrets = [store, "uploads\"", "s3://", "muleteer", "Sqlite", "postgres"];
+            // Where a folder is all there is, there is no store to be named.
+            for secret in secrets.into_iter().filter(|secret| !secret.is_empty()) {
                 assert!(!text.contains(secret), "{secret} in {text}");
             }
         }

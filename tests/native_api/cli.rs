@@ -242,29 +242,6 @@ fn the_document_of_the_api_is_printed_without_a_server() {
     assert!(!place.path().join("data").exists());
 }
 
-#[tokio::test]
-async fn a_folder_that_gets_only_some_of_the_files_is_told_at_the_start() {
-    for (backend, is_told) in [("local", true), ("s3", false)] {
-        let place = Place::new();
-        let folder = place.path().join("files");
-        std::fs::create_dir(&folder).expect("a folder");
-        let server = place.serve(&[
-            ("STORAGE_BACKEND", backend),
-            ("LOCAL_STORAGE_PATH", folder.to_str().expect("UTF-8")),
-        ]);
-
-        Api::at(&server.base)
-            .outside()
-            .get("/health/live")
-            .await
-            .expect(200);
-
-        let (_, log) = server.stop();
-        let told = log.contains("storage.backend is set and s3.bucket is not");
-        assert_eq!(told, is_told, "{backend}: {log}");
-    }
-}
-
 #[test]
 fn a_sweep_that_cannot_look_through_the_store_has_failed() {
     let place = Place::new();

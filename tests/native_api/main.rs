@@ -21,6 +21,11 @@ mod page;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod socket;
 
+#[cfg(feature = "smb")]
+#[path = "../support/samba.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod samba;
+
 mod api;
 mod doors;
 mod icap_server;
@@ -36,6 +41,7 @@ mod completing;
 mod creating;
 mod ending;
 mod everybody;
+mod folder;
 mod integrity;
 mod limits;
 mod listing;

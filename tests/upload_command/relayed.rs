@@ -1,8 +1,12 @@
 //! Through the server: part by part, and by tus.
 
+use muleteer::config::BackendName;
+
 use super::MIB;
 use super::command::{Sender, bytes, ended, kill};
+use super::gate::Gate;
 use super::places::Place;
+use super::server::{Kind, TestServer};
 
 /// What requests need beside the bytes, and what was read twice at the break.
 const SLACK: u64 = 1 << 20;
@@ -109,4 +113,41 @@ async fn a_break_within_one_run_sends_only_the_rest() {
     );
     assert_eq!(ended.event("done")["sent_bytes"], file.len());
     assert!(place.to_server.passed() < 100 << 20, "not all of it again");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_server_with_a_folder_alone_gets_all_of_it_and_goes_on_after_a_kill() {
+    let server = TestServer::start(Kind::Sqlite, |config| {
+        config.storage.backend = BackendName::Local;
+        config.storage.local.path = format!("{}/files", config.data_dir);
+    })
+    .expect("SQLite is never skipped");
+    let to_server = Gate::to(&server.base);
+    let sender = Sender::to(&to_server.address);
+    let file = bytes(64 * MIB);
+    sender.file("film.mp4", &file);
+    to_server.hold_after(40 << 20);
+    // As anybody types it: nobody has to know where the server keeps files.
+    let first = sender.start(&["film.mp4"]);
+    to_server.wait_until_held();
+    kill(first);
+    to_server.cut();
+    to_server.open();
+
+    let again = ended(sender.start(&["film.mp4", "--json"]));
+
+    assert_eq!(again.code, Some(0), "{again:?}");
+    let stored = again.event("begin")["stored_bytes"].as_u64().expect("bytes");
+    assert!(stored >= 12 << 20, "{stored}");
+    assert_eq!(again.event("done")["sent_bytes"], file.len() as u64 - stored);
+    let location = again.event("done")["location"]
+        .as_str()
+        .expect("a path")
+        .to_owned();
+    assert!(
+        location.starts_with(&server.config.storage.local.path),
+        "{location}"
+    );
+    assert!(std::fs::read(location).expect("a file") == file);
+    assert!(server.store.is_empty(), "there is no store at all");
 }

@@ -1,6 +1,6 @@
 /**
  * Muleteer's own protocol: our server plans the parts and signs them, the parts go straight to the store, or through
- * our server while the store cannot be reached. One of several ways to upload, each behind the same four verbs
+ * our server while the store cannot be reached, or where it keeps them itself. One of several ways to upload, each behind the same four verbs
  * (create, send, status, finish, and discard for giving up), so that `uploader.js` knows none of them.
  */
 
@@ -30,6 +30,7 @@ import { Signatures } from "./native/signatures.js";
  * @property {Records} records
  * @property {Set<number>} refused  parts whose address was refused and signed anew once
  * @property {Map<number, number>} stalls  how often in a row a part stood still
+ * @property {boolean} isRelayed  whether all parts go through our server, as it says itself: nothing is signed for them
  * @property {boolean} canRelay  whether parts may go through our server; once found impossible, never again
  *
  * @typedef {Session & {private: Private}} NativeSession
@@ -47,7 +48,8 @@ const ENDINGS = new Map([
 /**
  * Uploads that share a protocol share what it learns about the way to the store.
  * @param {(import("./native/api.js").ApiOptions | {api: NativeApi}) & {fallback?: boolean, checksums?: boolean}}
- *   [options]  `fallback`: whether parts go through our server while the store cannot be reached; `checksums`: whether
+ *   [options]  `fallback`: whether parts go through our server while the store cannot be reached (those of which the server says that
+ *   they must, do so in either case); `checksums`: whether
  *   parts are sent with their checksums; both true when absent
  * @returns {Protocol}
  */
@@ -109,12 +111,13 @@ async function create(api, { canRelay, checksums, summer, passage }, source, run
       records: new Records((parts, r) => callAs(api, session, "POST", "/parts", { parts }, r)),
       refused: new Set(),
       stalls: new Map(),
+      isRelayed: found.transfer === "relay",
       canRelay,
     },
   };
   adopt(session, found);
   // Where CORS hides `Date`, the server's time has to be asked for: addresses expire by it.
-  if (!api.seesDate) await api.session(run);
+  if (!api.seesDate && !session.private.isRelayed) await api.session(run);
   return session;
 }
 

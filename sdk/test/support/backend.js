@@ -25,6 +25,8 @@ export class Backend {
   relayed = [];
   /** Whether our API takes parts; an older server does not know the address. */
   takesParts = true;
+  /** How uploads travel that begin now; nothing is signed for one that is relayed. */
+  transfer = "direct";
   partsAtOnce = 0;
   mostPartsAtOnce = 0;
   partSize = 1000;
@@ -161,7 +163,7 @@ export class Backend {
     const upload = {
       id: `up-${this.#lastId}`, state: "open", filename: body.filename, size: body.size, partSize,
       partCount: Math.ceil(body.size / partSize), parts: new Map(), records: [], isGone: false,
-      fingerprint: body.fingerprint, asked: body, token: `token-${this.#lastId}`,
+      fingerprint: body.fingerprint, asked: body, token: `token-${this.#lastId}`, transfer: this.transfer,
     };
     this.uploads.set(upload.id, upload);
     return { status: 201, body: describe(upload) };
@@ -169,6 +171,7 @@ export class Backend {
 
   #sign(upload, { parts }) {
     if (upload.state !== "open") return problem(409, "wrong-state", "This upload is not open.");
+    if (upload.transfer === "relay") return problem(403, "forbidden", "The bytes pass through the server.");
     let numbers = parts;
     if (typeof parts === "string") {
       const [first, last] = parts.split("-").map(Number);
@@ -232,7 +235,7 @@ export function problem(status, slug, detail, headers) {
 function describe(upload) {
   const isComplete = upload.state === "complete";
   return {
-    id: upload.id, state: upload.state, transfer: "direct", filename: upload.filename, size: upload.size,
+    id: upload.id, state: upload.state, transfer: upload.transfer, filename: upload.filename, size: upload.size,
     part_size: upload.partSize, part_count: upload.partCount, token: upload.token,
     parts: [...upload.parts].map(([number, { bytes, etag }]) => ({ number, size: bytes.length, etag })),
     location: isComplete ? `https://bucket.example/${encodeURIComponent(upload.filename)}` : null,

@@ -41,7 +41,7 @@ pub struct Job<'a> {
     pub workers: usize,
 }
 
-/// How parts travel.
+/// How parts travel; where the server says that an upload's bytes pass through it, they do, whatever was asked for.
 pub enum Way {
     /// Straight to the store.
     Direct(Direct),
@@ -54,6 +54,9 @@ pub enum Way {
 struct Upload {
     id: String,
     state: String,
+    /// Older servers say nothing: theirs are direct.
+    #[serde(default)]
+    transfer: String,
     part_size: u64,
     part_count: u64,
     parts: Vec<Part>,
@@ -128,6 +131,11 @@ async fn attempt(job: &Job<'_>, way: &Way) -> Result<Outcome, Trouble> {
         waiting: Mutex::new(missing.collect()),
         reports: tokio::sync::Mutex::default(),
         unreported: Mutex::default(),
+    };
+    let way = if found.transfer == "relay" {
+        &Way::Relay
+    } else {
+        way
     };
     if let Way::Direct(direct) = way {
         direct.forget().await;

@@ -89,6 +89,7 @@ async fn session(request: HttpRequest, identity: Data<Identity>, uploads: Data<U
         caller.as_ref(),
         identity.admits_anonymous(),
         &uploads.policy().within(bounds.unwrap_or(&Bounds::default())),
+        uploads.transfer(),
         uploads.now(),
     );
     Ok(fresh(HttpResponse::Ok(), &view))
@@ -126,7 +127,8 @@ async fn create(
     Ok(fresh(answer, &view))
 }
 
-/// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes.
+/// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes. Of an upload whose `transfer` is
+/// `relay` nothing is signed (403).
 #[utoipa::path(tag = "uploads", request_body = SignParts, params(("id" = String, Path, description = "The upload")),
     responses(
         (status = 200, body = SignaturesView),
@@ -181,8 +183,8 @@ async fn record_one(
     Ok(HttpResponse::NoContent().finish())
 }
 
-/// Takes one part's bytes for a browser that cannot reach the store, and puts them into the same multipart upload. It
-/// is recorded as well. `Content-Digest` may claim a SHA-256, or `x-amz-checksum-…` and `Content-MD5` what S3 knows by these
+/// Takes one part's bytes, of an upload whose `transfer` is `relay`, or for a browser that cannot reach the store: then it puts
+/// them into the same multipart upload. It is recorded as well. `Content-Digest` may claim a SHA-256, or `x-amz-checksum-…` and `Content-MD5` what S3 knows by these
 /// names; it is then verified before the part is stored.
 #[utoipa::path(tag = "uploads", request_body(content = Vec<u8>, content_type = "application/octet-stream"),
     params(("id" = String, Path, description = "The upload"), ("number" = u32, Path, description = "The part, from 1")),

@@ -9,6 +9,7 @@ use utoipa::ToSchema;
 use super::requests::SignatureFormat;
 use crate::domain::{
     Algorithm, Checksum, Checksums, Grant, PartNumber, Policy, Principal, State, StoredPart, SupportCode,
+    Transfer,
 };
 use crate::identity::Scopes;
 use crate::uploads::{
@@ -389,9 +390,12 @@ pub struct SessionView {
     server_time: DateTime<Utc>,
 }
 
-/// What may be uploaded.
+/// What may be uploaded, and how.
 #[derive(Debug, Serialize, ToSchema)]
 pub struct LimitsView {
+    /// How new uploads travel. `direct`: the bytes go straight to the store. `relay`: they pass through the server, and
+    /// nothing is signed.
+    transfer: &'static str,
     /// Most bytes of one file.
     max_size: u64,
     /// Bytes of a part, unless more are needed.
@@ -410,6 +414,7 @@ impl SessionView {
         caller: Option<&Principal>,
         anonymous_allowed: bool,
         policy: &Policy,
+        transfer: Transfer,
         server_time: DateTime<Utc>,
     ) -> Self {
         let kind = match caller {
@@ -430,6 +435,7 @@ impl SessionView {
                 .unwrap_or_default(),
             anonymous_allowed,
             limits: LimitsView {
+                transfer: transfer.as_str(),
                 max_size: policy.max_size(),
                 default_part_size: policy.parts.preferred,
                 min_part_size: policy.parts.min,

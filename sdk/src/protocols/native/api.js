@@ -29,6 +29,7 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  * @property {string} id
  * @property {string} [support_code]
  * @property {"open" | "completing" | "complete" | "aborted" | "expired" | "failed"} state
+ * @property {"direct" | "relay"} [transfer]  whether the bytes go straight to the store, or through the server
  * @property {string} filename
  * @property {number} size
  * @property {number} part_size
@@ -56,7 +57,7 @@ import { DEFAULT_POLICY, persist } from "../../retry.js";
  * @property {"anonymous" | "api-key" | "none"} kind
  * @property {string[]} scopes
  * @property {boolean} anonymous_allowed
- * @property {{max_size: number, default_part_size: number, max_parts: number}} limits
+ * @property {{transfer?: "direct" | "relay", max_size: number, default_part_size: number, max_parts: number}} limits
  * @property {string} server_time
  */
 

@@ -1,6 +1,6 @@
 /**
  * How one part gets into the store: straight, to the address that our server signed, or through our server where the
- * store cannot be reached. Which of the two, `route.js` decides.
+ * store cannot be reached. Which of the two, `route.js` decides, unless the server says that there is but the one.
  */
 
 import { UploadError, throwIfAborted } from "../../errors.js";
@@ -44,6 +44,7 @@ const MOST_TRIES_WHEN_DAMAGED = 8;
  */
 export async function sendPart(delivery) {
   const { route, run, session } = delivery;
+  if (session.private.isRelayed) return relay(delivery);
   const way = session.private.canRelay ? route.choose() : "direct";
   if (way === "relay") return relay(delivery);
   if (way === "direct") run.onRoute?.("direct");
@@ -173,7 +174,7 @@ async function relay(delivery, trouble) {
       route.relayFailed(run.policy);
       throw failure;
     }
-    if (!isNoWay(error)) throw error;
+    if (session.private.isRelayed || !isNoWay(error)) throw error;
     // An older server, or something before it that lets no such body through: it will not change during an upload.
     session.private.canRelay = false;
     throw trouble ?? straightAgain(error);
