@@ -193,6 +193,6 @@ impl Uploads {
 
     /// The same of a request that brings a whole object.
     pub(super) fn whole_signed_for(&self) -> Duration {
-        self.0.store.whole_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
+        self.whole_lifetime().max(LONGEST_POLICY) + LAST_REQUEST
     }
 }

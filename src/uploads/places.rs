@@ -154,6 +154,12 @@ impl Uploads {
         bucket.map_or(Duration::ZERO, |bucket| bucket.store.url_lifetime())
     }
 
+    /// The same of what brings a whole object in one request.
+    pub(super) fn whole_lifetime(&self) -> Duration {
+        let bucket = self.0.bucket.as_ref();
+        bucket.map_or(Duration::ZERO, |bucket| bucket.store.whole_lifetime())
+    }
+
     /// Whether database and store answer, and how long each took; asked at once, so that one which hangs does not hide
     /// the other. Without a bucket the storage is what is asked.
     pub async fn check(&self) -> [Check; 2] {

@@ -87,7 +87,7 @@ impl Uploads {
     async fn successor_of(&self, upload: &Upload) -> Result<Option<StoredObject>, Error> {
         let may_have_one = upload.state == State::Complete
             && upload.cut == Cut::Whole
-            && upload.bucket == self.0.store.bucket()
+            && self.is_our_bucket(&upload.bucket)
             && self.0.db.awaits_recheck(&upload.id).await?;
         if !may_have_one {
             return Ok(None);
