@@ -68,9 +68,9 @@ read_options() {
     [ -z "$purge" ] || [ "$action" = uninstall ] || fail "--purge needs --uninstall"
 }
 
-# secret [BYTES]: so many random bytes in digits, two for each; 32 where no number is given.
+# secret BYTES: so many random bytes in digits, two for each.
 secret() {
-    od -An -N "${1:-32}" -tx1 /dev/urandom | tr -d ' \n'
+    od -An -N "$1" -tx1 /dev/urandom | tr -d ' \n'
 }
 
 # the_binary: the program to install: the one that was named, else the newest build, else a new one.
@@ -153,11 +153,11 @@ secrets() {
     cat <<ENV
 # Made at the installation. Keep it secret, and keep a copy.
 # Begins uploads, and may look after all of them.
-MULETEER_AUTH__API_KEY=$(secret)
+MULETEER_AUTH__API_KEY=$(secret 32)
 # Signs upload tokens and cookies.
-MULETEER_AUTH__SECRET=$(secret)
+MULETEER_AUTH__SECRET=$(secret 32)
 # Signs webhooks.
-MULETEER_HOOKS__SECRET=$(secret)
+MULETEER_HOOKS__SECRET=$(secret 32)
 # The store's, where the machine itself has none:
 #AWS_ACCESS_KEY_ID=
 #AWS_SECRET_ACCESS_KEY=

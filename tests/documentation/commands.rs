@@ -168,9 +168,6 @@ fn every_line_of_the_log_that_is_explained_is_written_somewhere() {
     assert!(lines.len() >= 5, "{lines:?}");
     let source = sources(&std::path::Path::new(PROJECT).join("src"));
     for line in lines {
-        assert!(
-            source.contains(&format!("\"{line}\"")),
-            "nothing writes \"{line}\""
-        );
+        assert!(source.contains(&format!("\"{line}")), "nothing writes \"{line}\"");
     }
 }
