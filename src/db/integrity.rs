@@ -5,9 +5,9 @@
 use diesel::prelude::*;
 
 use super::Database;
-use super::connection::on_backend;
-use super::schema::integrity;
-use crate::domain::{Algorithm, CheckedBy, Checksums, UploadId};
+use super::connection::{AnyConnection, on_backend, write_transaction};
+use super::schema::{integrity, uploads};
+use crate::domain::{Algorithm, CheckedBy, Checksums, State, Upload, UploadId};
 use crate::error::Error;
 
 /// What is known of an upload's bytes.
@@ -145,43 +145,50 @@ impl Database {
         .map(drop)
     }
 
-    /// Keeps the receipt of a complete upload, unless it has one; gives the one that it has now.
+    /// Keeps the receipt of a complete upload, unless it has one; gives the one that it has now. `None` where the upload is
+    /// not complete any more, or has another object.
     ///
     /// # Errors
     /// [`Error::Unavailable`] from the database.
-    pub async fn keep_receipt(&self, id: &UploadId, receipt: String) -> Result<String, Error> {
-        let id = id.to_string();
+    pub async fn keep_receipt(&self, upload: &Upload, receipt: String) -> Result<Option<String>, Error> {
+        let (id, etag) = (upload.id.to_string(), upload.etag.clone());
         self.run(move |conn| {
-            let fresh = (integrity::upload_id.eq(&id), integrity::receipt.eq(&receipt));
-            let made = on_backend!(conn, |c| {
-                diesel::insert_into(integrity::table)
-                    .values(fresh)
-                    .on_conflict_do_nothing()
-                    .execute(c)
-            })?;
-            if made == 0 {
-                let without = integrity::table.find(&id).filter(integrity::receipt.is_null());
-                diesel::update(without)
-                    .set(integrity::receipt.eq(&receipt))
+            write_transaction(conn, |conn| {
+                // Whoever takes the upload back waits for the end of this, and what is kept here goes with it.
+                let complete = State::Complete.as_str();
+                let own = uploads::table.find(&id).filter(uploads::state.eq(complete));
+                let locked = diesel::update(own)
+                    .set(uploads::state.eq(complete))
                     .execute(conn)?;
-            }
-            let kept: Option<String> = integrity::table
-                .find(&id)
-                .select(integrity::receipt)
-                .first(conn)?;
-            Ok(kept.unwrap_or(receipt))
+                let now: Option<Option<String>> = uploads::table
+                    .find(&id)
+                    .select(uploads::etag)
+                    .first(conn)
+                    .optional()?;
+                if locked == 0 || now != Some(etag) {
+                    return Ok(None);
+                }
+                keep(conn, &id, receipt).map(Some)
+            })
         })
         .await
     }
+}
 
-    /// Forgets what is known of the bytes of an upload, its receipt too.
-    ///
-    /// # Errors
-    /// [`Error::Unavailable`] from the database.
-    pub async fn forget_integrity(&self, id: &UploadId) -> Result<(), Error> {
-        let id = id.to_string();
-        self.run(move |conn| diesel::delete(integrity::table.find(id)).execute(conn))
-            .await
-            .map(drop)
+fn keep(conn: &mut AnyConnection, id: &str, receipt: String) -> QueryResult<String> {
+    let fresh = (integrity::upload_id.eq(id), integrity::receipt.eq(&receipt));
+    let made = on_backend!(conn, |c| {
+        diesel::insert_into(integrity::table)
+            .values(fresh)
+            .on_conflict_do_nothing()
+            .execute(c)
+    })?;
+    if made == 0 {
+        let without = integrity::table.find(id).filter(integrity::receipt.is_null());
+        diesel::update(without)
+            .set(integrity::receipt.eq(&receipt))
+            .execute(conn)?;
     }
+    let kept: Option<String> = integrity::table.find(id).select(integrity::receipt).first(conn)?;
+    Ok(kept.unwrap_or(receipt))
 }

@@ -50,12 +50,12 @@ impl Quota {
     /// [`Error::Forbidden`] where nothing may ever be.
     pub fn admit(&self, held: Usage, more: Usage) -> Result<(), Error> {
         let reached = |what, limit, held| Err(Error::QuotaReached { what, limit, held });
+        if more.uploads > 0 && (self.uploads == Some(0) || self.bytes == Some(0)) {
+            return Err(NOTHING);
+        }
         if let Some(limit) = self.bytes.filter(|limit| more.bytes > *limit) {
             let size = more.bytes;
             return Err(Error::TooLarge { limit, size });
-        }
-        if more.uploads > 0 && (self.uploads == Some(0) || self.bytes == Some(0)) {
-            return Err(NOTHING);
         }
         match self.uploads {
             Some(limit) if held.uploads.saturating_add(more.uploads) > limit => {
@@ -177,8 +177,10 @@ mod tests {
                 ..Quota::default()
             },
         ] {
-            let refused = quota.admit(held(0, 0), Usage::one(0));
-            assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+            for bytes in [0, 5] {
+                let refused = quota.admit(held(0, 0), Usage::one(bytes));
+                assert!(matches!(refused, Err(Error::Forbidden(_))), "{refused:?}");
+            }
         }
     }
 

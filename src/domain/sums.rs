@@ -48,8 +48,13 @@ impl Checksums {
 
     /// Adds one, or replaces the one of its algorithm.
     pub fn put(&mut self, sum: Checksum) {
-        self.0.retain(|known| known.algorithm() != sum.algorithm());
+        self.remove(sum.algorithm());
         self.0.push(sum);
+    }
+
+    /// Takes out the one of this algorithm.
+    pub fn remove(&mut self, algorithm: Algorithm) {
+        self.0.retain(|sum| sum.algorithm() != algorithm);
     }
 
     /// The one of this algorithm.

@@ -212,8 +212,9 @@ impl Forward {
             essence == "application/json" || essence.ends_with("+json")
         });
         let body = outside::body(answer, LARGEST).await?;
-        let told = if says_json || looks_like_json(&body) {
-            read_object(&body).map_err(|error| format!("its JSON cannot be read: {error}"))?
+        let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&body);
+        let told = if says_json || looks_like_json(body) {
+            read_object(body).map_err(|error| format!("its JSON cannot be read: {error}"))?
         } else {
             Told::default()
         };
@@ -243,7 +244,6 @@ impl Forward {
 
 /// Whether a body is meant for JSON, whatever type it is sent as: limits in it must not be passed over for a missing header.
 fn looks_like_json(body: &[u8]) -> bool {
-    let body = body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body);
     matches!(body.trim_ascii_start().first(), Some(b'{' | b'['))
 }
 

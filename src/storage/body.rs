@@ -130,6 +130,11 @@ impl Receipt {
         self.get().sums
     }
 
+    /// Forgets a checksum that nothing can be held against.
+    pub(crate) fn forget(&self, algorithm: Algorithm) {
+        self.set(|outcome| outcome.sums.remove(algorithm));
+    }
+
     /// Why it did not end well.
     pub fn failure(&self) -> Option<BodyError> {
         self.get().failure
@@ -212,14 +217,13 @@ impl Body {
         pieces: impl Stream<Item = Result<Bytes, BodyError>> + Send + 'static,
         expected: Expectation,
     ) -> Self {
+        let claimed = expected.checksum.as_ref().map(Checksum::algorithm);
         Self {
             inner: pieces.boxed(),
             received: 0,
-            sha256: expected.tells_sha256.then(Sha256::new),
-            hasher: expected
-                .checksum
-                .as_ref()
-                .map(|claimed| Hasher::new(claimed.algorithm())),
+            // One that is claimed is made for that.
+            sha256: (expected.tells_sha256 && claimed != Some(Algorithm::Sha256)).then(Sha256::new),
+            hasher: claimed.map(Hasher::new),
             others: Vec::new(),
             expected,
             held: None,
@@ -301,13 +305,14 @@ impl Body {
                 actual: self.received,
             });
         }
-        if self.hasher.take().map(Hasher::finish) != self.expected.checksum {
+        let claimed = self.hasher.take().map(Hasher::finish);
+        if claimed != self.expected.checksum {
             return Err(BodyError::Mismatch);
         }
-        let sum = self
-            .sha256
-            .take()
-            .map(|hash| Sha256Sum::new(hash.finalize().into()));
+        let own = self.sha256.take();
+        let own = own.map(|hash| Sha256Sum::new(hash.finalize().into()));
+        let claimed = claimed.filter(|_| self.expected.tells_sha256);
+        let sum = own.or_else(|| claimed.as_ref().and_then(Checksum::sha256));
         self.receipt.set(|outcome| outcome.sha256 = sum);
         self.tell_sums();
         Ok(())

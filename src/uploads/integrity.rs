@@ -10,7 +10,7 @@ use futures_util::StreamExt as _;
 use super::Uploads;
 use crate::domain::{
     Algorithm, CheckedBy, Checksum, Checksums, Hasher, PartDefect, PartNumber, State, StoredPart, Transfer,
-    Upload, UploadId, joined,
+    Upload, UploadId, bare_etag, joined,
 };
 use crate::error::{Digested, Error};
 use crate::storage::{Receipt, is_signed};
@@ -127,12 +127,15 @@ impl Uploads {
         if upload.transfer == Transfer::Direct || stored.is_empty() {
             return Ok(stored);
         }
-        let recorded = self.0.db.recorded_parts(&upload.id).await?;
+        let recorded = self.0.db.recorded_parts(&upload.id).await?.into_iter();
+        let tags: BTreeMap<PartNumber, Option<String>> = recorded
+            .map(|record| (record.part.number, record.part.etag))
+            .collect();
         stored.retain(|part| {
-            recorded.iter().any(|record| {
-                let tag = record.part.etag.as_ref();
-                record.part.number == part.number && tag.is_none_or(|tag| *tag == part.etag)
-            })
+            // Stores quote it in one answer, and not in another.
+            let is_same = |tag: &String| bare_etag(tag) == bare_etag(&part.etag);
+            let tag = tags.get(&part.number);
+            tag.is_some_and(|tag| tag.as_ref().is_none_or(is_same))
         });
         Ok(stored)
     }

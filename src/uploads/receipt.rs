@@ -20,7 +20,8 @@ impl Uploads {
     ///
     /// # Errors
     /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::WrongState`] for one that is not complete;
-    /// of one whose object was replaced [`Error::StillCompleting`], [`Error::TooLarge`], [`Error::ContentRefused`].
+    /// of one whose object was replaced [`Error::StillCompleting`], [`Error::TooLarge`], [`Error::ContentRefused`],
+    /// [`Error::TooFast`]; [`Error::Busy`] while somebody is at it.
     pub async fn receipt(&self, caller: &Principal, id: &UploadId) -> Result<String, Error> {
         let mut upload = self.find(caller, id).await?;
         if upload.state == State::Complete {
@@ -33,15 +34,12 @@ impl Uploads {
         }
         let signed = self.0.receipts.sign(&self.content(&upload, &known));
         let text = serde_json::to_string_pretty(&signed).map_err(Error::internal)?;
-        let text = self.0.db.keep_receipt(id, text).await?;
-        let now = self.as_recorded(id).await?;
-        if now.state != State::Complete || now.etag != upload.etag {
-            // It was taken back while this was signed, and with it what was kept before.
-            self.0.db.forget_integrity(id).await?;
-            check_complete(&now)?;
-            return Err(Error::Busy("the upload was changed just now; try again"));
+        if let Some(text) = self.0.db.keep_receipt(&upload, text).await? {
+            return Ok(text);
         }
-        Ok(text)
+        // It was taken back while this was signed.
+        check_complete(&self.as_recorded(id).await?)?;
+        Err(Error::Busy("the upload was changed just now; try again"))
     }
 
     /// The key that receipts are verified with, and those that were in use before, as they are published.

@@ -52,7 +52,11 @@ impl Uploads {
         if upload.state == State::Complete {
             let _turn = self.turn_to_complete(&upload.id, Manner::UNTAKEN).await?;
             let upload = self.as_recorded(&upload.id).await?;
-            return match Box::pin(self.as_it_is(upload)).await {
+            let Some(object) = self.successor_of(&upload).await? else {
+                return Ok(false);
+            };
+            // Not paced: whoever uses up their own rate could put this off for ever.
+            return match Box::pin(self.take_back(upload, object)).await {
                 Ok(_) | Err(Error::StillCompleting) => Ok(false),
                 Err(Error::TooLarge { .. } | Error::ContentRefused { .. }) => Ok(true),
                 Err(error) => Err(error),
@@ -108,6 +112,11 @@ impl Uploads {
             return Ok(upload);
         };
         self.pace(Pace::Create, &upload.owner, upload.client_ip, 1)?;
+        self.take_back(upload, object).await
+    }
+
+    /// Has an upload complete no longer, and looks at its new object as at the first.
+    async fn take_back(&self, upload: Upload, object: StoredObject) -> Result<Upload, Error> {
         tracing::warn!(
             upload = %upload.id, key = %upload.key, owner = %upload.owner, size = object.size,
             "a finished object was replaced with a signature that was still good, and is looked at like the first"

@@ -76,7 +76,9 @@ impl Uploads {
     /// The upload with what the store holds of it.
     ///
     /// # Errors
-    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::Unavailable`] from the store.
+    /// [`Error::NotFound`] for somebody else's upload as for none; [`Error::Unavailable`] from the store; of one whose object
+    /// was replaced [`Error::TooLarge`], [`Error::ContentRefused`], [`Error::TooFast`], and [`Error::Busy`] while somebody
+    /// is at it.
     pub async fn status(&self, caller: &Principal, id: &UploadId) -> Result<Status, Error> {
         let upload = self.find(caller, id).await?;
         if !upload.state.is_unfinished() {

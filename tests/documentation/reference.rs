@@ -14,7 +14,8 @@ const PREFACE: &str = "\
 # Configuration
 
 Every setting, made from the code: `MULETEER_TEST_REFRESH=1 cargo test --test documentation reference` writes this page.
-[`Rocket.toml.example`](../Rocket.toml.example) has the same as a file to copy.
+[`Rocket.toml.example`](../Rocket.toml.example) has the same as a file to copy from. Keep only what you change: a door that the
+file switches on counts as wanted, and stops the start where [a folder is all there is](operating.md#a-folder-or-a-share-alone).
 
 Layers, later ones win: the defaults below; `Rocket.toml` of the working folder, or the file that `--config` or
 `MULETEER_CONFIG` names (its section `[default]`, then that of the profile, then `[global]`); well-known variables of the

@@ -204,20 +204,20 @@ impl S3Relay {
         }
     }
 
-    /// Sends a part: the bytes of `pieces`, read again, and what is held behind them.
+    /// Sends a part: the bytes of `pieces`, read again, and what comes behind them.
     pub(super) async fn send_gathered(
         &self,
         upload: &Upload,
         number: PartNumber,
         pieces: &[Piece],
-        held: Ending,
+        ending: Ending,
         length: u64,
     ) -> Result<(), Error> {
         let keys = pieces
             .iter()
             .map(|piece| Self::piece_key(&upload.id, &piece.name))
             .collect::<Result<Vec<_>, _>>()?;
-        self.send_joined(upload, number, keys, held, length).await
+        self.send_joined(upload, number, keys, ending, length).await
     }
 
     /// Has to be asked before a part is sent: parts, unlike pieces, cannot be void. Else it only says so early.

@@ -75,12 +75,16 @@ impl S3Store {
         if self.settings.checksum == WantedChecksum::None {
             return body;
         }
+        let own = match self.settings.checksum {
+            WantedChecksum::Of(algorithm) if is_signed(algorithm) => algorithm,
+            _ => Algorithm::Crc64Nvme,
+        };
         // An MD5 costs more than all else that is done with a part, so it is only made where nothing else can tell.
         let is_part = matches!(operation, Operation::UploadPart { .. });
         if is_part && self.makes_checksums.load(Ordering::Relaxed) {
-            return body.also(Algorithm::Crc64Nvme);
+            return body.also(own);
         }
-        body.also(Algorithm::Crc64Nvme).also(Algorithm::Md5)
+        body.also(own).also(Algorithm::Md5)
     }
 
     /// Holds what the store says of the bytes that it got against those that were sent.
@@ -91,7 +95,10 @@ impl S3Store {
         if self.settings.checksum == WantedChecksum::None {
             return Ok(());
         }
-        // Of what it keeps encrypted with a key of a KMS the tag is no MD5.
+        if answer.is_encrypted {
+            // Its tag, now and in every list, is no MD5: ours must not be kept to be held against it.
+            sent.forget(Algorithm::Md5);
+        }
         let etag = answer.etag.clone().filter(|_| !answer.is_encrypted);
         let stored = StoredPart {
             number: PartNumber::FIRST,

@@ -47,7 +47,7 @@ impl S3Relay {
     }
 
     /// Sends a part of the `length` bytes that `read` gives each time that it is called; gives its tag. Where their digest
-    /// is not known it is called once for that alone.
+    /// is not known it is called once more for that at each try: what was read wrongly must not be signed again.
     ///
     /// # Errors
     /// As [`send_joined`](Self::send_joined).
@@ -111,11 +111,11 @@ async fn sum_of(body: Body) -> Result<Sha256Sum, Error> {
         .ok_or_else(|| Error::internal("a body that ended well has no digest"))
 }
 
-/// What failed was reading back what we keep ourselves, and no request of a client.
+/// What failed was reading back what is stored already, and no request of a client.
 fn unread(error: Error) -> Error {
     match error {
         Error::Interrupted | Error::WrongSize { .. } => {
-            Error::unavailable("the store", "a waiting piece cannot be read back")
+            Error::unavailable("the store", "what a part is made of cannot be read back")
         }
         other => other,
     }

@@ -18,7 +18,8 @@ use super::checks::is_mismatch;
 use super::held::Rooms;
 use crate::clock::Clock;
 use crate::domain::{
-    Algorithm, Backend, Checksum, Cut, ObjectKey, PartLimits, PartNumber, StoredPart, Upload, UploadId,
+    Algorithm, Backend, Checksum, Cut, ObjectKey, PartLimits, PartNumber, StoredPart, Transfer, Upload,
+    UploadId,
 };
 use crate::error::{Digested, Error, FieldError};
 use crate::storage::{Body, ByteStream, Storage, StoredObject, Stray, is_partial_key};
@@ -142,6 +143,11 @@ impl Storage for S3Relay {
             self.put_small(upload, number, body).await?
         } else {
             let multipart_id = Self::multipart_id(upload)?;
+            // It may have been begun without checksums, and then its tag is all that the store tells of a part.
+            let body = match upload.transfer {
+                Transfer::Direct if body.sha256_beforehand().is_none() => body.also(Algorithm::Md5),
+                _ => body,
+            };
             self.store
                 .send_part(&upload.key, multipart_id, number, body, self.now())
                 .await?
@@ -326,8 +332,8 @@ impl S3Relay {
     /// Drops small objects where there may be any: uploads straight from browsers never have some.
     async fn clean_up(&self, upload: &Upload) -> Result<(), Error> {
         match upload.transfer {
-            crate::domain::Transfer::Direct => Ok(()),
-            crate::domain::Transfer::Relay => self.drop_pieces(&upload.id).await,
+            Transfer::Direct => Ok(()),
+            Transfer::Relay => self.drop_pieces(&upload.id).await,
         }
     }
 }
