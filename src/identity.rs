@@ -162,6 +162,11 @@ pub struct IdentitySettings {
     pub forward: ForwardConfig,
 }
 
+const NOT_OURS: Error = Error::Unauthenticated("this upload token is not ours, or has expired");
+
+const EXPIRED: Error =
+    Error::Unauthenticated("this upload's token has expired; begin the same upload again for another");
+
 impl Identity {
     /// Everything that tells who is asking. Where keys are read from an address, that goes on in the background.
     ///
@@ -216,15 +221,14 @@ impl Identity {
     /// # Errors
     /// As [`by_credential`](Self::by_credential).
     pub async fn by_bearer(&self, text: &str) -> Result<Principal, Error> {
-        let unknown = match self.by_token(text) {
-            // One of ours that has expired is nobody else's.
-            Err(error @ Error::Unauthenticated(_)) if !self.is_own(text) => error,
-            holder => return holder,
-        };
+        // One of ours that has expired is nobody else's.
+        if self.is_own(text) {
+            return self.by_token(text);
+        }
         match self.by_credential(text).await {
             // What is wrong with a token is the more useful answer.
             Err(Error::Unauthenticated(_)) if self.jwt.is_none() || !jwt::looks_like_one(text) => {
-                Err(unknown)
+                Err(NOT_OURS)
             }
             holder => holder,
         }
@@ -272,13 +276,7 @@ impl Identity {
     /// [`Error::Unauthenticated`] for a token that is not ours or has expired.
     pub fn by_token(&self, token: &str) -> Result<Principal, Error> {
         let claim = self.tokens.read_upload(token, self.clock.now());
-        let claim = claim.ok_or_else(|| {
-            Error::Unauthenticated(if self.is_own(token) {
-                "this upload's token has expired; begin the same upload again for another"
-            } else {
-                "this upload token is not ours, or has expired"
-            })
-        })?;
+        let claim = claim.ok_or_else(|| if self.is_own(token) { EXPIRED } else { NOT_OURS })?;
         let id = UploadId::parse(&claim.upload_id)?;
         Ok(Principal::new(Owner::recorded(claim.owner), Grant::OneUpload(id)))
     }

@@ -62,6 +62,9 @@ fn content(size: usize) -> Vec<u8> {
 async fn a_part_of_the_native_api_is_sent_again() {
     let line = Line::new().await;
     let bytes = content(11);
+    // Of this one the store makes checksums, and of the next it does not.
+    let summed = json!({ "filename": "b.bin", "size": 11, "checksums": true });
+    line.api.post("/uploads", &summed).await.expect(201);
     let upload = line.api.post("/uploads", &file("a.bin", 11)).await.expect(201);
     let part = format!("/uploads/{}/parts/1/content", id(&upload));
 
