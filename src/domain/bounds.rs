@@ -34,6 +34,12 @@ pub struct Bounds {
     /// Most bytes that open uploads may have together.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub open_bytes: Option<u64>,
+    /// Most uploads that may be begun in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub creations_per_minute: Option<u32>,
+    /// Most signatures that may be had in a minute.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signatures_per_minute: Option<u32>,
 }
 
 impl Bounds {
@@ -43,7 +49,7 @@ impl Bounds {
     }
 
     /// Whether these can hold at all, as they come from outside: types are patterns of media types, a file has one part at
-    /// least, and the prefix is one of keys.
+    /// least, a rate is 1 at least, and the prefix is one of keys.
     ///
     /// # Errors
     /// [`FieldError`] on the member.
@@ -56,8 +62,14 @@ impl Bounds {
                 )
             })?;
         }
-        if self.max_parts == Some(0) {
-            return Err(FieldError::new("max_parts", "is 1 at least"));
+        for (name, limit) in [
+            ("max_parts", self.max_parts),
+            ("creations_per_minute", self.creations_per_minute),
+            ("signatures_per_minute", self.signatures_per_minute),
+        ] {
+            if limit == Some(0) {
+                return Err(FieldError::new(name, "is 1 at least"));
+            }
         }
         self.key_prefix.as_deref().map_or(Ok(()), check_prefix)
     }
@@ -98,6 +110,8 @@ impl Bounds {
             },
             open_uploads: tighter(self.open_uploads, other.open_uploads),
             open_bytes: tighter(self.open_bytes, other.open_bytes),
+            creations_per_minute: tighter(self.creations_per_minute, other.creations_per_minute),
+            signatures_per_minute: tighter(self.signatures_per_minute, other.signatures_per_minute),
         }
     }
 }

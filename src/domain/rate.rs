@@ -43,8 +43,22 @@ impl Meter {
     /// # Errors
     /// The whole seconds after which it can be taken, where it cannot be now; nothing is taken then.
     pub fn take(&self, name: impl Hash, count: u64, now: DateTime<Utc>) -> Result<(), u64> {
+        self.take_at(self.per_minute, name, count, now)
+    }
+
+    /// Takes `count` for a name that may take so many a minute, at least one; the name has to say how many, too.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_at(
+        &self,
+        per_minute: u32,
+        name: impl Hash,
+        count: u64,
+        now: DateTime<Utc>,
+    ) -> Result<(), u64> {
         let now = now.timestamp_micros();
-        let cost = self.cost(count);
+        let cost = cost(per_minute, count);
         self.with(
             name,
             |paid| {
@@ -67,16 +81,11 @@ impl Meter {
 
     /// Gives back what was taken for a name.
     pub fn give_back(&self, name: impl Hash, count: u64) {
-        let cost = self.cost(count);
+        let cost = cost(self.per_minute, count);
         let hash = self.names.hash_one(name);
         if let Some(paid) = self.lock(hash).get_mut(&hash) {
             *paid = paid.saturating_sub(cost);
         }
-    }
-
-    fn cost(&self, count: u64) -> i64 {
-        let count = i64::try_from(count).unwrap_or(i64::MAX);
-        (count.saturating_mul(WINDOW) / i64::from(self.per_minute)).min(WINDOW)
     }
 
     fn lock(&self, hash: u64) -> std::sync::MutexGuard<'_, HashMap<u64, i64>> {
@@ -99,6 +108,12 @@ impl Meter {
         shard.insert(hash, paid);
         Ok(())
     }
+}
+
+/// How far ahead this moves the moment at which all is paid back.
+fn cost(per_minute: u32, count: u64) -> i64 {
+    let count = i64::try_from(count).unwrap_or(i64::MAX);
+    (count.saturating_mul(WINDOW) / i64::from(per_minute.max(1))).min(WINDOW)
 }
 
 /// Forgets who has saved up all again, who is as good as new; and where that is nobody, the half that has taken least.

@@ -9,7 +9,6 @@ use serde_json::Value;
 
 use super::claims::Manner;
 use super::log_budget::{LogBudget, Spent};
-use super::rates::Pace;
 use super::{ListingQuery, Uploads};
 use crate::config::PageSigning;
 use crate::domain::{
@@ -139,7 +138,7 @@ impl Uploads {
         signable: Signable<'_>,
     ) -> Result<String, Error> {
         caller.may_begin()?;
-        self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
+        self.count_signatures(caller, 1)?;
         if signable.is_v2() && !door.signature_v2 {
             return Err(V2_IS_OFF);
         }
@@ -172,7 +171,7 @@ impl Uploads {
         document: &Value,
     ) -> Result<SignedPolicy, Error> {
         caller.may_begin()?;
-        self.pace(Pace::Sign, &caller.owner, caller.address, 1)?;
+        self.count_signatures(caller, 1)?;
         let credentials = self.store()?.page_key(door.key.as_ref(), self.now()).await?;
         let rules = self.rules(door, &credentials)?;
         let most = self.0.policy.within(&caller.bounds).max_size;
@@ -233,6 +232,7 @@ impl Uploads {
             }
             AskedOperation::Part { number, .. } => {
                 upload.check_unfinished("signed")?;
+                self.count_beside(caller, &upload, 1)?;
                 self.admit_part(&upload, u32::from(*number)).await?;
                 self.adopt(caller, &upload, multipart_id).await.map(drop)
             }

@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use super::Uploads;
 use super::claims::{Claim, Manner};
+use super::rates::Pace;
 use crate::domain::{
     Bounds, FileName, Fingerprint, Naming, NewUpload, ObjectKey, PartPlan, Principal, Role, State, Transfer,
     check_object_metadata,
@@ -116,7 +117,9 @@ impl Uploads {
                 key,
             });
         }
+        let before = caller.bounds.clone();
         let caller = narrowed(caller, &terms.bounds).map_err(unusable)?;
+        self.pace_narrowed(Pace::Create, &caller, &caller.bounds, &before, 1)?;
         let (new, key) = apply(terms, new).map_err(unusable)?;
         check_place(&caller.bounds, &new, key.as_ref()).map_err(unusable)?;
         let limits = self.limits_of(new.transfer);

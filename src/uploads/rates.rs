@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use super::Uploads;
 use crate::config::RatesConfig;
-use crate::domain::{Meter, Owner, network};
+use crate::domain::{Bounds, Meter, Owner, Principal, network};
 use crate::error::Error;
 
 /// What is counted, by whom and from where.
@@ -15,6 +15,8 @@ use crate::error::Error;
 pub struct Rates {
     creations: Pair,
     signatures: Pair,
+    /// Of those whom their own bounds narrow, whatever holds for all.
+    narrowed: Option<Meter>,
 }
 
 #[derive(Debug, Default)]
@@ -24,7 +26,7 @@ struct Pair {
 }
 
 /// What somebody does often.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Pace {
     /// Begins uploads.
     Create,
@@ -42,6 +44,24 @@ impl Rates {
         Self {
             creations: pair(settings.creations_per_owner, settings.creations_per_address),
             signatures: pair(settings.signatures_per_owner, settings.signatures_per_address),
+            narrowed: Meter::new(1),
+        }
+    }
+}
+
+impl Pace {
+    fn what(self) -> &'static str {
+        match self {
+            Self::Create => "uploads are begun",
+            Self::Sign => "signatures are asked for",
+        }
+    }
+
+    /// How many a minute these bounds allow, if they say so.
+    fn within(self, bounds: &Bounds) -> Option<u32> {
+        match self {
+            Self::Create => bounds.creations_per_minute,
+            Self::Sign => bounds.signatures_per_minute,
         }
     }
 }
@@ -58,10 +78,11 @@ impl Uploads {
         address: Option<IpAddr>,
         count: u64,
     ) -> Result<(), Error> {
-        let (pair, what) = match pace {
-            Pace::Create => (&self.0.rates.creations, "uploads are begun"),
-            Pace::Sign => (&self.0.rates.signatures, "signatures are asked for"),
+        let pair = match pace {
+            Pace::Create => &self.0.rates.creations,
+            Pace::Sign => &self.0.rates.signatures,
         };
+        let what = pace.what();
         let too_fast = |wait| Error::TooFast { what, wait };
         let from = address.map(network);
         let by_address = pair.per_address.as_ref().zip(from);
@@ -79,5 +100,32 @@ impl Uploads {
             }
             too_fast(wait)
         })
+    }
+
+    /// Counts `count` of what the caller does under these bounds, where they allow fewer than `beside`, by which it was
+    /// counted already. Of one owner all is counted together that is narrowed alike.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub(super) fn pace_narrowed(
+        &self,
+        pace: Pace,
+        caller: &Principal,
+        bounds: &Bounds,
+        beside: &Bounds,
+        count: u64,
+    ) -> Result<(), Error> {
+        let (limit, before) = (pace.within(bounds), pace.within(beside));
+        let narrower = limit.filter(|limit| before.is_none_or(|before| *limit < before));
+        let (Some(limit), Some(meter)) = (narrower, &self.0.rates.narrowed) else {
+            return Ok(());
+        };
+        // Strangers who share one name are told apart by their addresses alone.
+        let from = caller.address.filter(|_| caller.owner.is_anybody()).map(network);
+        let name = (pace, caller.owner.as_str(), from, limit);
+        let what = pace.what();
+        meter
+            .take_at(limit, name, count, self.now())
+            .map_err(|wait| Error::TooFast { what, wait })
     }
 }

@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::rates::Pace;
 use super::{Note, Uploads};
 use crate::domain::{
-    Algorithm, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
+    Algorithm, Bounds, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
 use crate::metrics::Signed;
@@ -112,7 +112,7 @@ impl Uploads {
         }
         let plan = upload.plan();
         let set = choose(plan.part_count())?;
-        self.pace(Pace::Sign, &caller.owner, caller.address, set.len() as u64)?;
+        self.count_signatures_of(caller, &upload, set.len() as u64)?;
         let Some(multipart_id) = &upload.multipart_id else {
             return Err(Error::invalid(
                 "parts",
@@ -223,7 +223,7 @@ impl Uploads {
         if let Some(highest) = set.iter().next_back() {
             self.admit_part(&upload, highest.get().into()).await?;
         }
-        self.pace(Pace::Sign, &caller.owner, caller.address, set.len() as u64)?;
+        self.count_signatures_of(caller, &upload, set.len() as u64)?;
         let signer = self.signer_of(&upload, multipart_id, Binds::Nothing).await?;
         self.touch(&mut upload).await?;
         self.0.metrics.signed(Signed::Part, set.len() as u64);
@@ -243,7 +243,25 @@ impl Uploads {
     /// # Errors
     /// [`Error::TooFast`].
     pub fn count_signatures(&self, caller: &Principal, count: u64) -> Result<(), Error> {
-        self.pace(Pace::Sign, &caller.owner, caller.address, count)
+        self.pace(Pace::Sign, &caller.owner, caller.address, count)?;
+        self.pace_narrowed(Pace::Sign, caller, &caller.bounds, &Bounds::default(), count)
+    }
+
+    /// The same of signatures for this upload, which may have been narrowed further when it began.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub fn count_signatures_of(&self, caller: &Principal, upload: &Upload, count: u64) -> Result<(), Error> {
+        self.count_signatures(caller, count)?;
+        self.count_beside(caller, upload, count)
+    }
+
+    /// What [`count_signatures`](Self::count_signatures) could not know of before the upload was found.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub fn count_beside(&self, caller: &Principal, upload: &Upload, count: u64) -> Result<(), Error> {
+        self.pace_narrowed(Pace::Sign, caller, &upload.bounds, &caller.bounds, count)
     }
 
     /// A presigned URL for one operation on an unfinished upload's object, and when it dies. It was

@@ -5,7 +5,7 @@ use jsonwebtoken::Algorithm;
 use muleteer::config::{Config, OnSilence, Secret};
 use serde_json::{Value, json};
 
-use super::api::{Api, file};
+use super::api::{Api, file, id};
 use super::around::on_both as on_both_started;
 use super::doors::{DOORS, begin_by, of_image, open_all};
 use super::issuer::{self, sign};
@@ -313,6 +313,37 @@ async fn what_the_application_lets_an_owner_have_open_holds_before_anything_is_r
 
             // It was this upload's alone.
             api.create("b.bin", PART).await;
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn how_often_is_narrowed_by_the_application_too() {
+    asking(
+        |_| {},
+        async |server, application| {
+            let api = Api::of(&server);
+            let rates = json!({ "creations_per_minute": 2, "signatures_per_minute": 3 });
+            application.always(says(&json!({ "bounds": rates })));
+            let upload = api.create("a.bin", 4 * PART).await;
+            api.create("b.bin", PART).await;
+            let reserved_before = reserved(&server).await;
+
+            let refused = api.post("/uploads", &file("c.bin", PART)).await;
+
+            refused.problem(429, "too-fast");
+            assert_eq!(refused.header("retry-after"), "30");
+            assert_eq!(reserved(&server).await, reserved_before);
+            let signatures = format!("/uploads/{}/signatures", id(&upload));
+            let sign = async |parts: &str| api.post(&signatures, &json!({ "parts": parts })).await;
+            sign("1-3").await.expect(200);
+            let refused = sign("4").await;
+            refused.problem(429, "too-fast");
+            assert_eq!(refused.header("retry-after"), "20");
+            // What the application says of others holds for those alone.
+            application.always(says(&json!({})));
+            api.create("c.bin", PART).await;
         },
     )
     .await;

@@ -212,7 +212,7 @@ impl Call<'_> {
         };
         let missing: Vec<PartNumber> = missing.map(|(number, _)| number).take(ahead).collect();
         self.uploads
-            .count_signatures(caller, missing.len() as u64 + others)?;
+            .count_signatures_of(caller, &upload, missing.len() as u64 + others)?;
         let mut chunks = Map::new();
         for number in missing {
             let signed = listed_signature(self.uploads, &upload, part(&upload, number)?, version).await?;

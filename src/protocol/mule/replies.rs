@@ -43,7 +43,7 @@ pub async fn signature(
     operation: Operation<'_>,
     version: Version,
 ) -> Result<Value, Error> {
-    uploads.count_signatures(caller, 1)?;
+    uploads.count_signatures_of(caller, upload, 1)?;
     counted_signature(uploads, upload, operation, version).await
 }
 

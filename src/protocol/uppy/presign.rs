@@ -175,6 +175,7 @@ impl Desk<'_> {
             return Err(NO_SUCH_OPERATION);
         };
         let upload = self.uploads.adopt(&self.caller, &upload, upload_id).await?;
+        self.uploads.count_beside(&self.caller, &upload, 1)?;
         let operation = match *step {
             Step::Part(upload_id, number) => Operation::UploadAnyPart {
                 upload_id,
