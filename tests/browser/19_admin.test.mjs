@@ -102,7 +102,7 @@ test("without JavaScript everything can be done as well", async (t) => {
   await page.getByRole("link", { name: "a.bin" }).click();
 
   await page.getByText("Extend", { exact: true }).click();
-  await page.getByLabel(/so many hours/).fill("100");
+  await page.getByLabel(/so many hours/).fill("500");
   await page.getByRole("button", { name: "Extend it" }).click();
   await page.getByText("It lives longer now.").waitFor();
   await page.getByText("Abort", { exact: true }).click();

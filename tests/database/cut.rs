@@ -178,7 +178,14 @@ async fn that_an_upload_is_complete_is_taken_back_once_with_all_that_was_known_o
         db.complete_upload(&id, &[State::Open], tag.clone(), None, at(2))
             .await
             .unwrap();
-        db.keep_receipt(&id, "a receipt".into()).await.unwrap();
+        let complete = db.find_upload(&id, None).await.unwrap().unwrap();
+        let receipt = async |of: &Upload| db.keep_receipt(of, "a receipt".into()).await.unwrap();
+        let other = Upload {
+            etag: Some("\"b\"".to_owned()),
+            ..complete.clone()
+        };
+        assert_eq!(receipt(&other).await, None, "it is of another object");
+        assert!(receipt(&complete).await.is_some());
         assert!(!db.awaits_recheck(&id).await.unwrap());
         db.note_recheck(&id, at(5)).await.unwrap();
         assert!(db.awaits_recheck(&id).await.unwrap());
@@ -190,6 +197,7 @@ async fn that_an_upload_is_complete_is_taken_back_once_with_all_that_was_known_o
         assert_eq!((upload.state, &upload.etag), (State::Completing, &tag));
         assert!(upload.was_announced());
         assert_eq!((upload.updated_at, upload.expires_at), (at(3), until));
+        assert_eq!(receipt(&complete).await, None);
         assert_eq!(db.integrity(&id).await.unwrap().receipt, None);
         let log = db.log_of(&id).await.unwrap();
         let last = log.last().unwrap();
