@@ -35,6 +35,17 @@ struct Row {
     passed_sums: Option<String>,
 }
 
+/// What is noted of an upload's bytes; what is `None` stays as it is.
+#[derive(Insertable, AsChangeset, Default)]
+#[diesel(table_name = integrity, primary_key(upload_id))]
+struct Note {
+    upload_id: String,
+    whole: Option<String>,
+    checked_by: Option<&'static str>,
+    passed: Option<i64>,
+    passed_sums: Option<String>,
+}
+
 impl Database {
     /// Notes the checksum that the parts of a new upload are sent with.
     ///
@@ -97,23 +108,13 @@ impl Database {
     /// # Errors
     /// [`Error::Unavailable`] from the database.
     pub async fn note_passed(&self, id: &UploadId, bytes: u64, sums: &Checksums) -> Result<(), Error> {
-        let change = (
-            integrity::passed.eq(i64::try_from(bytes).map_err(Error::internal)?),
-            integrity::passed_sums.eq(sums.to_string()),
-        );
-        let (id, fresh) = (id.to_string(), change.clone());
-        self.run(move |conn| {
-            on_backend!(conn, |c| {
-                diesel::insert_into(integrity::table)
-                    .values((integrity::upload_id.eq(id), fresh))
-                    .on_conflict(integrity::upload_id)
-                    .do_update()
-                    .set(change)
-                    .execute(c)
-            })
+        self.note_bytes(Note {
+            upload_id: id.to_string(),
+            passed: Some(i64::try_from(bytes).map_err(Error::internal)?),
+            passed_sums: Some(sums.to_string()),
+            ..Note::default()
         })
         .await
-        .map(drop)
     }
 
     /// Notes the checksums of the whole of an upload that is about to be complete.
@@ -126,18 +127,23 @@ impl Database {
         whole: &Checksums,
         checked_by: CheckedBy,
     ) -> Result<(), Error> {
-        let change = (
-            integrity::whole.eq(whole.to_string()),
-            integrity::checked_by.eq(checked_by.as_str()),
-        );
-        let (id, fresh) = (id.to_string(), change.clone());
+        self.note_bytes(Note {
+            upload_id: id.to_string(),
+            whole: Some(whole.to_string()),
+            checked_by: Some(checked_by.as_str()),
+            ..Note::default()
+        })
+        .await
+    }
+
+    async fn note_bytes(&self, note: Note) -> Result<(), Error> {
         self.run(move |conn| {
             on_backend!(conn, |c| {
                 diesel::insert_into(integrity::table)
-                    .values((integrity::upload_id.eq(id), fresh))
+                    .values(&note)
                     .on_conflict(integrity::upload_id)
                     .do_update()
-                    .set(change)
+                    .set(&note)
                     .execute(c)
             })
         })
