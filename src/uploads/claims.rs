@@ -97,7 +97,7 @@ impl Manner {
         ends_on_stop: false,
     };
 
-    /// For a look at what a client may have ended: another look is soon over, and a completion need not be waited for.
+    /// For a look at what a client may have ended, or for sweeping: another's is soon over, or need not be waited for.
     pub(super) const LOOK: Self = Self {
         urgency: None,
         patience: Duration::from_secs(2),
@@ -225,10 +225,10 @@ impl Claims {
     ///
     /// # Errors
     /// [`Error::Unavailable`] from the database.
-    pub(super) async fn lease(&self, name: &str, lasts: TimeDelta) -> Result<bool, Error> {
+    async fn lease(&self, name: &str) -> Result<bool, Error> {
         let (db, own) = (&self.0.db, &self.0.holder);
         let now = self.0.clock.now();
-        if db.take_lease(name, own, now, now + lasts).await? {
+        if db.take_lease(name, own, now, now + LEASE).await? {
             return Ok(true);
         }
         let holder = db.lease_holder(name).await?;
@@ -236,14 +236,14 @@ impl Claims {
             return Ok(false);
         };
         db.release_lease(name, &dead).await?;
-        db.take_lease(name, own, now, now + lasts).await
+        db.take_lease(name, own, now, now + LEASE).await
     }
 
     /// Gives a lease back that [`lease`](Self::lease) took.
     ///
     /// # Errors
     /// [`Error::Unavailable`] from the database.
-    pub(super) async fn release(&self, name: &str) -> Result<(), Error> {
+    async fn release(&self, name: &str) -> Result<(), Error> {
         self.0.db.release_lease(name, &self.0.holder).await
     }
 
@@ -274,7 +274,7 @@ impl Claims {
         };
         loop {
             let until = self.0.clock.now() + LEASE;
-            if self.lease(&name, LEASE).await? {
+            if self.lease(&name).await? {
                 claim
                     .slot
                     .until
@@ -387,6 +387,11 @@ impl Slot {
 }
 
 impl Claim {
+    /// Whether it is still ours: its lease was renewed in time.
+    pub(super) fn is_ours(&self) -> bool {
+        !self.slot.has_run_out(self.claims.0.clock.now())
+    }
+
     /// What tells its holder how it stands.
     pub(super) fn watch(&self) -> Watch {
         Watch {

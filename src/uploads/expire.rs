@@ -5,7 +5,7 @@ use std::time::Duration;
 use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
-use super::claims::Manner;
+use super::claims::{Claim, Manner};
 use crate::db::SweepRecord;
 use crate::domain::{State, Upload};
 use crate::error::Error;
@@ -13,11 +13,8 @@ use crate::error::Error;
 /// Uploads that one round looks at.
 pub(super) const BATCH: u32 = 100;
 
-/// The lease that makes one instance sweep.
-const LEASE: &str = "sweeper";
-
-/// How long that lease lasts; it is renewed with each batch.
-const LEASED: TimeDelta = TimeDelta::minutes(10);
+/// The claim that makes one instance sweep.
+const SWEEPER: &str = "sweeper";
 
 /// A completion that nothing was heard of for this long is asked for again.
 const STUCK: TimeDelta = TimeDelta::minutes(2);
@@ -53,14 +50,15 @@ impl Uploads {
     /// # Errors
     /// [`Error::Unavailable`] from the database. What a storage does not take back is tried in the next round.
     pub async fn sweep(&self, with_strays: bool) -> Result<Option<Swept>, Error> {
-        if !self.lead().await? {
-            return Ok(None);
-        }
+        // One that is just ending is waited for.
+        let turn = match self.0.claims.take(SWEEPER.to_owned(), Manner::LOOK).await {
+            Err(Error::Busy(_)) => return Ok(None),
+            turn => turn?,
+        };
         let began_at = self.now();
         let mut swept = Swept::default();
-        let outcome = self.sweep_all(with_strays, &mut swept).await;
+        let outcome = self.sweep_all(&turn, with_strays, &mut swept).await;
         self.record_sweep(began_at, swept, outcome.as_ref().err()).await;
-        self.0.claims.release(LEASE).await?;
         outcome.map(|()| Some(swept))
     }
 
@@ -83,10 +81,10 @@ impl Uploads {
     }
 
     /// What was done is counted as it is done: of a round that ends early that is all there is to tell.
-    async fn sweep_all(&self, with_strays: bool, swept: &mut Swept) -> Result<(), Error> {
-        self.sweep_expired(swept).await?;
-        self.complete_stuck(swept).await?;
-        swept.strays += self.recheck_all().await?;
+    async fn sweep_all(&self, turn: &Claim, with_strays: bool, swept: &mut Swept) -> Result<(), Error> {
+        self.sweep_expired(turn, swept).await?;
+        self.complete_stuck(turn, swept).await?;
+        swept.strays += self.recheck_all(turn).await?;
         if with_strays {
             self.sweep_strays(swept).await?;
         }
@@ -95,12 +93,7 @@ impl Uploads {
         Ok(())
     }
 
-    /// Whether this instance is the one that sweeps.
-    pub(super) async fn lead(&self) -> Result<bool, Error> {
-        self.0.claims.lease(LEASE, LEASED).await
-    }
-
-    async fn sweep_expired(&self, swept: &mut Swept) -> Result<(), Error> {
+    async fn sweep_expired(&self, turn: &Claim, swept: &mut Swept) -> Result<(), Error> {
         let mut left = 0;
         loop {
             // What failed would come again at once, before all that follows it.
@@ -119,7 +112,7 @@ impl Uploads {
                     }
                 }
             }
-            if !full || !self.lead().await? {
+            if !full || !turn.is_ours() {
                 return Ok(());
             }
         }
@@ -139,7 +132,7 @@ impl Uploads {
 
     /// A process that was killed while it completed an upload may have left it whole and unsaid; and a client that ends
     /// an upload itself tells nobody.
-    async fn complete_stuck(&self, swept: &mut Swept) -> Result<(), Error> {
+    async fn complete_stuck(&self, turn: &Claim, swept: &mut Swept) -> Result<(), Error> {
         let mut left = 0;
         loop {
             let before = self.now() - STUCK;
@@ -158,7 +151,7 @@ impl Uploads {
                     }
                 }
             }
-            if !full || !self.lead().await? {
+            if !full || !turn.is_ours() {
                 return Ok(());
             }
         }

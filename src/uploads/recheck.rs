@@ -9,7 +9,7 @@
 //! knows it, and a client that sends its file again because the answer was lost would be told that it has failed.
 
 use super::Uploads;
-use super::claims::Manner;
+use super::claims::{Claim, Manner};
 use super::expire::BATCH;
 use super::rates::Pace;
 use crate::domain::{Cut, State, Upload, bare_etag};
@@ -18,7 +18,7 @@ use crate::storage::StoredObject;
 
 impl Uploads {
     /// Looks at all that is due; how many objects were removed, of uploads that came to nothing.
-    pub(super) async fn recheck_all(&self) -> Result<usize, Error> {
+    pub(super) async fn recheck_all(&self, turn: &Claim) -> Result<usize, Error> {
         let (mut removed, mut failed) = (0, 0);
         loop {
             let due = self.0.db.due_rechecks(self.now(), BATCH, failed).await?;
@@ -36,7 +36,7 @@ impl Uploads {
                     }
                 }
             }
-            if !full || !self.lead().await? {
+            if !full || !turn.is_ours() {
                 return Ok(removed);
             }
         }

@@ -391,7 +391,8 @@ async fn limits_in_an_answer_hold_whatever_type_it_is_sent_as() {
             ("{\"Bounds\":{\"max_size\":9}}", 503),
             ("{", 503),
             ("[]", 503),
-            ("\u{feff}{}", 503),
+            ("\u{feff}{}", 201),
+            ("\u{feff}{\"bounds\":{\"max_size\":9}}", 413),
         ]
         .into_iter()
         .enumerate()
