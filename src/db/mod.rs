@@ -47,7 +47,7 @@ pub use integrity::Integrity;
 pub use keys::ApiKeyRecord;
 pub use owners::OpenBytes;
 pub use parts::{PartRecord, RecordedPart};
-pub use quotas::Room;
+pub use quotas::{Room, Wanted};
 pub use search::{UploadPage, UploadQuery, UploadSummary};
 pub use sweeps::SweepRecord;
 pub use url::DatabaseUrl;

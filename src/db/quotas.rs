@@ -28,11 +28,12 @@ pub struct Room {
 }
 
 /// How many bytes are to be kept free for an upload.
-#[derive(Clone, Copy)]
-enum Wanted {
-    /// So many.
+#[derive(Debug, Clone, Copy)]
+pub enum Wanted {
+    /// So many, in place of what was kept before.
     Exactly(u64),
-    /// So many; what was kept before stays where that is more.
+    /// So many; what was kept before stays where that is more: parts are signed in any order, and the highest one says how
+    /// much there is.
     AtLeast(u64),
 }
 
@@ -52,41 +53,11 @@ impl Database {
             .await
     }
 
-    /// Keeps room for an unfinished upload that has turned out to have `bytes` bytes at least, in place of what was kept
-    /// for it before.
+    /// Keeps room for an unfinished upload that has turned out to have more bytes than its record tells.
     ///
     /// # Errors
     /// [`Error::QuotaReached`] where there is none; [`Error::TooLarge`] for more than may be open at all.
     pub async fn reserve(
-        &self,
-        id: &UploadId,
-        owner: &Owner,
-        quota: Quota,
-        bytes: u64,
-        now: DateTime<Utc>,
-    ) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, Wanted::Exactly(bytes), now)
-            .await
-    }
-
-    /// The same, but what was kept for it before stays where that is more: parts are signed in any order, and the highest
-    /// one says how much there is.
-    ///
-    /// # Errors
-    /// As [`reserve`](Self::reserve).
-    pub async fn reserve_at_least(
-        &self,
-        id: &UploadId,
-        owner: &Owner,
-        quota: Quota,
-        bytes: u64,
-        now: DateTime<Utc>,
-    ) -> Result<(), Error> {
-        self.set_reservation(id, owner, quota, Wanted::AtLeast(bytes), now)
-            .await
-    }
-
-    async fn set_reservation(
         &self,
         id: &UploadId,
         owner: &Owner,

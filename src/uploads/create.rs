@@ -37,8 +37,7 @@ impl Uploads {
     /// [`Error::Refused`] by the application, [`Error::Unavailable`] and [`Error::StoreRefused`] from the store.
     pub async fn create(&self, caller: &Principal, new: NewUpload, resume: bool) -> Result<Begun, Error> {
         caller.may_begin()?;
-        self.pace(Pace::Create, &caller.owner, caller.address, 1)?;
-        self.pace_narrowed(Pace::Create, caller, &caller.bounds, &Bounds::default(), 1)?;
+        self.pace_caller(Pace::Create, caller, 1)?;
         let new = self.on_its_way(self.with_webhook_judged(caller, new)?);
         let limits = self.limits_of(new.transfer);
         let plan = self.0.policy.within(&caller.bounds).admit(&new, &limits)?;

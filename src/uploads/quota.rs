@@ -4,7 +4,7 @@
 //! its client cuts, room is taken as its bytes come. What was begun before is never refused for being open.
 
 use super::Uploads;
-use crate::db::Room;
+use crate::db::{Room, Wanted};
 use crate::domain::{NewUpload, Principal, Role, Upload, Usage, told_size};
 use crate::error::{Error, Held};
 
@@ -64,7 +64,8 @@ impl Uploads {
             return Ok(());
         }
         let (db, owner) = (&self.0.db, &upload.owner);
-        db.reserve(&upload.id, owner, quota, bytes, self.now()).await
+        let wanted = Wanted::Exactly(bytes);
+        db.reserve(&upload.id, owner, quota, wanted, self.now()).await
     }
 
     /// Holds a part of a file that its client cuts, of which all parts before this one have the least size at least,
@@ -84,7 +85,7 @@ impl Uploads {
             return Ok(());
         }
         let (db, owner) = (&self.0.db, &upload.owner);
-        db.reserve_at_least(&upload.id, owner, quota, least, self.now())
-            .await
+        let wanted = Wanted::AtLeast(least);
+        db.reserve(&upload.id, owner, quota, wanted, self.now()).await
     }
 }

@@ -102,6 +102,15 @@ impl Uploads {
         })
     }
 
+    /// Counts `count` of what the caller does, by the rates of all and by their own.
+    ///
+    /// # Errors
+    /// [`Error::TooFast`].
+    pub(super) fn pace_caller(&self, pace: Pace, caller: &Principal, count: u64) -> Result<(), Error> {
+        self.pace(pace, &caller.owner, caller.address, count)?;
+        self.pace_narrowed(pace, caller, &caller.bounds, &Bounds::default(), count)
+    }
+
     /// Counts `count` of what the caller does under these bounds, where they allow fewer than `beside`, by which it was
     /// counted already. Of one owner all is counted together that is narrowed alike.
     ///

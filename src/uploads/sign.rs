@@ -7,7 +7,7 @@ use chrono::{DateTime, Utc};
 use super::rates::Pace;
 use super::{Note, Uploads};
 use crate::domain::{
-    Algorithm, Bounds, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
+    Algorithm, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
 };
 use crate::error::Error;
 use crate::metrics::Signed;
@@ -243,8 +243,7 @@ impl Uploads {
     /// # Errors
     /// [`Error::TooFast`].
     pub fn count_signatures(&self, caller: &Principal, count: u64) -> Result<(), Error> {
-        self.pace(Pace::Sign, &caller.owner, caller.address, count)?;
-        self.pace_narrowed(Pace::Sign, caller, &caller.bounds, &Bounds::default(), count)
+        self.pace_caller(Pace::Sign, caller, count)
     }
 
     /// The same of signatures for this upload, which may have been narrowed further when it began.

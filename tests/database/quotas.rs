@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use muleteer::db::{Database, Room};
+use muleteer::db::{Database, Room, Wanted};
 use muleteer::domain::{Appending, Cut, NewAppending, Quota, Role, State, Transfer, Upload, UploadId, Usage};
 use muleteer::error::{Error, Held};
 
@@ -15,6 +15,20 @@ fn room(uploads: u64, bytes: u64) -> Room {
         bytes: Some(bytes),
     };
     Room { quota, told: 0 }
+}
+
+/// An upload whose record tells no size, and 700 bytes that its client has told besides, of 1000 that may be open.
+fn told_besides() -> (Upload, Room) {
+    let unmeasured = Upload {
+        size: 0,
+        cut: Cut::Client,
+        ..upload_at(noon())
+    };
+    let told = Room {
+        told: 700,
+        ..room(9, 1000)
+    };
+    (unmeasured, told)
 }
 
 /// Tries to begin so many uploads of 100 bytes at once, one half in each process; gives those that were.
@@ -89,15 +103,7 @@ async fn of_two_hundred_at_once_in_two_processes_as_many_begin_as_may_be_open() 
 async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
     on_both(async |url| {
         let db = open(&url).await;
-        let unmeasured = Upload {
-            size: 0,
-            cut: Cut::Client,
-            ..upload_at(noon())
-        };
-        let told = Room {
-            told: 700,
-            ..room(9, 1000)
-        };
+        let (unmeasured, told) = told_besides();
         db.insert_upload(unmeasured.clone(), told).await.unwrap();
 
         let refused = db
@@ -116,18 +122,15 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
         );
 
         let (id, anna) = (&unmeasured.id, owner("anna"));
-        db.reserve(id, &anna, told.quota, 950, noon()).await.unwrap();
+        let reserve = |wanted| db.reserve(id, &anna, told.quota, wanted, noon());
+        reserve(Wanted::Exactly(950)).await.unwrap();
         assert!(db.insert_upload(upload_at(noon()), room(9, 1000)).await.is_err());
         // A lower part that is signed after a higher one proves nothing less.
-        db.reserve_at_least(id, &anna, told.quota, 100, noon())
-            .await
-            .unwrap();
+        reserve(Wanted::AtLeast(100)).await.unwrap();
         assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::one(950));
-        db.reserve_at_least(id, &anna, told.quota, 960, noon())
-            .await
-            .unwrap();
+        reserve(Wanted::AtLeast(960)).await.unwrap();
         assert_eq!(db.usage(&anna, None, noon()).await.unwrap(), Usage::one(960));
-        let too_large = db.reserve(id, &anna, told.quota, 1001, noon()).await;
+        let too_large = reserve(Wanted::Exactly(1001)).await;
         assert!(
             matches!(
                 too_large,
@@ -146,15 +149,7 @@ async fn what_a_client_tells_besides_the_record_is_reserved_and_grows() {
 async fn what_has_ended_is_not_counted_and_needs_room_once_more_to_begin_again() {
     on_both(async |url| {
         let (db, anna) = (open(&url).await, owner("anna"));
-        let unmeasured = Upload {
-            size: 0,
-            cut: Cut::Client,
-            ..upload_at(noon())
-        };
-        let told = Room {
-            told: 700,
-            ..room(9, 1000)
-        };
+        let (unmeasured, told) = told_besides();
         db.insert_upload(unmeasured.clone(), told).await.unwrap();
         db.change_state(&unmeasured.id, &[State::Open], State::Expired, None, noon())
             .await

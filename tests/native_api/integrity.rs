@@ -304,17 +304,23 @@ async fn the_setting_names_the_checksum() {
     .await;
 }
 
+/// An upload of one part, of which a store that compares nothing has other bytes; and where that part is sent.
+async fn with_an_altered_part(api: &Api) -> (Value, Value) {
+    let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
+    let door = api.sign(&upload, json!("1")).await.remove(0);
+    let mut wrong = part_of(&upload, 1);
+    wrong[0] ^= 1;
+    assert_eq!(api.put_part(&door, wrong).await, 200);
+    (upload, door)
+}
+
 #[tokio::test]
 async fn an_md5_is_held_against_the_stores_tag() {
     on_both_with(
         |config| config.s3.checksum = ChecksumName::Md5,
         async |server| {
             let api = Api::of(&server);
-            let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
-            let door = &api.sign(&upload, json!("1")).await[0];
-            let mut wrong = part_of(&upload, 1);
-            wrong[0] ^= 1;
-            assert_eq!(api.put_part(door, wrong).await, 200);
+            let (upload, door) = with_an_altered_part(&api).await;
             let tag = quoted_md5(&part_of(&upload, 1));
             let md5 = in_base64(&tag);
             let record = json!({ "size": PART, "checksums": { "md5": md5 } });
@@ -386,11 +392,7 @@ async fn a_whole_that_is_known_by_its_clients_word_alone_is_read_before_it_count
         |config| config.s3.checksum = ChecksumName::Md5,
         async |server| {
             let api = Api::of(&server);
-            let upload = api.post("/uploads", &wanted(PART)).await.expect(201);
-            let door = &api.sign(&upload, json!("1")).await[0];
-            let mut wrong = part_of(&upload, 1);
-            wrong[0] ^= 1;
-            assert_eq!(api.put_part(door, wrong).await, 200);
+            let (upload, _) = with_an_altered_part(&api).await;
             // No MD5, and the store makes no CRC: nothing that it says can tell.
             let told = json!({ "crc64nvme": crc(&part_of(&upload, 1)) });
             let record = json!({ "size": PART, "checksums": told });
