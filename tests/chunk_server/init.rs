@@ -4,7 +4,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use serde_json::{Value, json};
 
 use super::client::{Client, Upload, claims_of};
-use super::{MIB, everywhere, on_both, on_both_with};
+use super::{MIB, everywhere, in_buckets, on_both, on_both_with};
 
 /// The names of an object's members, sorted.
 fn members(value: &Value) -> Vec<&str> {
@@ -83,7 +83,7 @@ async fn files_of_every_awkward_size_arrive() {
 
 #[tokio::test]
 async fn by_default_a_file_is_cut_into_fifty_mebibytes() {
-    on_both_with(
+    in_buckets(
         |config| {
             config.protocols.chunks.chunk_size_mb =
                 muleteer::config::Config::default().protocols.chunks.chunk_size_mb;
@@ -109,19 +109,22 @@ async fn by_default_a_file_is_cut_into_fifty_mebibytes() {
 
 #[tokio::test]
 async fn ten_thousand_parts_begin_and_one_more_is_refused() {
-    everywhere(async |place| {
-        let client = Client::of(&place);
-        let most = 10_000 * MIB;
+    in_buckets(
+        |_| {},
+        async |place| {
+            let client = Client::of(&place);
+            let most = 10_000 * MIB;
 
-        let upload = client.init("long.bin", most).await;
+            let upload = client.init("long.bin", most).await;
 
-        assert_eq!(upload.tokens.len(), 10_000);
-        let wanted = json!({ "filename": "longer.bin", "total_size": most + 1 });
-        let refused = client.init_with(&wanted).await.error(413, "too_large");
-        assert_eq!(refused["details"], json!({ "limit": most, "size": most + 1 }));
-        client.cancel(&upload).await.expect(200);
-        assert_eq!(place.unfinished().await, Vec::<String>::new());
-    })
+            assert_eq!(upload.tokens.len(), 10_000);
+            let wanted = json!({ "filename": "longer.bin", "total_size": most + 1 });
+            let refused = client.init_with(&wanted).await.error(413, "too_large");
+            assert_eq!(refused["details"], json!({ "limit": most, "size": most + 1 }));
+            client.cancel(&upload).await.expect(200);
+            assert_eq!(place.unfinished().await, Vec::<String>::new());
+        },
+    )
     .await;
 }
 
