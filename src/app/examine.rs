@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
 use crate::doctor::{self, Ask, Bucket, Finding, Id, Report};
+use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::SigningError;
 
@@ -151,6 +152,13 @@ fn misplaced(config: &Config, error: &SigningError) -> Finding {
 }
 
 fn no_credentials(error: &anyhow::Error) -> Finding {
+    if matches!(error.downcast_ref::<Error>(), Some(Error::CredentialsExpired)) {
+        return Finding::new(
+            Id::ExpiredToken,
+            "the place of AWS's chain that is set up gives credentials that have ended",
+            "have that place give new ones (`aws sso login` for SSO; the log names the place), or set up one that renews them",
+        );
+    }
     Finding::new(
         Id::CredentialsMissing,
         format!("{error:#}"),

@@ -40,11 +40,8 @@ fn with_file(ground: &Ground, place: &Place, name: &str, text: &str) -> Vec<(&'s
     ]
 }
 
-// The program is waited for, so the store must not run on the thread that waits.
-#[tokio::test(flavor = "multi_thread")]
-async fn credentials_that_end_before_a_url_would_are_named_with_a_life_that_fits() {
-    let (ground, place) = (Ground::embedded().await, Place::new());
-    let end = admit(&ground, TimeDelta::minutes(20));
+/// The same with a process that gives the key and this end of it.
+fn with_process(ground: &Ground, place: &Place, end: DateTime<Utc>) -> Vec<(&'static str, String)> {
     let pair = json!({
         "Version": 1, "AccessKeyId": KEY, "SecretAccessKey": SECRET, "SessionToken": TOKEN,
         "Expiration": end.to_rfc3339_opts(SecondsFormat::Secs, true),
@@ -52,7 +49,15 @@ async fn credentials_that_end_before_a_url_would_are_named_with_a_life_that_fits
     let file = place.path().join("pair.json");
     std::fs::write(&file, pair.to_string()).expect("written");
     let profile = format!("[default]\ncredential_process = cat {}\n", file.display());
-    let mut settings = with_file(&ground, &place, "config", &profile);
+    with_file(ground, place, "config", &profile)
+}
+
+// The program is waited for, so the store must not run on the thread that waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_end_before_a_url_would_are_named_with_a_life_that_fits() {
+    let (ground, place) = (Ground::embedded().await, Place::new());
+    let end = admit(&ground, TimeDelta::minutes(20));
+    let mut settings = with_process(&ground, &place, end);
 
     let (status, findings) = examined(&place, &settings);
 
@@ -70,29 +75,55 @@ async fn credentials_that_end_before_a_url_would_are_named_with_a_life_that_fits
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn credentials_that_had_ended_when_they_were_given_are_not_called_missing() {
+    let (ground, place) = (Ground::embedded().await, Place::new());
+    let end = admit(&ground, TimeDelta::seconds(-1));
+
+    let (status, findings) = examined(&place, &with_process(&ground, &place, end));
+
+    let [(name, fix)] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    assert_eq!((status, name.as_str()), (Some(1), "credentials-expired"));
+    assert!(fix.contains("have that place give new ones"), "{fix}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn keys_in_a_file_that_the_store_does_not_take_are_named_with_the_place_to_mend_them() {
     let (ground, place) = (Ground::embedded().await, Place::new());
-    admit(&ground, TimeDelta::seconds(-1));
-    let with = |key: &str, secret: &str, token: &str| {
-        let keys = format!(
-            "[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\naws_session_token = {token}\n"
-        );
-        examined(&place, &with_file(&ground, &place, "credentials", &keys))
-    };
+    let (valid, over) = (TimeDelta::hours(1), TimeDelta::seconds(-1));
 
-    for ((key, secret, token), finding, what) in [
+    for (life, (key, secret, token), finding, what) in [
         (
+            over,
             (KEY, SECRET, TOKEN),
             "credentials-expired",
             "new temporary credentials",
         ),
         (
+            valid,
             ("ASIANOBODY", SECRET, TOKEN),
             "credentials-unknown-key",
             "a key of this store",
         ),
+        (
+            valid,
+            (KEY, "another/secret", TOKEN),
+            "credentials-wrong-secret",
+            "the secret of this key",
+        ),
+        (
+            valid,
+            (KEY, SECRET, "token/2=="),
+            "credentials-bad-token",
+            "the token that belongs to this key",
+        ),
     ] {
-        let (status, findings) = with(key, secret, token);
+        admit(&ground, life);
+        let keys = format!(
+            "[default]\naws_access_key_id = {key}\naws_secret_access_key = {secret}\naws_session_token = {token}\n"
+        );
+        let (status, findings) = examined(&place, &with_file(&ground, &place, "credentials", &keys));
 
         let [(name, fix)] = findings.as_slice() else {
             panic!("{findings:?}")
