@@ -12,7 +12,9 @@ use crate::clock::Clock;
 use crate::config::Config;
 use crate::db::Database;
 use crate::doctor::{self, Ask, Bucket, Finding, Id, Report};
+use crate::error::Error;
 use crate::metrics::Metrics;
+use crate::signing::SigningError;
 
 /// The bucket that the settings mean, and the embedded S3 where that had to be started for it.
 pub struct StoreAtHand {
@@ -27,19 +29,11 @@ impl StoreAtHand {
     /// # Errors
     /// What stands in the way, as a finding.
     pub async fn open(config: &Config, clock: &Clock) -> Result<Self, Finding> {
-        let misplaced = |error: anyhow::Error| {
-            let words = format!("{error:#}");
-            Finding::new(
-                Id::StoreAddress,
-                words,
-                "mend the setting that is named, below [default.s3]",
-            )
-        };
         if config.uses_embedded_store() {
             return Self::embedded(config).await;
         }
         let (location, public_location) = locate(config, &config.s3.bucket, &config.s3.endpoint)
-            .map_err(|error| misplaced(error.into()))?;
+            .map_err(|error| misplaced(config, &error))?;
         let source = credentials(config, clock, &Metrics::off())
             .await
             .map_err(|error| no_credentials(&error))?;
@@ -49,6 +43,7 @@ impl StoreAtHand {
                 location,
                 public_location,
                 credentials: current.map_err(|error| no_credentials(&explain(error)))?,
+                place: source.is_renewed().then(|| source.place()),
             },
             started: None,
         })
@@ -91,6 +86,7 @@ impl StoreAtHand {
                 location,
                 public_location,
                 credentials: Arc::new(key),
+                place: None,
             },
             started,
         })
@@ -136,7 +132,33 @@ fn is_in_use(_: &anyhow::Error) -> bool {
     false
 }
 
+/// Settings that make no address, with the one to change.
+fn misplaced(config: &Config, error: &SigningError) -> Finding {
+    let s3 = &config.s3;
+    let fix = match error {
+        SigningError::Endpoint { endpoint, .. } if *endpoint == s3.endpoint => {
+            "set s3.endpoint to http:// or https://, a host and no path".to_owned()
+        }
+        SigningError::Endpoint { .. } => {
+            "set s3.public_endpoint to http:// or https://, a host and no path".to_owned()
+        }
+        SigningError::Bucket { bucket, .. } => {
+            format!("set s3.bucket to the bucket's name (now \"{bucket}\")")
+        }
+        SigningError::Region(region) => format!("set s3.region to the bucket's region (now \"{region}\")"),
+        _ => "mend the setting that is named, below [default.s3]".to_owned(),
+    };
+    Finding::new(Id::StoreAddress, error.to_string(), fix)
+}
+
 fn no_credentials(error: &anyhow::Error) -> Finding {
+    if matches!(error.downcast_ref::<Error>(), Some(Error::CredentialsExpired)) {
+        return Finding::new(
+            Id::ExpiredToken,
+            "the place of AWS's chain that is set up gives credentials that have ended",
+            "have that place give new ones (`aws sso login` for SSO; the log names the place), or set up one that renews them",
+        );
+    }
     Finding::new(
         Id::CredentialsMissing,
         format!("{error:#}"),

@@ -65,7 +65,7 @@ macro_rules! findings {
 findings! {
     SqliteOnNetwork "sqlite-network-file-system" Error
         "The SQLite file lies on a network file system, whose locks it cannot rely on."
-        => "Move `data_dir` to a local disk, or set `database.url` to a PostgreSQL.";
+        => "Have `data_dir`, or the file that `database.url` names, on a local disk, or set `database.url` to a PostgreSQL.";
     DatabaseUnusable "database-unusable" Error
         "The database cannot be opened."
         => "Mend `database.url`, or the folder's permissions.";
@@ -83,7 +83,7 @@ findings! {
         => "Set `s3.url_lifetime_s` below the shortest `ttl_hours`.";
     UrlOutlivesCredentials "url-outlives-credentials" Warning
         "The store's credentials are temporary and end before a presigned URL would."
-        => "Set `s3.url_lifetime_s` below what is left of them, or use a role whose credentials are renewed.";
+        => "Set `s3.url_lifetime_s` well below what is left of them, or have the role's sessions last some times as long as a URL.";
     StorageUnusable "storage-unusable" Error
         "The folder or the share that all files go to cannot be used."
         => "Mend what `storage.backend` names: path, address or credentials, or the folder's permissions.";
@@ -119,7 +119,7 @@ findings! {
         => "Set `s3.secret_access_key` to the key's secret.";
     ExpiredToken "credentials-expired" Error
         "The temporary credentials have run out."
-        => "Get new ones, or use a role whose credentials are renewed.";
+        => "Get new ones where they come from, or use a role whose credentials are renewed.";
     BadToken "credentials-bad-token" Error
         "The session token does not belong to the key."
         => "Set `s3.session_token` to the key's own token, or clear it for a long-term key.";
@@ -146,7 +146,7 @@ findings! {
         => "Allow `s3:ListMultipartUploadParts`.";
     Complete "permission-complete" Error
         "The key may not join the parts of an upload."
-        => "Allow `s3:PutObject`.";
+        => "Allow `s3:PutObject` without a condition, and have proxies pass POST as it comes.";
     Get "permission-get" Error
         "The key may not read objects: no look at a finished one, no download, no relayed piece."
         => "Allow `s3:GetObject`.";
@@ -163,10 +163,10 @@ findings! {
         "`s3.min_part_size` is less than the store takes: uploads would fail at their end."
         => "Raise `s3.min_part_size` and `uploads.part_size`; every S3 takes 5242880.";
     PartCount "part-count-limit" Error
-        "The store takes fewer than 10,000 parts of an upload."
-        => "Raise `uploads.part_size` so that `limits.max_size` needs fewer parts.";
+        "The store takes fewer parts of an upload than the settings allow."
+        => "Set `limits.max_parts` to what the store takes, and `limits.max_size` to so many times `uploads.part_size`.";
     Md5Ignored "content-md5-ignored" Warning
-        "The store takes a body that does not have the MD5 that was claimed: damage on the way goes unseen."
+        "The store, reached by HTTP, takes a body that does not have the MD5 that was claimed: damage on the way goes unseen."
         => "Use HTTPS to the store, or a store that checks `Content-MD5`.";
     PublicUnreachable "public-endpoint-unreachable" Error
         "Browsers would be sent to an address where nothing answers."
@@ -227,7 +227,7 @@ findings! {
         => "Have the proxy pass OPTIONS, and the fields Tus-Resumable, Upload-Offset, Upload-Length and Location.";
     ProxyLocation "proxy-location" Error
         "The address of a new upload does not lead back through the proxy."
-        => "Serve us at the root of a host name of our own, or have the proxy rewrite Location.";
+        => "Set `server.public_url` to the address that browsers use, with its path, or serve us at the root of a host name of our own.";
     ProxyWebSocket "proxy-no-websocket" Error
         "WebSockets do not come through the proxy."
         => "nginx: `proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";`";

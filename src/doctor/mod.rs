@@ -108,6 +108,8 @@ pub struct Bucket {
     pub public_location: BucketLocation,
     /// Our key.
     pub credentials: Arc<Credentials>,
+    /// The place of AWS's chain that gave it, in words; `None` where the settings did.
+    pub place: Option<&'static str>,
 }
 
 /// Looks at the settings alone.
@@ -127,7 +129,7 @@ pub async fn examine_bucket(
 ) -> anyhow::Result<()> {
     checks::settings::check_credentials(config, &bucket.credentials, clock.now(), report);
     let mut ask = Ask::new(bucket.location.clone(), bucket.credentials.clone(), clock)?;
-    if checks::identity::check(config, &mut ask, report).await? {
+    if checks::identity::check(config, &mut ask, bucket.place, report).await? {
         let may_write = checks::permissions::check(config, &ask, report).await;
         if may_write {
             checks::abilities::check(config, &ask, report).await;

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::rules::CorsRule;
 use crate::config::{Config, KeyChoice, origin_and_path};
+use crate::domain::MAX_PARTS;
 use crate::signing::sts::uploader_policy;
 
 /// Where small objects of relayed uploads wait.
@@ -124,8 +125,19 @@ fn fixed_part(template: &str) -> String {
 }
 
 /// Whether bytes that pass through us go to the bucket.
-fn relays(config: &Config) -> bool {
+pub(super) fn relays(config: &Config) -> bool {
     config.storage.backend == crate::config::BackendName::S3
+}
+
+/// Most parts that an upload may come to have at the store, 1 to 10,000. What is appended to through us grows part by part
+/// and heeds no `limits.max_parts`: its largest file decides.
+pub fn most_parts(config: &Config) -> u16 {
+    let parts = config.limits.max_size.div_ceil(config.uploads.part_size.max(1));
+    let appended = if relays(config) { parts } else { 0 };
+    let most = appended
+        .max(config.limits.max_parts.into())
+        .clamp(1, MAX_PARTS.into());
+    u16::try_from(most).unwrap_or(u16::MAX)
 }
 
 /// Hours for which an upload may rest before we give it up ourselves, through the most patient door.
@@ -338,6 +350,19 @@ mod tests {
         doors.uppy.enabled = false;
 
         assert_eq!(methods(&config), ["PUT"]);
+    }
+
+    #[test]
+    fn as_many_parts_are_asked_for_as_the_largest_file_may_have() {
+        let mut config = Config::default();
+        assert_eq!(most_parts(&config), 10_000);
+
+        config.limits.max_parts = 500;
+        config.limits.max_size = config.uploads.part_size * 700;
+        assert_eq!(most_parts(&config), 700, "what is appended heeds its size alone");
+
+        config.storage.backend = crate::config::BackendName::Local;
+        assert_eq!(most_parts(&config), 500);
     }
 
     #[test]

@@ -1,6 +1,10 @@
 //! What the store can do, and what it throws away by itself.
 
+use super::certificate::Certificate;
+use super::commands::{examined, variables};
 use super::ground::{Ground, assert_only, on_each, only};
+use super::nginx::Nginx;
+use super::process::Place;
 use super::proxy;
 
 fn rule(id: &str, prefix: &str, days: u32) -> String {
@@ -80,21 +84,56 @@ async fn what_the_store_verifies_is_a_fact_of_the_report() {
 }
 
 #[tokio::test]
-async fn a_store_that_takes_damaged_bodies_or_few_parts_is_named() {
-    for (there, back, name) in [
-        (
-            proxy::nothing as proxy::Change,
-            proxy::forgive_md5 as proxy::Change,
-            "content-md5-ignored",
-        ),
-        (proxy::few_parts, proxy::nothing, "part-count-limit"),
+async fn a_store_that_takes_few_parts_is_named_with_the_settings_that_need_no_more() {
+    let mut ground = Ground::embedded().await;
+    // The signatures are for the proxy's address, which the embedded S3 takes as its own.
+    let store = proxy::start(&ground.config.s3.endpoint, proxy::few_parts, proxy::tell_limit).await;
+    ground.config.s3.endpoint = store;
+
+    let finding = only(&ground.examine().await, "part-count-limit");
+
+    let (last, part_size) = (proxy::LAST_PART, ground.config.uploads.part_size);
+    let max_size = part_size * u64::from(last);
+    assert!(finding.seen.contains("InvalidArgument"), "{finding:#?}");
+    for setting in [
+        format!("limits.max_parts = {last}"),
+        format!("limits.max_size = {max_size}"),
     ] {
-        let mut ground = Ground::embedded().await;
-        // The signatures are for the proxy's address, which the embedded S3 takes as its own.
-        ground.config.s3.endpoint = proxy::start(&ground.config.s3.endpoint, there, back).await;
-
-        let report = ground.examine().await;
-
-        assert!(!only(&report, name).fix.is_empty());
+        assert!(finding.fix.contains(&setting), "{setting}: {finding:#?}");
     }
+    ground.config.limits.max_parts = last.into();
+    ground.config.limits.max_size = max_size;
+    let mended = ground.examine().await;
+    assert!(mended.findings.is_empty(), "{mended:#?}");
+    assert_eq!(ground.left_over().await, Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_store_that_takes_damaged_bodies_is_named() {
+    let mut ground = Ground::embedded().await;
+    let careless = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::forgive_md5);
+    ground.config.s3.endpoint = careless.await;
+
+    assert_only(&ground.examine().await, "content-md5-ignored", "https://");
+}
+
+// The program is waited for, so the store must not run on the thread that waits.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_store_that_takes_damaged_bodies_is_fine_where_everybody_reaches_it_by_https() {
+    let mut ground = Ground::embedded().await;
+    let careless = proxy::start(&ground.config.s3.endpoint, proxy::nothing, proxy::forgive_md5).await;
+    let place = Place::new();
+    let certificate = Certificate::make(place.path());
+    let secure = Nginx::secure(place.path(), &careless, &certificate);
+    ground.config.s3.endpoint.clone_from(&secure.base);
+    let mut settings = variables(&ground.config);
+    let trusted = certificate.certificate.to_str().expect("UTF-8");
+    settings.push(("SSL_CERT_FILE", trusted.to_owned()));
+    assert_eq!(examined(&place, &settings), (Some(0), Vec::new()));
+
+    // Browsers go another way now.
+    settings.push(("MULETEER_S3__PUBLIC_ENDPOINT", careless));
+    let (_, findings) = examined(&place, &settings);
+    let names: Vec<_> = findings.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["content-md5-ignored"], "{findings:?}");
 }

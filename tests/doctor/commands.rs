@@ -9,7 +9,7 @@ use super::ground::{Ground, on_each};
 use super::process::Place;
 
 /// The settings of the bucket as variables.
-fn variables(config: &Config) -> Vec<(&'static str, String)> {
+pub fn variables(config: &Config) -> Vec<(&'static str, String)> {
     let s3 = &config.s3;
     vec![
         ("S3_BUCKET", s3.bucket.clone()),
@@ -29,7 +29,27 @@ fn run(place: &Place, arguments: &[&str], config: &Config) -> Output {
     place.run_with(arguments, &variables)
 }
 
-fn json(output: &Output) -> Value {
+/// How `doctor` ends with these variables, and the names and fixes of what it finds.
+pub fn examined(place: &Place, variables: &[(&'static str, String)]) -> (Option<i32>, Vec<(String, String)>) {
+    let borrowed: Vec<(&str, &str)> = variables
+        .iter()
+        .map(|(name, value)| (*name, value.as_str()))
+        .collect();
+    let output = place.run_with(&["doctor", "--json"], &borrowed);
+    (output.status.code(), findings(&json(&output)))
+}
+
+/// The names and fixes in a report.
+pub fn findings(report: &Value) -> Vec<(String, String)> {
+    let text = |finding: &Value, name: &str| finding[name].as_str().expect("text").to_owned();
+    let found = report["findings"].as_array().expect("a list");
+    found
+        .iter()
+        .map(|finding| (text(finding, "id"), text(finding, "fix")))
+        .collect()
+}
+
+pub fn json(output: &Output) -> Value {
     serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
 }
 

@@ -161,6 +161,7 @@ async fn a_secure_page_with_an_insecure_store_on_loopback_is_told_both() {
             ["public-endpoint-loopback", "public-endpoint-insecure"],
             "{report:#?}"
         );
+        assert!(report.findings[1].fix.contains("https://"), "{report:#?}");
     })
     .await;
 }

@@ -87,14 +87,51 @@ pub fn forgive_md5(bytes: Vec<u8>, _: &str) -> Vec<u8> {
     bytes
 }
 
-/// Lets no part through with a number of five digits.
+/// The last part that a store takes behind [`few_parts`] and [`tell_limit`].
+pub const LAST_PART: u16 = 1000;
+
+/// Spoils the signature of every part with a higher number than [`LAST_PART`].
 pub fn few_parts(bytes: Vec<u8>, _: &str) -> Vec<u8> {
-    match String::from_utf8(bytes.clone()) {
-        Ok(text) => text
-            .replace("partNumber=10000&", "partNumber=10001&")
+    let Ok(text) = String::from_utf8(bytes.clone()) else {
+        return bytes;
+    };
+    let asked = text.split("partNumber=").nth(1);
+    let number = asked.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next());
+    match number.and_then(|number| number.parse::<u16>().ok()) {
+        Some(number) if number > LAST_PART => text
+            .replace(&format!("partNumber={number}"), "partNumber=1")
             .into_bytes(),
-        Err(_) => bytes,
+        _ => bytes,
     }
+}
+
+/// Tells of a spoilt signature as a store does of a part too many.
+pub fn tell_limit(bytes: Vec<u8>, _: &str) -> Vec<u8> {
+    if !String::from_utf8_lossy(&bytes).contains("SignatureDoesNotMatch") {
+        return bytes;
+    }
+    let words = format!("Part number must be an integer between 1 and {LAST_PART}, inclusive");
+    refusal(400, "InvalidArgument", &words)
+}
+
+/// Answers as a store does whose owner has not paid.
+pub fn close_account(_: Vec<u8>, _: &str) -> Vec<u8> {
+    refusal(403, "AccountProblem", "There is a problem with your account.")
+}
+
+/// Answers as a store does that has lost its disks.
+pub fn break_down(_: Vec<u8>, _: &str) -> Vec<u8> {
+    refusal(500, "InternalError", "We encountered an internal error.")
+}
+
+fn refusal(status: u16, code: &str, message: &str) -> Vec<u8> {
+    let body = format!("<Error><Code>{code}</Code><Message>{message}</Message></Error>");
+    format!(
+        "HTTP/1.1 {status} Refused\r\ncontent-type: application/xml\r\ncontent-length: {}\r\n\
+         connection: close\r\n\r\n{body}",
+        body.len()
+    )
+    .into_bytes()
 }
 
 /// Takes the signature off what joins parts, which no key may do then.

@@ -1,9 +1,9 @@
 //! Settings that are possible and bite all the same.
 
-use muleteer::config::{Anonymous, Config};
+use muleteer::config::{Anonymous, Config, Secret};
 use muleteer::doctor::{self, Report};
 
-use super::ground::assert_only;
+use super::ground::{Ground, assert_only};
 
 fn examine(change: impl FnOnce(&mut Config)) -> Report {
     let mut config = Config {
@@ -48,6 +48,16 @@ fn a_server_that_takes_files_of_everybody_is_named() {
     });
 
     assert_only(&report, "anonymous-open", "auth.anonymous = \"off\"");
+}
+
+#[tokio::test]
+async fn a_database_below_what_is_no_folder_is_named() {
+    let mut ground = Ground::embedded().await;
+    let file = tempfile::NamedTempFile::new().expect("a file");
+    let below = format!("sqlite://{}/uploads.sqlite", file.path().display());
+    ground.config.database.url = Secret::new(below);
+
+    assert_only(&ground.examine().await, "database-unusable", "database.url");
 }
 
 #[test]

@@ -1,11 +1,9 @@
 //! The way to us through a real nginx, as it is by default and as it should be.
 
-use std::path::Path;
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
-
 use serde_json::Value;
 
+use super::commands::{findings, json};
+use super::nginx::{Nginx, free_address};
 use super::process::Place;
 
 const KEY: &str = "a-key-for-the-doctor-0123456789";
@@ -14,74 +12,18 @@ const KEY: &str = "a-key-for-the-doctor-0123456789";
 const RIGHT: &str = "client_max_body_size 0; proxy_request_buffering off; proxy_http_version 1.1; proxy_set_header Host \
                      $http_host; proxy_set_header Upgrade $http_upgrade; proxy_set_header Connection \"upgrade\";";
 
-/// An nginx before a server; killed when dropped.
-struct Nginx {
-    child: Child,
-    base: String,
-}
-
-impl Nginx {
-    fn start(folder: &Path, server: &str, directives: &str) -> Self {
-        Self::at("/", folder, server, directives)
-    }
-
-    /// The same for what lies below `location` alone.
-    fn at(location: &str, folder: &Path, server: &str, directives: &str) -> Self {
-        let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let address = free.local_addr().expect("its address");
-        drop(free);
-        let folder = folder.join(format!("nginx-{}", address.port()));
-        std::fs::create_dir_all(&folder).expect("a folder");
-        let shown = folder.display();
-        let temporary: String = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
-            .map(|kind| format!("{kind}_temp_path {shown}/{kind};"))
-            .concat();
-        let settings = format!(
-            "daemon off; master_process off; pid {shown}/pid; error_log {shown}/log; events {{}} http {{ access_log off; \
-             {temporary} server {{ listen {address}; location {location} {{ {directives} proxy_pass {server}; }} }} }}"
-        );
-        let file = folder.join("nginx.conf");
-        std::fs::write(&file, settings).expect("written");
-        let child = Command::new("nginx")
-            .arg("-c")
-            .arg(&file)
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("nginx is installed");
-        for _ in 0..200 {
-            if std::net::TcpStream::connect(address).is_ok() {
-                break;
-            }
-            std::thread::sleep(Duration::from_millis(25));
-        }
-        Self {
-            child,
-            base: format!("http://{address}"),
-        }
-    }
-}
-
-impl Drop for Nginx {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
-}
-
 fn found(place: &Place, server: &str, key: &str) -> (Option<i32>, Vec<String>) {
+    let (status, findings) = told(place, server, key);
+    (status, findings.into_iter().map(|(name, _)| name).collect())
+}
+
+/// How the doctor ends, with the names and fixes of what it finds.
+fn told(place: &Place, server: &str, key: &str) -> (Option<i32>, Vec<(String, String)>) {
     let output = place.run_with(
         &["doctor", "--json", "--server", server],
         &[("MULETEER_API_KEY", key)],
     );
-    let report: Value =
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"));
-    let findings = report["findings"].as_array().expect("a list");
-    let names = findings
-        .iter()
-        .map(|finding| finding["id"].as_str().expect("a name").to_owned());
-    (output.status.code(), names.collect())
+    (output.status.code(), findings(&json(&output)))
 }
 
 #[test]
@@ -154,4 +96,37 @@ async fn a_path_that_new_uploads_are_not_told_and_options_that_the_proxy_answers
     let left = open_uploads(&server.base).await;
     assert!(left.is_empty(), "{left:?}");
     assert_eq!(of(&deaf.base), ["proxy-drops-headers"]);
+}
+
+#[test]
+fn a_server_below_a_path_that_is_told_so_as_the_finding_says_has_none() {
+    let place = Place::new();
+    let address = free_address();
+    let outside = format!("http://{address}/up");
+    let unaware = place.serve(&[("API_KEY", KEY)]);
+    let before = Nginx::on(
+        address,
+        "/up/",
+        place.path(),
+        &format!("{}/", unaware.base),
+        RIGHT,
+    );
+
+    let (_, findings) = told(&place, &outside, KEY);
+
+    let [(name, fix)] = findings.as_slice() else {
+        panic!("{findings:?}")
+    };
+    assert_eq!(name, "proxy-location");
+    assert!(
+        fix.contains(&format!("server.public_url = \"{outside}\"")),
+        "{fix}"
+    );
+    drop((before, unaware));
+    let aware = place.serve(&[
+        ("API_KEY", KEY),
+        ("MULETEER_SERVER__PUBLIC_URL", outside.as_str()),
+    ]);
+    let _before = Nginx::on(address, "/up/", place.path(), &format!("{}/", aware.base), RIGHT);
+    assert_eq!(found(&place, &outside, KEY), (Some(0), Vec::new()));
 }

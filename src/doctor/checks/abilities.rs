@@ -9,8 +9,8 @@ use bytes::Bytes;
 use super::permissions::{part_list, upload_id};
 use super::{probe_key, upload_prefix};
 use crate::config::Config;
-use crate::doctor::ask::Ask;
-use crate::doctor::{Finding, Id, Report};
+use crate::doctor::ask::{Answer, Ask, Trouble};
+use crate::doctor::{Finding, Id, Report, needs};
 use crate::signing::{ObjectHeaders, Operation};
 
 /// What every S3 takes as a part.
@@ -28,10 +28,10 @@ const CHECKSUMS: [(&str, usize); 5] = [
 /// Tries them.
 pub async fn check(config: &Config, ask: &Ask, report: &mut Report) {
     let key = probe_key(&upload_prefix(config));
-    checksums(ask, &key, report).await;
+    checksums(config, ask, &key, report).await;
     conditions(ask, &key, report).await;
     let _ = ask.send(Operation::DeleteObject, &key, Bytes::new()).await;
-    last_part(ask, &key, report).await;
+    last_part(config, ask, &key, report).await;
     if config.min_part_size() < TAKEN_EVERYWHERE {
         least_part(config, ask, &key, report).await;
     }
@@ -39,7 +39,7 @@ pub async fn check(config: &Config, ask: &Ask, report: &mut Report) {
 }
 
 /// Claims a wrong sum with each algorithm; a store that takes the body has not looked.
-async fn checksums(ask: &Ask, key: &str, report: &mut Report) {
+async fn checksums(config: &Config, ask: &Ask, key: &str, report: &mut Report) {
     let mut verified = Vec::new();
     for (name, length) in CHECKSUMS {
         let wrong = STANDARD.encode(vec![0xff; length]);
@@ -50,11 +50,14 @@ async fn checksums(ask: &Ask, key: &str, report: &mut Report) {
     let md5_checked = refuses(ask, key, "content-md5", &STANDARD.encode([0xff; 16])).await;
     if md5_checked {
         verified.push("content-md5");
-    } else {
+    } else if ask.location.origin().starts_with("http://") || config.s3.public_endpoint.starts_with("http://")
+    {
+        // On every other way TLS sees damage by itself.
         report.add(Finding::new(
             Id::Md5Ignored,
             "a body with another MD5 than its Content-MD5 was taken",
-            "use HTTPS between us and the store, or a store that checks Content-MD5",
+            "set s3.endpoint, and s3.public_endpoint where it is set, to an https:// address of the store; or take a store that \
+             checks Content-MD5",
         ));
     }
     report.fact("checksums that the store verifies", verified.join(", "));
@@ -86,24 +89,61 @@ async fn conditions(ask: &Ask, key: &str, report: &mut Report) {
     }
 }
 
-/// Sends the last part that an upload may have.
-async fn last_part(ask: &Ask, key: &str, report: &mut Report) {
+/// Sends the last part that an upload may have by the settings.
+async fn last_part(config: &Config, ask: &Ask, key: &str, report: &mut Report) {
     let Some(id) = begin(ask, key).await else { return };
-    let part = Operation::UploadPart {
-        upload_id: &id,
-        part_number: 10_000,
-        content_length: 1,
-    };
-    if let Ok(answer) = ask.send(part, key, Bytes::from_static(b"x")).await
+    let last = needs::most_parts(config);
+    if let Ok(answer) = send_part(ask, key, &id, last).await
         && !answer.is_fine()
     {
-        report.add(Finding::new(
-            Id::PartCount,
-            format!("part 10000: {}", answer.words()),
-            "raise uploads.part_size, or lower limits.max_size, so that no file needs so many parts",
-        ));
+        let taken = last_taken(ask, key, &id, last).await;
+        report.add(too_many_parts(config, (last, taken), &answer));
     }
     drop_upload(ask, key, &id).await;
+}
+
+async fn send_part(ask: &Ask, key: &str, upload_id: &str, part_number: u16) -> Result<Answer, Trouble> {
+    let part = Operation::UploadPart {
+        upload_id,
+        part_number,
+        content_length: 1,
+    };
+    ask.send(part, key, Bytes::from_static(b"x")).await
+}
+
+/// The last part below a refused one that the store takes, found by halving; 0 where it takes none.
+async fn last_taken(ask: &Ask, key: &str, upload_id: &str, refused: u16) -> u16 {
+    let (mut taken, mut refused) = (0_u16, refused);
+    while refused - taken > 1 {
+        let middle = taken.midpoint(refused);
+        let answer = send_part(ask, key, upload_id, middle).await;
+        if answer.is_ok_and(|answer| answer.is_fine()) {
+            taken = middle;
+        } else {
+            refused = middle;
+        }
+    }
+    taken
+}
+
+fn too_many_parts(config: &Config, (refused, taken): (u16, u16), answer: &Answer) -> Finding {
+    let said = answer.words();
+    let seen = match taken {
+        0 => format!("part {refused}, and every one before: {said}"),
+        _ => format!("part {refused}: {said}; part {taken} is the last to be taken"),
+    };
+    let fix = if taken == 0 {
+        "see what the store says to UploadPart".to_owned()
+    } else if needs::relays(config) {
+        let size = config.uploads.part_size.saturating_mul(taken.into());
+        format!(
+            "set limits.max_parts = {taken}, and for what is appended to (tus and its like) limits.max_size = {size}: so many \
+             times uploads.part_size, which may be raised"
+        )
+    } else {
+        format!("set limits.max_parts = {taken}")
+    };
+    Finding::new(Id::PartCount, seen, fix)
 }
 
 /// Joins an upload whose first part is as small as the settings believe to be enough.
@@ -118,11 +158,7 @@ async fn least_part(config: &Config, ask: &Ask, key: &str, report: &mut Report) 
             content_length: length,
         };
         let body = Bytes::from(vec![0; usize::try_from(length).unwrap_or_default()]);
-        let sent = ask
-            .send(part, key, body)
-            .await
-            .ok()
-            .filter(super::super::ask::Answer::is_fine);
+        let sent = ask.send(part, key, body).await.ok().filter(Answer::is_fine);
         let etag = sent.and_then(|answer| answer.header("etag").map(str::to_owned));
         etags.extend(etag.map(|etag| (number, etag)));
     }

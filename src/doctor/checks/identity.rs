@@ -23,11 +23,17 @@ const LOOK: Operation<'_> = Operation::ListMultipartUploads {
     max_uploads: Some(1),
 };
 
-/// Asks; `false` where the rest would only fail for the same reason.
+/// Asks; `false` where the rest would only fail for the same reason. `place` says which of AWS's places gave the key, if not
+/// the settings.
 ///
 /// # Errors
 /// Where this machine cannot make connections.
-pub async fn check(config: &Config, ask: &mut Ask, report: &mut Report) -> anyhow::Result<bool> {
+pub async fn check(
+    config: &Config,
+    ask: &mut Ask,
+    place: Option<&str>,
+    report: &mut Report,
+) -> anyhow::Result<bool> {
     let mut first = ask.send(LOOK, "", Bytes::new()).await;
     if let Ok(answer) = &first {
         let skew = skew(answer, ask.our_now());
@@ -42,13 +48,16 @@ pub async fn check(config: &Config, ask: &mut Ask, report: &mut Report) -> anyho
         Ok(answer) if answer.is_fine() && answer.body.contains("ListMultipartUploadsResult") => {
             return Ok(true);
         }
-        Ok(answer) => answered(config, ask, answer),
+        Ok(answer) => {
+            refused_key(config, place, answer, ask).unwrap_or_else(|| answered(config, ask, answer))
+        }
         Err(trouble) => silent(config, ask, trouble),
     };
     let is_denied = matches!(&first, Ok(answer) if answer.code() == "AccessDenied");
-    if is_denied && !config.s3.session_token.is_empty() && !may_write(config, ask).await {
+    let has_token = place.is_none() && !config.s3.session_token.is_empty();
+    if is_denied && has_token && !may_write(config, ask).await {
         // Stores that know no tokens, or not this one, say no more than that, whatever they are asked for.
-        problem = bad_token(config, problem.seen);
+        problem = bad_token(config, place, problem.seen);
     }
     let could_be_style = matches!(
         problem.id,
@@ -144,25 +153,6 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
         );
     }
     match answer.code() {
-        "InvalidAccessKeyId" => Finding::new(
-            Id::UnknownKey,
-            seen,
-            format!(
-                "set s3.access_key_id to a key of this store (now \"{}\")",
-                s3.access_key_id
-            ),
-        ),
-        "SignatureDoesNotMatch" => Finding::new(
-            Id::WrongSecret,
-            seen,
-            "set s3.secret_access_key to the secret of this key; mind a cut end, quotes, and blanks",
-        ),
-        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => Finding::new(
-            Id::ExpiredToken,
-            seen,
-            "get new temporary credentials, or leave s3.access_key_id empty and let a role give them",
-        ),
-        "InvalidToken" | "InvalidClientTokenId" | "UnrecognizedClientException" => bad_token(config, seen),
         "RequestTimeTooSkewed" => Finding::new(
             Id::ClockSkew,
             seen,
@@ -182,13 +172,55 @@ fn answered(config: &Config, ask: &Ask, answer: &Answer) -> Finding {
                 s3.endpoint
             ),
         ),
-        _ if matches!(answer.status, 401 | 403) => Finding::new(
-            Id::CredentialsRefused,
-            seen,
-            "check s3.access_key_id, s3.secret_access_key and s3.session_token",
-        ),
         _ => Finding::new(Id::StoreFails, seen, "see the store's own log"),
     }
+}
+
+/// What an answer says against key, secret or token, and where these are to be mended: in the settings, or at the place of
+/// AWS's chain that gave them.
+fn refused_key(config: &Config, place: Option<&str>, answer: &Answer, ask: &Ask) -> Option<Finding> {
+    if other_region(answer, &config.s3.region).is_some() {
+        return None;
+    }
+    let seen = format!("{}: {}", endpoint(ask), answer.words());
+    let key = &config.s3.access_key_id;
+    let (id, of_settings, of_place) = match answer.code() {
+        "InvalidAccessKeyId" => (
+            Id::UnknownKey,
+            format!("set s3.access_key_id to a key of this store (now \"{key}\")"),
+            "have it give a key of this store",
+        ),
+        "SignatureDoesNotMatch" => (
+            Id::WrongSecret,
+            "set s3.secret_access_key to the secret of this key; mind a cut end, quotes, and blanks".to_owned(),
+            "have it give the secret of this key; mind a cut end, quotes, and blanks",
+        ),
+        "ExpiredToken" | "ExpiredTokenException" | "TokenRefreshRequired" => (
+            Id::ExpiredToken,
+            "get new temporary credentials, or leave s3.access_key_id empty and let a role give them".to_owned(),
+            "have it give new temporary credentials; keys that stand in a file are renewed by nobody: let a role or \
+             `credential_process` give them",
+        ),
+        "InvalidToken" | "InvalidClientTokenId" | "UnrecognizedClientException" => {
+            return Some(bad_token(config, place, seen));
+        }
+        "" | "AccessDenied" | "AllAccessDisabled" | "NoSuchBucket" | "RequestTimeTooSkewed" => return None,
+        _ if matches!(answer.status, 401 | 403) => (
+            Id::CredentialsRefused,
+            "do as the store's words say; where they say little, check s3.access_key_id, s3.secret_access_key and \
+             s3.session_token"
+                .to_owned(),
+            "do as the store's words say; where they say little, check the key, the secret and the token there",
+        ),
+        _ => return None,
+    };
+    let fix = place.map_or(of_settings, |place| at_place(place, of_place));
+    Some(Finding::new(id, seen, fix))
+}
+
+/// What to do about credentials that a place of AWS's chain gave.
+fn at_place(place: &str, what: &str) -> String {
+    format!("{place} gave these credentials: {what}")
 }
 
 /// Whether an object can be written where uploads go; it is removed again.
@@ -221,16 +253,21 @@ fn bucket_missing(config: &Config, seen: String) -> Finding {
     )
 }
 
-fn bad_token(config: &Config, seen: String) -> Finding {
-    Finding::new(
-        Id::BadToken,
-        seen,
-        if config.s3.session_token.is_empty() {
-            "the key is a temporary one: set s3.session_token as well"
-        } else {
+fn bad_token(config: &Config, place: Option<&str>, seen: String) -> Finding {
+    let fix = match place {
+        Some(place) => at_place(
+            place,
+            "have it give the token that belongs to this key, or none with a long-term key",
+        ),
+        None if config.s3.session_token.is_empty() => {
+            "the key is a temporary one: set s3.session_token as well".to_owned()
+        }
+        None => {
             "set s3.session_token to the token that was given with this key, or clear it for a long-term key"
-        },
-    )
+                .to_owned()
+        }
+    };
+    Finding::new(Id::BadToken, seen, fix)
 }
 
 /// The region that an answer names, where it is not ours.

@@ -161,7 +161,13 @@ impl Probe<'_> {
             Id::ListObjects => bucket,
             _ => format!("{bucket}/{prefix}*"),
         };
-        let fix = format!("allow {action} on {resource}; `muleteer policy` prints all that is needed");
+        let mut fix = format!("allow {action} on {resource}; `muleteer policy` prints all that is needed");
+        if id == Id::Complete {
+            // The same right has just written an object and a part, or we would not have come here.
+            fix.push_str(
+                ". Other writes were allowed: look for a condition in the policy, and for a proxy that changes POST requests",
+            );
+        }
         self.add_once(id, seen, fix);
         false
     }

@@ -56,9 +56,11 @@ pub fn check_credentials(
                 "the credentials end in {left} s, s3.url_lifetime_s is {}: URLs are cut to what is left",
                 config.s3.url_lifetime_s
             ),
+            // What is left goes on shrinking: all of it would be too long again a second later.
             format!(
-                "set s3.url_lifetime_s = {}, or lengthen the role's session",
-                left.max(30)
+                "set s3.url_lifetime_s = {}, or have credentials given that last some times as long as a URL (a role's \
+                 session)",
+                (left / 2).max(30)
             ),
         ));
     }
@@ -91,7 +93,14 @@ fn check_database(config: &Config, report: &mut Report) {
         report.add(Finding::new(
             Id::SqliteOnNetwork,
             format!("{folder} is on {kind}; two processes can both believe that they hold the lock"),
-            "set data_dir to a local disk, or database.url = \"postgres://…\"",
+            // Where the file has an address of its own, moving the folder would leave it where it is.
+            if config.database.url.expose().is_empty() {
+                "set data_dir to a folder on a local disk, or database.url to a file there (\"sqlite:///var/lib/muleteer/\
+                 muleteer.sqlite\"), or database.url = \"postgres://…\""
+            } else {
+                "set database.url to a file on a local disk (\"sqlite:///var/lib/muleteer/muleteer.sqlite\"), or to \
+                 \"postgres://…\""
+            },
         ));
     }
 }
@@ -100,14 +109,30 @@ fn check_database(config: &Config, report: &mut Report) {
 fn network_file_system<'a>(mounts: &'a str, folder: &Path) -> Option<&'a str> {
     let mounted = mounts.lines().filter_map(|line| {
         let mut fields = line.split(' ').skip(1);
-        // A blank in a name is written as \040.
-        let point = fields.next()?.replace("\\040", " ");
+        let point = unescaped(fields.next()?);
         let kind = fields.next()?;
         folder.starts_with(&point).then_some((point.len(), kind))
     });
     // The deepest counts, and of two at one place the later.
     let (_, kind) = mounted.max_by_key(|(length, _)| *length)?;
     NETWORK_FILE_SYSTEMS.contains(&kind).then_some(kind)
+}
+
+/// A name of the table as it is: what would end a field or a line is written in octal there.
+fn unescaped(field: &str) -> String {
+    // The backslash itself comes last, so that what it brings back is not read again.
+    let escapes = [
+        ("\\040", " "),
+        ("\\011", "\t"),
+        ("\\012", "\n"),
+        ("\\043", "#"),
+        ("\\134", "\\"),
+    ];
+    escapes
+        .into_iter()
+        .fold(field.to_owned(), |name, (escape, meant)| {
+            name.replace(escape, meant)
+        })
 }
 
 fn check_addresses(config: &Config, report: &mut Report) {
@@ -162,5 +187,15 @@ mod tests {
         assert_eq!(on("/mnt/the share/data"), Some("nfs4"));
         assert_eq!(on("/mnt/the share/local/data"), None);
         assert_eq!(on("/var/lib"), None);
+    }
+
+    #[test]
+    fn a_mount_whose_name_is_escaped_is_known_by_its_real_one() {
+        let mounts = "/dev/sda1 / ext4 rw 0 0\nfiler:/srv /mnt/a\\134040\\043\\011b nfs4 rw 0 0\n";
+
+        assert_eq!(
+            network_file_system(mounts, Path::new("/mnt/a\\040#\tb/data")),
+            Some("nfs4")
+        );
     }
 }

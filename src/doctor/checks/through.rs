@@ -244,8 +244,11 @@ impl ThroughProxy {
             report.add(Finding::new(
                 Id::ProxyLocation,
                 format!("the new upload was said to be at {place}, and is not found there through {}", self.base),
-                "serve us at the root of a host name; or set protocols.tus.location = \"absolute\" with server.public_url; or \
-                 have the proxy rewrite Location (nginx: `proxy_redirect`)",
+                format!(
+                    "set server.public_url = \"{}\" if that is what browsers use, or serve us at the root of a host name; the \
+                     proxy must leave Location as it is",
+                    self.base
+                ),
             ));
             return false;
         }

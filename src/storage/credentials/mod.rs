@@ -47,7 +47,7 @@ impl CredentialSource {
     ///
     /// # Errors
     /// [`Error::Unavailable`] where no place of the chain gives any; its cause says what each has said. Each is waited for
-    /// some seconds at most.
+    /// some seconds at most. [`Error::CredentialsExpired`] where the first that is set up gives some that have ended.
     #[cfg(feature = "aws-credential-chain")]
     pub async fn chain(profile: &str, region: &str, clock: Clock, metrics: Metrics) -> Result<Self, Error> {
         let renewal = Renewal::start(Places::new(profile, region), clock, metrics).await?;

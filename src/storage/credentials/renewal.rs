@@ -52,14 +52,18 @@ impl Renewal {
     /// Asks for the first, and starts the task.
     ///
     /// # Errors
-    /// [`Error::Unavailable`] with what each place said.
+    /// [`Error::Unavailable`] with what each place said; [`Error::CredentialsExpired`] where the one that is set up gives some
+    /// that have ended.
     pub async fn start(places: Places, clock: Clock, metrics: Metrics) -> Result<Arc<Self>, Error> {
         let given = places.ask().await;
         let given = given.map_err(|said| Error::unavailable("the credential chain", said))?;
         let now = clock.now();
         if given.credentials.is_over(now) {
-            let said = format!("{} gives credentials that have ended", given.place);
-            return Err(Error::unavailable("the credential chain", said));
+            tracing::error!(
+                place = given.place,
+                "the store's credentials had ended when they were given"
+            );
+            return Err(Error::CredentialsExpired);
         }
         announce(&given);
         let renewal = Arc::new(Self {
