@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
+use super::topic::is_about;
 use super::{Status, Uploads};
 use crate::db::{PartRecord, UploadQuery, UploadSummary};
 use crate::domain::{
@@ -149,6 +150,7 @@ impl Uploads {
             .filter(|upload| upload.transfer == Transfer::Direct && upload.cut.is_ours())
             .ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
+        is_about(&upload);
         Ok(upload)
     }
 
