@@ -3,15 +3,16 @@
 //! Separate from `uploads`, because these are the only statements whose conditions vary, and so the only ones that
 //! could become slow by an unlucky combination. `tests/database/plans.rs` holds each to its index.
 
+mod range;
+
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
-use diesel::dsl::sql;
 use diesel::prelude::*;
-use diesel::sql_types::Text;
 
+use self::range::{Candidate, Range};
 use super::Database;
 use super::column::{is_storable, to_bytes};
 use super::connection::AnyConnection;
@@ -60,8 +61,10 @@ pub struct UploadQuery {
     pub since: Option<DateTime<Utc>>,
     /// Uploads that began before this time.
     pub until: Option<DateTime<Utc>>,
-    /// The cursor: only uploads older than this one.
+    /// The cursor on the way to the oldest: only uploads older than this one.
     pub before: Option<UploadId>,
+    /// The cursor on the way back: only uploads newer than this one, and of those the oldest.
+    pub after: Option<UploadId>,
     /// At most this many.
     pub limit: u32,
 }
@@ -82,8 +85,10 @@ pub struct UploadSummary {
 pub struct UploadPage {
     /// The uploads.
     pub uploads: Vec<UploadSummary>,
-    /// The cursor of the next page; `None` on the last.
+    /// The cursor of the next page, which has what is `before` it; `None` on the last.
     pub next: Option<UploadId>,
+    /// The cursor of the page before this one, which has what is `after` it; `None` on the first.
+    pub previous: Option<UploadId>,
     /// Whether more names begin so, or more sizes lie there, than were looked at.
     pub is_cut: bool,
 }
@@ -126,9 +131,11 @@ impl Database {
                 bytes_recorded,
             })
         };
+        let cursor = |id: Option<String>| id.map(|id| UploadId::parse(&id)).transpose();
         Ok(UploadPage {
             uploads: rows.into_iter().map(summary).collect::<Result<_, Error>>()?,
-            next: found.next.map(|id| UploadId::parse(&id)).transpose()?,
+            next: cursor(found.next)?,
+            previous: cursor(found.previous)?,
             is_cut: found.is_cut,
         })
     }
@@ -159,27 +166,12 @@ impl Database {
     }
 }
 
-/// The ids of one page.
-#[derive(Default)]
+/// The ids of one page, newest first, and the cursors of those beside it.
 struct Found {
     ids: Vec<String>,
     next: Option<String>,
+    previous: Option<String>,
     is_cut: bool,
-}
-
-/// What the conditions are about that no index holds beside the one that is searched.
-#[derive(Queryable, Selectable)]
-#[diesel(table_name = uploads)]
-struct Candidate {
-    id: String,
-    owner: String,
-    state: String,
-    protocol: String,
-    filename: String,
-    object_key: String,
-    multipart_id: Option<String>,
-    size: i64,
-    client_ip: Option<String>,
 }
 
 impl UploadQuery {
@@ -226,8 +218,7 @@ impl UploadQuery {
             };
         };
         let limit = self.limit as usize;
-        let mut found = Found::default();
-        let mut before = self.upper().map(|id| id.to_string());
+        let (mut ids, mut first, mut edge) = (Vec::new(), None, self.edge());
         let (step, most) = if searched == self.conditions() {
             (self.limit + 1, self.limit + 1)
         } else {
@@ -235,26 +226,57 @@ impl UploadQuery {
         };
         let mut walked = 0;
         loop {
-            let rows: Vec<Candidate> = range.rows(&self, before.as_deref(), step, conn)?;
+            let rows: Vec<Candidate> = range.rows(&self, edge.as_deref(), step, conn)?;
             let is_last = rows.len() < step as usize;
             walked += step;
             for row in rows {
-                if found.ids.len() == limit {
-                    found.next = found.ids.last().cloned();
-                    return Ok(found);
+                // On the way back there is a further page only if it has something on it: the first one must know that it is.
+                if ids.len() == limit && (!self.is_back() || self.admits(&row)) {
+                    let on = ids.last().cloned();
+                    return Ok(self.page(ids, first, on, false));
                 }
-                before = Some(row.id.clone());
+                if first.is_none() {
+                    first = Some(row.id.clone());
+                }
+                edge = Some(row.id.clone());
                 if self.admits(&row) {
-                    found.ids.push(row.id);
+                    ids.push(row.id);
                 }
             }
-            if is_last {
-                return Ok(found);
+            if is_last || walked >= most {
+                let on = edge.filter(|_| !is_last);
+                return Ok(self.page(ids, first, on, false));
             }
-            if walked >= most {
-                found.next = before;
-                return Ok(found);
-            }
+        }
+    }
+
+    /// Whether pages are gone through from the oldest to the newest.
+    fn is_back(&self) -> bool {
+        self.after.is_some()
+    }
+
+    /// Behind which id the search begins, in its direction.
+    fn edge(&self) -> Option<String> {
+        let edge = self.after.clone().or_else(|| self.upper());
+        edge.map(|id| id.to_string())
+    }
+
+    /// A page of these ids, which are in the order of the search. The row `first` was looked at first, and the search goes on
+    /// behind `on`.
+    ///
+    /// Right beside `first` is the page from which the cursor came, whether or not `first` itself is wanted: so the way back
+    /// leads over the same pages.
+    fn page(&self, mut ids: Vec<String>, first: Option<String>, on: Option<String>, is_cut: bool) -> Found {
+        let from = first.filter(|_| self.before.is_some() || self.is_back());
+        let (next, previous) = if self.is_back() { (from, on) } else { (on, from) };
+        if self.is_back() {
+            ids.reverse();
+        }
+        Found {
+            ids,
+            next,
+            previous,
+            is_cut,
         }
     }
 
@@ -325,6 +347,7 @@ impl UploadQuery {
     fn admits_id(&self, id: &str) -> bool {
         self.since
             .is_none_or(|since| id >= UploadId::floor(since).as_str())
+            && self.after.as_ref().is_none_or(|after| id > after.as_str())
             && self.upper().is_none_or(|upper| id < upper.as_str())
     }
 
@@ -384,90 +407,16 @@ impl UploadQuery {
         Ok(self.page_of(admitted.map(|row| row.id).collect(), is_cut))
     }
 
-    /// The newest of these ids.
+    /// The newest of these ids; on the way back the oldest.
     fn page_of(&self, mut ids: Vec<String>, is_cut: bool) -> Found {
-        ids.sort_unstable_by(|one, other| other.cmp(one));
+        ids.sort_unstable();
+        if !self.is_back() {
+            ids.reverse();
+        }
         let more = ids.len() > self.limit as usize;
         ids.truncate(self.limit as usize);
-        Found {
-            next: ids.last().filter(|_| more).cloned(),
-            ids,
-            is_cut,
-        }
-    }
-}
-
-/// What an index is searched for.
-#[derive(Clone, Copy)]
-enum Range {
-    Id,
-    Support,
-    Multipart,
-    Key,
-    Name,
-    Address,
-    Size,
-    /// With a state, where one is asked for.
-    Owner,
-    /// With a state, where one is asked for.
-    Protocol,
-    /// In this state, or all.
-    State,
-}
-
-impl Range {
-    /// At most `limit` rows of this range, the newest below `before` first.
-    fn rows(
-        self,
-        query: &UploadQuery,
-        before: Option<&str>,
-        limit: u32,
-        conn: &mut AnyConnection,
-    ) -> QueryResult<Vec<Candidate>> {
-        let mut rows = uploads::table
-            .select(Candidate::as_select())
-            .order(uploads::id.desc())
-            .limit(i64::from(limit))
-            .into_boxed();
-        let text = |text: &Option<String>| text.clone().unwrap_or_default();
-        let state = query.state.map(State::as_str);
-        rows = match self {
-            Self::Id => {
-                rows.filter(uploads::id.eq(query.id.as_ref().map_or("", UploadId::as_str).to_owned()))
-            }
-            Self::Support => {
-                let tail = query.support_code.map(SupportCode::id_tail);
-                // Word for word as the index has it.
-                rows.filter(sql::<Text>("substr(id, 23)").eq(tail.unwrap_or_default()))
-            }
-            Self::Multipart => rows.filter(uploads::multipart_id.eq(text(&query.multipart_id))),
-            Self::Key => rows.filter(uploads::object_key.eq(text(&query.key))),
-            Self::Name => rows.filter(uploads::filename.eq(text(&query.filename))),
-            Self::Address => {
-                let address = query.client_ip.map(|address| address.to_string());
-                rows.filter(uploads::client_ip.eq(address.unwrap_or_default()))
-            }
-            Self::Size => {
-                let size = query.size.and_then(|size| i64::try_from(size).ok());
-                rows.filter(uploads::size.eq(size.unwrap_or_default()))
-            }
-            Self::Owner => {
-                let owner = query.owner.as_ref().map_or("", Owner::as_str).to_owned();
-                rows.filter(uploads::owner.eq(owner))
-            }
-            Self::Protocol => rows.filter(uploads::protocol.eq(text(&query.protocol))),
-            Self::State => rows,
-        };
-        if let (Self::Owner | Self::Protocol | Self::State, Some(state)) = (self, state) {
-            rows = rows.filter(uploads::state.eq(state));
-        }
-        if let Some(before) = before {
-            rows = rows.filter(uploads::id.lt(before.to_owned()));
-        }
-        if let Some(since) = query.since {
-            rows = rows.filter(uploads::id.ge(UploadId::floor(since).to_string()));
-        }
-        rows.load(conn)
+        let (first, last) = (ids.first().cloned(), ids.last().cloned());
+        self.page(ids, first, last.filter(|_| more), is_cut)
     }
 }
 

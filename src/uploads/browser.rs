@@ -8,6 +8,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 
 use super::Uploads;
 use super::claims::Manner;
+use super::topic::is_about;
 use crate::db::{NewEvent, Room};
 use crate::domain::{
     Cut, MAX_PART_SIZE, NewUpload, ObjectKey, Owner, Principal, State, Upload, UploadId, check_joinable,
@@ -42,6 +43,7 @@ impl Uploads {
             .filter(|upload| upload.cut.is_ended_by_client())
             .ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
+        is_about(&upload);
         Ok(upload)
     }
 
@@ -282,7 +284,9 @@ impl Uploads {
         if db.is_key_of_others(owner, key.as_str()).await? {
             return Err(taken(key));
         }
-        match db.find_by_key(Some(owner), key.as_str()).await? {
+        let found = db.find_by_key(Some(owner), key.as_str()).await?;
+        found.iter().for_each(is_about);
+        match found {
             Some(known) if known.state == State::Complete || known.cut.is_ours() => return Err(taken(key)),
             Some(known) if known.state.is_unfinished() => {
                 let (_alone, known) = self.alone(&known, Manner::TAKE_OVER, Manner::TURN).await?;

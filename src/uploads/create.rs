@@ -8,6 +8,7 @@ use chrono::{DateTime, Utc};
 use super::claims::{Claim, Manner};
 use super::gate::Granted;
 use super::rates::Pace;
+use super::topic::is_about;
 use super::{Note, Status, Uploads};
 use crate::db::Room;
 use crate::domain::{
@@ -78,6 +79,8 @@ impl Uploads {
             })
         })
         .await?;
+        // What its client is refused from here on in the same request stands in its way.
+        is_about(&begun.status.upload);
         self.0.metrics.upload_begun(transfer, begun.resumed);
         Ok(begun)
     }
@@ -137,6 +140,7 @@ impl Uploads {
         let Some(upload) = found.filter(goes_on) else {
             return Ok(None);
         };
+        is_about(&upload);
         match self.holdings(upload).await {
             Ok(status) => Ok(Some(status)),
             // It ended elsewhere: the file begins anew.

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use super::Uploads;
+use super::topic::is_about;
 use crate::domain::{Cut, Principal, Upload};
 use crate::error::Error;
 use crate::signing::Credentials;
@@ -43,7 +44,9 @@ impl Uploads {
         }
         let found = self.0.db.find_by_key(Some(&caller.owner), key).await?;
         let is_theirs = |upload: &Upload| upload.cut == Cut::Client && caller.reach(&upload.id).is_ok();
-        Ok(found.filter(is_theirs))
+        let found = found.filter(is_theirs);
+        found.iter().for_each(is_about);
+        Ok(found)
     }
 
     /// Temporary credentials for this caller's part of the bucket.

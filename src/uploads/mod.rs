@@ -39,6 +39,7 @@ mod sniff;
 mod status;
 mod strays;
 mod terminate;
+mod topic;
 mod webhooks;
 
 use std::future::Future;
@@ -71,6 +72,7 @@ pub use record::ArrivedPart;
 pub use scan::{Quarantine, Scanner, Source, Subject};
 pub use sign::SignedParts;
 pub use status::{Detail, Listing, ListingQuery};
+pub use topic::Topic;
 pub use webhooks::{Outbox, Subscription, WebhookListing, WebhookQuery};
 
 use crate::clock::Clock;
@@ -182,7 +184,10 @@ impl Uploads {
     /// The upload, if this caller may reach it.
     async fn find(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let owner = caller.reach(id)?;
-        self.alive(self.0.db.find_upload(id, owner).await?)
+        let found = self.0.db.find_upload(id, owner).await?;
+        // Also one that has run out: its client is told that there is none.
+        found.iter().for_each(topic::is_about);
+        self.alive(found)
     }
 
     /// What was found, unless it has run out: then it is gone at once, swept or not, where clients have no word for
@@ -233,7 +238,7 @@ impl Uploads {
     async fn see_through<T: Send + 'static>(
         work: impl Future<Output = Result<T, Error>> + Send + 'static,
     ) -> Result<T, Error> {
-        tokio::spawn(telemetry::carry(work))
+        tokio::spawn(telemetry::carry(topic::carry(work)))
             .await
             .map_err(Error::internal)?
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use chrono::{DateTime, Utc};
 
 use super::rates::Pace;
+use super::topic::is_about;
 use super::{Note, Uploads};
 use crate::domain::{
     Algorithm, Checksum, Cut, PartNumber, PartPlan, PartSet, Principal, Transfer, Upload, UploadId,
@@ -161,7 +162,9 @@ impl Uploads {
     /// [`Error::NotFound`] for somebody else's upload as for none.
     pub async fn record_to_sign(&self, caller: &Principal, id: &UploadId) -> Result<Upload, Error> {
         let owner = caller.reach(id)?;
-        self.alive(self.0.db.find_recent_upload(id, owner).await?)
+        let found = self.0.db.find_recent_upload(id, owner).await?;
+        found.iter().for_each(is_about);
+        self.alive(found)
     }
 
     /// The checksums of exactly these parts, as this upload's are signed with them.

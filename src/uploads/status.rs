@@ -5,6 +5,7 @@ use std::ops::RangeInclusive;
 
 use chrono::{DateTime, Utc};
 
+use super::topic::is_about;
 use super::{Status, Uploads};
 use crate::db::{PartRecord, UploadQuery, UploadSummary};
 use crate::domain::{
@@ -48,6 +49,8 @@ pub struct ListingQuery {
     pub until: Option<DateTime<Utc>>,
     /// Older than this one: the last of the page before.
     pub cursor: Option<UploadId>,
+    /// Newer than this one, and of those the oldest: the page before the one that begins with it.
+    pub after: Option<UploadId>,
     /// Most uploads on the page; 50 if not given, at most 200.
     pub limit: Option<u32>,
 }
@@ -68,6 +71,8 @@ pub struct Listing {
     pub uploads: Vec<UploadSummary>,
     /// Where the next page begins; `None` on the last.
     pub next: Option<UploadId>,
+    /// After which the page before this one is found; `None` on the first.
+    pub previous: Option<UploadId>,
     /// Whether more names begin so, or more sizes lie there, than were looked at.
     pub is_cut: bool,
 }
@@ -149,6 +154,7 @@ impl Uploads {
             .filter(|upload| upload.transfer == Transfer::Direct && upload.cut.is_ours())
             .ok_or(Error::NotFound("upload"))?;
         caller.reach(&upload.id)?;
+        is_about(&upload);
         Ok(upload)
     }
 
@@ -191,6 +197,7 @@ impl Uploads {
                 since: query.since,
                 until: query.until,
                 before: query.cursor,
+                after: query.after,
                 limit: query.limit.unwrap_or(50).clamp(1, MAX_PAGE),
             })
             .await?;
@@ -200,6 +207,7 @@ impl Uploads {
         Ok(Listing {
             uploads,
             next: found.next,
+            previous: found.previous,
             is_cut: found.is_cut,
         })
     }

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 
-use super::browser::{Browser, id};
+use super::browser::{Browser, Page, id};
 use super::{on_both, on_both_with};
 
 #[tokio::test]
@@ -153,25 +153,50 @@ async fn pages_follow_each_other_and_miss_none_whatever_is_searched() {
                     .await;
                 made.insert(0, id(&upload));
             }
-            for first in ["/admin", "/admin?q=default"] {
-                let (mut seen, mut next) = (Vec::new(), Some(first.to_owned()));
-                while let Some(path) = next {
-                    let page = browser.get(&path).await;
-                    assert!(page.ids().len() <= 50);
-                    seen.extend(page.ids());
-                    let at = page.html.find("rel=\"next\" href=\"");
-                    next = at.map(|at| {
-                        let rest = &page.html[at + 17..];
-                        rest[..rest.find('"').unwrap()]
-                            .replace("&#38;", "&")
-                            .replace("&amp;", "&")
-                    });
+            for first in [
+                "/admin",
+                "/admin?q=default",
+                "/admin?q=default&in=owner&protocol=native&state=open",
+            ] {
+                let mut page = browser.get(first).await;
+                assert_eq!(link(&page, "prev"), None, "{first}");
+                let mut there = vec![page.ids()];
+                while let Some(path) = link(&page, "next") {
+                    page = browser.get(&path).await;
+                    there.push(page.ids());
                 }
-                assert_eq!(seen, made, "{first}");
+                assert_eq!(there.concat(), made, "{first}");
+                assert!(there.iter().all(|ids| ids.len() <= 50));
+
+                let mut back = vec![page.ids()];
+                while let Some(path) = link(&page, "prev") {
+                    assert_eq!(
+                        path.contains("state=open"),
+                        first.contains("state=open"),
+                        "{path}"
+                    );
+                    page = browser.get(&path).await;
+                    back.insert(0, page.ids());
+                }
+                assert_eq!(back, there, "{first}");
             }
+            // Where nothing is newer by now, the newest are shown.
+            let beyond = browser.get(&format!("/admin?after={}", made[0])).await;
+            assert_eq!((beyond.ids(), link(&beyond, "prev")), (made[..50].to_vec(), None));
+            browser
+                .get("/admin?after=x")
+                .await
+                .says("after: must be the cursor of a page");
         },
     )
     .await;
+}
+
+/// Where a page leads on, or back.
+fn link(page: &Page, rel: &str) -> Option<String> {
+    let (_, rest) = page.html.split_once(&format!("rel=\"{rel}\" href=\""))?;
+    let (path, _) = rest.split_once('"')?;
+    Some(path.replace("&#38;", "&").replace("&amp;", "&"))
 }
 
 fn address(fields: &[(&str, &str)]) -> String {

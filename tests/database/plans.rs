@@ -133,17 +133,7 @@ async fn all_statements(db: &Database, mark: &str) -> Vec<(&'static str, Vec<Str
     done("USING PRIMARY KEY");
     event_statements(db, id, &mut done).await;
     admin_statements(db, id, &mut done).await;
-    for (index, query) in searches() {
-        for before in [None, Some(UploadId::generate(noon()))] {
-            db.list_uploads(UploadQuery {
-                before,
-                ..query.clone()
-            })
-            .await
-            .unwrap();
-            done(index);
-        }
-    }
+    search_statements(db, &mut done).await;
     found
 }
 
@@ -198,6 +188,23 @@ async fn event_statements(db: &Database, id: &UploadId, done: &mut impl FnMut(&'
         };
         db.list_events(query).await.unwrap();
         done(index);
+    }
+}
+
+/// Every search from the newest on, further on, and on the way back.
+async fn search_statements(db: &Database, done: &mut impl FnMut(&'static str)) {
+    for (index, query) in searches() {
+        let cursor = || Some(UploadId::generate(noon()));
+        for (before, after) in [(None, None), (cursor(), None), (None, cursor())] {
+            db.list_uploads(UploadQuery {
+                before,
+                after,
+                ..query.clone()
+            })
+            .await
+            .unwrap();
+            done(index);
+        }
     }
 }
 

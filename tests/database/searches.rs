@@ -1,7 +1,7 @@
 //! Searches among uploads: pages, conditions, and what is recorded of each.
 
 use chrono::TimeDelta;
-use muleteer::db::{Database, UploadQuery};
+use muleteer::db::{Database, UploadPage, UploadQuery};
 use muleteer::domain::{FileName, Owner, State, Upload, UploadId};
 
 use super::{asking, kept, noon, on_both, open, owner, part, record, upload_at};
@@ -31,6 +31,83 @@ async fn pages_run_from_the_newest_to_the_oldest_and_miss_none() {
         assert_eq!(seen, expected);
     })
     .await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_way_back_leads_over_the_same_pages_to_the_first() {
+    on_both(|url| async move {
+        let db = open(&url).await;
+        for n in 0..11 {
+            // Several begin at the same moment.
+            let upload = upload_at(noon() + TimeDelta::minutes(n / 4));
+            let state = if n % 3 == 1 { State::Complete } else { State::Open };
+            let filename = FileName::new(&format!("IMG_{n}.jpg")).unwrap();
+            let upload = Upload {
+                filename,
+                state,
+                ..upload
+            };
+            kept(&db, upload).await;
+        }
+        let (anna, prefix) = (owner("anna"), Some("IMG".to_owned()));
+        for query in [
+            asking(|_| {}),
+            asking(|q| q.owner = Some(anna.clone())),
+            asking(|q| q.state = Some(State::Open)),
+            asking(|q| (q.owner, q.until) = (Some(anna.clone()), Some(noon() + TimeDelta::hours(1)))),
+            // What no index holds together is walked through.
+            asking(|q| (q.owner, q.protocol) = (Some(anna.clone()), Some("native".into()))),
+            asking(|q| (q.owner, q.filename_prefix) = (Some(anna.clone()), prefix.clone())),
+            asking(|q| (q.size, q.state) = (Some(upload_at(noon()).size), Some(State::Open))),
+            asking(|q| q.filename_prefix = prefix.clone()),
+            asking(|q| q.sizes = Some(0..=u64::MAX)),
+            asking(|q| (q.sizes, q.state) = (Some(0..=u64::MAX), Some(State::Open))),
+        ] {
+            let query = UploadQuery { limit: 3, ..query };
+            assert_leads_back(&db, &query).await;
+        }
+    })
+    .await;
+}
+
+/// Goes through all pages to the oldest upload, and back.
+async fn assert_leads_back(db: &Database, query: &UploadQuery) {
+    let mut page = page_from(db, query, None, None).await;
+    assert_eq!(page.previous, None, "the first page of {query:?}");
+    let mut there = vec![ids_of(&page)];
+    while let Some(next) = page.next.take() {
+        page = page_from(db, query, Some(next), None).await;
+        assert!(page.previous.is_some(), "{query:?} after {there:?}");
+        there.push(ids_of(&page));
+    }
+    assert!(there.len() > 2, "{query:?}: {there:?}");
+
+    let mut back = vec![ids_of(&page)];
+    while let Some(previous) = page.previous.take() {
+        page = page_from(db, query, None, Some(previous)).await;
+        let on = page_from(db, query, page.next.clone(), None).await;
+        assert_eq!(ids_of(&on), back[0], "{query:?}: on again");
+        back.insert(0, ids_of(&page));
+    }
+    assert_eq!(back, there, "{query:?}");
+}
+
+async fn page_from(
+    db: &Database,
+    query: &UploadQuery,
+    before: Option<UploadId>,
+    after: Option<UploadId>,
+) -> UploadPage {
+    let query = UploadQuery {
+        before,
+        after,
+        ..query.clone()
+    };
+    db.list_uploads(query).await.unwrap()
+}
+
+fn ids_of(page: &UploadPage) -> Vec<UploadId> {
+    page.uploads.iter().map(|one| one.upload.id.clone()).collect()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -2,6 +2,7 @@
 
 use crate::client::Page;
 use crate::page::{EMPTY, PART, http, key_for, on_both, reply};
+use crate::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 
 #[tokio::test]
 async fn another_owner_can_have_nothing_signed_for_an_upload() {
@@ -75,6 +76,25 @@ async fn a_visitor_is_an_owner_too_and_stays_in_a_part_of_the_bucket_of_their_ow
             let answer = reply(request.header("cookie", &cookie)).await;
             assert_eq!(answer.status, status, "{key}: {answer:?}");
         }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_in_the_time_line_of_its_upload_and_what_others_ask_for_is_not() {
+    on_both(async |server| {
+        let anna = Page::of(&server, &key_for(&server, "anna").await);
+        let bert = Page::of(&server, &key_for(&server, "bert").await);
+        anna.begun("pages/anna/a").await;
+        let id = anna.recorded().await[0]["id"].as_str().expect("an id").to_owned();
+        let made_up = anna.part("pages/anna/a", "made-up", 1);
+
+        assert_eq!(bert.sign(&made_up).await.status, 403);
+        assert_tells_nothing(&page_of_upload(&server.base, &id).await);
+        assert_eq!(anna.sign(&made_up).await.status, 403);
+
+        let told = page_of_upload(&server.base, &id).await;
+        assert_tells(&told, "not-found", "GET /evaporate/sign");
     })
     .await;
 }

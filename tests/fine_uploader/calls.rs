@@ -7,6 +7,7 @@ use serde_json::json;
 use crate::client::{Page, assert_refused};
 use crate::page::{PART, http, on_both, on_both_with, reply, store_of};
 use crate::server::TestServer;
+use crate::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 
 #[tokio::test]
 async fn success_believes_nothing_but_the_object() {
@@ -267,6 +268,30 @@ async fn the_settings_tell_what_the_page_needs() {
         assert_eq!(told["endpoint"], format!("{}/uploads", server.store));
         assert_eq!(told["prefix"], "pages/anna/");
         assert_eq!(told["region"], "us-east-1");
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_time_line_of_the_upload_with_that_key() {
+    on_both(async |server| {
+        let (anna, bert) = (Page::of(&server, "anna").await, Page::of(&server, "bert").await);
+        let key = anna.key("a");
+        anna.send(&anna.begin(&key), b"").await;
+        let id = anna.recorded().await[0]["id"].as_str().expect("an id").to_owned();
+
+        assert_refused(&bert.success(&key).await, "somebody else's");
+        assert_tells_nothing(&page_of_upload(&server.base, &id).await);
+        assert_refused(&anna.success(&key).await, "begun and not there");
+
+        let told = page_of_upload(&server.base, &id).await;
+        assert_tells(&told, "not-found", "POST /fineuploader/success");
+        // The same is told at most once a minute.
+        server.advance(TimeDelta::minutes(2));
+        let made_up = anna.part(&key, "made-up", 1, b"x");
+        assert_refused(&anna.sign(&made_up).await, "an id that is none");
+        let told = page_of_upload(&server.base, &id).await;
+        assert_tells(&told, "not-found", "POST /fineuploader/signature");
     })
     .await;
 }

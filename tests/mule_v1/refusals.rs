@@ -6,9 +6,10 @@ use crate::browser::Browser;
 use crate::escape::encode_uri_component;
 use crate::script::{Ending, upload};
 use crate::server::API_KEY;
+use crate::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 use crate::{
-    CHUNK, PROPOSED, TYPE, ask, begin, clip, file_of, get, init_query, key_for, on_both, on_both_with,
-    page_for, queries_about, store_of,
+    CHUNK, PROPOSED, TYPE, ask, begin, clip, file_of, get, get_with, init_query, key_for, on_both,
+    on_both_with, page_for, queries_about, store_of,
 };
 
 const ORIGIN: &str = "https://app.example.org";
@@ -342,6 +343,43 @@ async fn a_page_that_cuts_other_chunks_than_configured_is_stopped_before_it_send
 
         assert!(why.contains("protocols.mule.chunk_size"), "{why}");
         assert!(browser.parts_taken().is_empty());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_time_line_of_the_upload_that_the_query_names() {
+    on_both(async |server| {
+        let ben = key_for(&server, "ben").await;
+        let (key, upload_id) = begin(&server, API_KEY).await;
+        let listed = ask(&server, "GET", "/api/v1/uploads", &[("x-api-key", API_KEY)]).await;
+        let id = listed.json()["uploads"][0]["id"]
+            .as_str()
+            .expect("an id")
+            .to_owned();
+        let time_line = async || page_of_upload(&server.base, &id).await;
+        let query = format!("key={key}&upload_id={upload_id}");
+        let chunk = format!("{query}&chunk=9");
+
+        // What a stranger tries is no matter of this upload.
+        for action in ["chunk_loaded", "upload_finished"] {
+            assert_eq!(get_with(&server, action, &chunk, &ben).await.status, 404);
+        }
+        assert_tells_nothing(&time_line().await);
+
+        assert_eq!(get(&server, "chunk_loaded", &chunk).await.status, 400);
+        assert_eq!(get(&server, "upload_finished", &query).await.status, 409);
+        let told = time_line().await;
+        assert_tells(&told, "invalid-request", "GET /upload-backend/chunk_loaded/");
+        assert_tells(&told, "incomplete", "GET /upload-backend/upload_finished/");
+        let own = format!("/api/v1/uploads/{id}");
+        ask(&server, "DELETE", &own, &[("x-api-key", API_KEY)]).await;
+        assert_eq!(get(&server, "get_end_signature", &query).await.status, 409);
+        assert_tells(
+            &time_line().await,
+            "wrong-state",
+            "GET /upload-backend/get_end_signature/",
+        );
     })
     .await;
 }

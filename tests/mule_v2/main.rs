@@ -12,6 +12,8 @@ mod s3_client;
 #[expect(dead_code, reason = "other tests look into the server's folder")]
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/time_line.rs"]
+mod time_line;
 
 mod script;
 

@@ -6,6 +6,7 @@ use muleteer::domain::State;
 use serde_json::Value;
 
 use crate::script::Ending;
+use crate::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 use crate::{CHUNK, assert_stored, get, key_for, on_both, on_record, page_with, store_of, unfinished};
 
 /// Uploads until it is complete; the key.
@@ -203,6 +204,29 @@ async fn files_that_the_script_could_never_finish_are_refused_before_anything_is
             assert!(serde_json::from_str::<Value>(&answer.text().await.unwrap()).is_err());
         }
         assert_eq!(unfinished(&server).await, Vec::<String>::new());
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_is_in_the_time_line_of_the_upload_that_the_query_names() {
+    on_both(async |server| {
+        let mut page = page_with(&server, 2);
+        page.stop_after = 1;
+        let (_, record) = page.upload().await;
+        let (upload, _) = on_record(&server, &record.reply).await;
+        let time_line = async || page_of_upload(&server.base, upload.id.as_str()).await;
+        assert_tells_nothing(&time_line().await);
+
+        let text = |name: &str| record.reply[name].as_str().unwrap().to_owned();
+        let query = format!("chunk=9&key={}&upload_id={}", text("key"), text("upload_id"));
+        assert_eq!(get(&server, "chunk_loaded", &query).await.status(), 400);
+
+        assert_tells(
+            &time_line().await,
+            "invalid-request",
+            "GET /upload-backend/chunk_loaded/",
+        );
     })
     .await;
 }

@@ -93,6 +93,39 @@ async fn pages_are_whole_and_without_doubles_although_uploads_come_in_between() 
 }
 
 #[tokio::test]
+async fn the_way_back_leads_over_the_same_pages_and_then_to_what_is_newer() {
+    on_both(async |server| {
+        let api = Api::of(&server);
+        some(&api, 11).await;
+        let page = async |query: &str| {
+            let path = format!("/uploads?limit=4&state=open{query}");
+            api.get(&path).await.expect(200)
+        };
+        let first = page("").await;
+        assert_eq!(first["previous_cursor"], Value::Null);
+        let mut there = vec![ids_of(&first)];
+        let mut last = first;
+        while let Some(next) = last["next_cursor"].as_str() {
+            last = page(&format!("&cursor={next}")).await;
+            there.push(ids_of(&last));
+        }
+        let new = api.create("new.bin", 1).await;
+
+        let mut back = vec![ids_of(&last)];
+        while let Some(previous) = last["previous_cursor"].as_str() {
+            last = page(&format!("&after={previous}")).await;
+            back.insert(0, ids_of(&last));
+        }
+
+        there.insert(0, vec![id(&new).to_owned()]);
+        assert_eq!(back, there);
+        let bad = api.get("/uploads?after=x").await.expect(400);
+        assert_eq!(bad["errors"][0]["field"], "after", "{bad}");
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn every_filter_narrows() {
     on_both(async |server| {
         let api = Api::of(&server);

@@ -24,6 +24,9 @@ mod raw_http;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
 
+#[path = "../support/time_line.rs"]
+mod time_line;
+
 #[cfg(feature = "smb")]
 #[path = "../support/samba.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]

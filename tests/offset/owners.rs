@@ -2,7 +2,8 @@
 
 use muleteer::config::Anonymous;
 
-use super::client::{Client, error};
+use super::client::{Client, error, id_of};
+use super::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 use super::{here, here_with};
 
 #[tokio::test]
@@ -51,5 +52,23 @@ async fn a_visitors_session_is_whose_who_knows_it() {
             Client::nobody(&place).put(&session, 0, b"abc").await.expect(200);
         },
     )
+    .await;
+}
+
+#[tokio::test]
+async fn what_an_owner_is_refused_is_in_the_sessions_time_line_and_what_others_are_is_not() {
+    here(async |place| {
+        let anna = Client::with_key(&place, &place.new_key("anna", "upload").await);
+        let ben = Client::with_key(&place, &place.new_key("ben", "upload").await);
+        let session = anna.start(10).await;
+        let id = id_of(&session);
+        let time_line = async || page_of_upload(&place.base, id.as_str()).await;
+
+        error(&ben.put(&session, 7, b"abc").await, 404, "not_found");
+        assert_tells_nothing(&time_line().await);
+        error(&anna.put(&session, 7, b"abc").await, 400, "offset");
+
+        assert_tells(&time_line().await, "mismatching-upload-offset", "PUT /chunk");
+    })
     .await;
 }

@@ -13,6 +13,8 @@ mod s3_client;
 #[expect(dead_code, reason = "other tests restart the server")]
 #[path = "../support/server.rs"]
 mod server;
+#[path = "../support/time_line.rs"]
+mod time_line;
 
 mod client;
 mod tripping_store;

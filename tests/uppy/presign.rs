@@ -6,6 +6,7 @@ use muleteer::domain::State;
 use serde_json::{Value, json};
 
 use super::client::Client;
+use super::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 use super::{bytes, leave_alone, on_both, on_both_with, page, page_of, record_of_key, store_of, sweep};
 
 pub const PROPOSED: &str = "0190a1b2-0000-4000-8000-000000000000-clip é.mp4";
@@ -379,5 +380,23 @@ async fn it_can_be_switched_off() {
             refused.refusal(403, "forbidden");
         },
     )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_not_signed_is_in_the_time_line_of_the_upload_with_that_key() {
+    on_both(async |server| {
+        let (page, bert) = (page(&server), page_of(&server, "bert").await);
+        let (key, _) = begin(&page, PROPOSED).await;
+        let id = record_of_key(&server, &key).await.id;
+        let made_up = json!({ "method": "POST", "key": key, "uploadId": "made-up" });
+
+        bert.presign(made_up.clone()).await.refusal(404, "not-found");
+        assert_tells_nothing(&page_of_upload(&server.base, id.as_str()).await);
+        page.presign(made_up).await.refusal(404, "not-found");
+
+        let told = page_of_upload(&server.base, id.as_str()).await;
+        assert_tells(&told, "not-found", "POST /s3/presign");
+    })
     .await;
 }

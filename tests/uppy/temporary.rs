@@ -17,6 +17,7 @@ use super::client::{Client, Remembered};
 use super::{bytes, key_for, on_one_with, page_of, store_of};
 use crate::s3_client::{Ask, S3Client, Signer};
 use crate::server::{Kind, TestServer};
+use crate::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 
 const REGION: &str = "us-east-1";
 
@@ -410,6 +411,37 @@ async fn without_a_role_there_are_none() {
             let upload = anna.begin("clip.mp4").await;
             assert!(upload.key.starts_with("uploads/"), "{upload:?}");
             assert_eq!(store_of(&server).parts(&upload.key, &upload.id).await.status, 404);
+        },
+    )
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_of_an_upload_that_goes_by_the_stores_id_is_in_its_time_line() {
+    on_one_with(
+        |_| {},
+        async |first| {
+            let sts = CountedSts::start(false).await;
+            let server = sts.beside(&first);
+            let (anna, ben) = (page_of(&server, "anna").await, page_of(&server, "ben").await);
+            let upload = anna.begin("clip.mp4").await;
+            let id = super::record_of_key(&server, &upload.key).await.id;
+            assert_ne!(upload.id, id.as_str(), "the page knows the store's id alone");
+            let time_line = async || page_of_upload(&server.base, id.as_str()).await;
+
+            // What a stranger tries is no matter of this upload.
+            ben.complete(&upload, &[(1, "\"x\"")])
+                .await
+                .refusal(404, "not-found");
+            assert_tells_nothing(&time_line().await);
+
+            let early = anna.complete(&upload, &[(1, "\"x\"")]).await;
+            let problem = text(&early.json()["error"]);
+            assert_tells(&time_line().await, &problem, "POST /s3/multipart/{id}/complete");
+            anna.abort(&upload).await.good();
+            let late = anna.about(&upload, "GET", "{}/1", None).await;
+            late.refusal(409, "wrong-state");
+            assert_tells(&time_line().await, "wrong-state", "GET /s3/multipart/{id}/1");
         },
     )
     .await;

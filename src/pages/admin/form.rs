@@ -42,7 +42,10 @@ pub(super) struct Search {
     pub(super) state: String,
     pub(super) protocol: String,
     pub(super) age: String,
+    /// The cursor on the way to the oldest.
     pub(super) before: String,
+    /// The cursor on the way back.
+    pub(super) after: String,
 }
 
 impl Search {
@@ -55,6 +58,7 @@ impl Search {
             protocol: take("protocol"),
             age: take("age"),
             before: take("before"),
+            after: take("after"),
         }
     }
 
@@ -64,8 +68,18 @@ impl Search {
         fields.into_iter().any(|field| !field.is_empty())
     }
 
-    /// The address of the same search from another cursor on.
-    pub(super) fn address(&self, before: &str) -> String {
+    /// The same search from the newest on.
+    pub(super) fn at_the_newest(self) -> Self {
+        Self {
+            before: String::new(),
+            after: String::new(),
+            ..self
+        }
+    }
+
+    /// The query of the same search from another cursor on, which is the name and the value of its field; an empty value leads
+    /// to the newest.
+    pub(super) fn address(&self, cursor: (&str, &str)) -> String {
         let mut query = url::form_urlencoded::Serializer::new(String::new());
         for (name, value) in [
             ("q", self.text.as_str()),
@@ -73,7 +87,7 @@ impl Search {
             ("state", &self.state),
             ("protocol", &self.protocol),
             ("age", &self.age),
-            ("before", before),
+            cursor,
         ] {
             if !value.is_empty() {
                 query.append_pair(name, value);
@@ -157,19 +171,18 @@ impl Search {
         };
         let age = AGES.iter().find(|(value, ..)| *value == self.age);
         let (.., newest, oldest) = age.ok_or_else(|| Error::invalid("age", "must be an age of the list"))?;
-        let cursor = match self.before.as_str() {
-            "" => None,
-            text => Some(
-                UploadId::parse(text)
-                    .map_err(|_| Error::invalid("before", "must be the cursor of a page"))?,
-            ),
+        let cursor = |name: &str, text: &str| {
+            let given = Some(text).filter(|text| !text.is_empty());
+            let read = given.map(UploadId::parse).transpose();
+            read.map_err(|_| Error::invalid(name, "must be the cursor of a page"))
         };
         Ok(ListingQuery {
             state,
             protocol: Some(self.protocol.clone()).filter(|text| !text.is_empty()),
             since: newest.map(|hours| now - TimeDelta::hours(hours)),
             until: oldest.map(|hours| now - TimeDelta::hours(hours)),
-            cursor,
+            cursor: cursor("before", &self.before)?,
+            after: cursor("after", &self.after)?,
             ..ListingQuery::default()
         })
     }

@@ -53,6 +53,8 @@ struct UploadsPage {
     ages: Vec<Choice>,
     lines: Vec<Line>,
     is_cut: bool,
+    /// The query of the page before this one.
+    previous: Option<String>,
     /// The query of the next page.
     next: Option<String>,
 }
@@ -61,6 +63,7 @@ struct UploadsPage {
 #[derive(Default)]
 struct Found {
     uploads: Vec<UploadSummary>,
+    previous: Option<UploadId>,
     next: Option<UploadId>,
     is_cut: bool,
 }
@@ -68,10 +71,17 @@ struct Found {
 /// `GET /admin`
 pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Data<Uploads>) -> HttpResponse {
     with_admin(&request, async |admin| {
-        let search = Search::new(query.into_inner());
+        let mut search = Search::new(query.into_inner());
         let now = uploads.now();
         let (found, complaint) = match search.queries(now) {
-            Ok(queries) => (find(&uploads, &admin.caller, queries).await?, None),
+            Ok(queries) => {
+                let mut found = find(&uploads, &admin.caller, queries).await?;
+                if found.is_beyond_the_newest(&search) {
+                    search = search.at_the_newest();
+                    found = find(&uploads, &admin.caller, search.queries(now)?).await?;
+                }
+                (found, None)
+            }
             Err(Error::Invalid(bad)) => {
                 let words: Vec<String> = bad
                     .into_iter()
@@ -109,7 +119,8 @@ pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Da
                 .map(|summary| Line::new(summary, now))
                 .collect(),
             is_cut: found.is_cut,
-            next: found.next.map(|next| search.address(next.as_str())),
+            previous: found.before_this(&search),
+            next: found.next.map(|next| search.address(("before", next.as_str()))),
             search,
         };
         html(&page)
@@ -117,31 +128,81 @@ pub(super) async fn list(request: HttpRequest, query: Query<Fields>, uploads: Da
     .await
 }
 
+impl Found {
+    /// Whether the way back led to nothing at all, since what was there is like that no more.
+    fn is_beyond_the_newest(&self, search: &Search) -> bool {
+        !search.after.is_empty() && self.uploads.is_empty() && self.previous.is_none()
+    }
+
+    /// The query of the page before this one; where a cursor led to nothing, that is the first one.
+    fn before_this(&self, search: &Search) -> Option<String> {
+        match &self.previous {
+            Some(previous) => Some(search.address(("after", previous.as_str()))),
+            None if self.uploads.is_empty() && !search.before.is_empty() => {
+                Some(search.address(("after", "")))
+            }
+            None => None,
+        }
+    }
+
+    /// What every look-up has told, at most a page of it, on the way to the oldest.
+    fn keep_the_newest(&mut self) {
+        let found = &mut self.uploads;
+        found.retain(|summary| self.next.as_ref().is_none_or(|told| summary.upload.id >= *told));
+        if found.len() > PAGE as usize {
+            found.truncate(PAGE as usize);
+            self.next = found.last().map(|summary| summary.upload.id.clone());
+        }
+    }
+
+    /// The same on the way back.
+    fn keep_the_oldest(&mut self) {
+        let found = &mut self.uploads;
+        found.retain(|summary| {
+            self.previous
+                .as_ref()
+                .is_none_or(|told| summary.upload.id <= *told)
+        });
+        if found.len() > PAGE as usize {
+            found.drain(..found.len() - PAGE as usize);
+            self.previous = found.first().map(|summary| summary.upload.id.clone());
+        }
+    }
+}
+
 /// Runs every look-up and puts the results together, newest first, each upload once.
 async fn find(uploads: &Uploads, caller: &Principal, queries: Vec<ListingQuery>) -> Result<Found, Error> {
+    let is_back = queries.iter().any(|query| query.after.is_some());
     let mut all = Found::default();
-    // Down to here every look-up has told all that it has.
-    let mut told: Option<UploadId> = None;
     for query in queries {
         let query = ListingQuery {
             limit: Some(PAGE),
             ..query
         };
         let listing = uploads.list(caller, query).await?;
-        told = told.max(listing.next);
+        // On its way each look-up has told all that it has up to where it goes on, so all have up to the nearest such place.
+        // And nothing lies between where the search began and the nearest row that any of them looked at first.
+        all.next = nearest(is_back, all.next, listing.next);
+        all.previous = nearest(is_back, all.previous, listing.previous);
         all.is_cut |= listing.is_cut;
         all.uploads.extend(listing.uploads);
     }
-    let found = &mut all.uploads;
-    found.sort_by(|one, other| other.upload.id.cmp(&one.upload.id));
-    found.dedup_by(|one, other| one.upload.id == other.upload.id);
-    found.retain(|summary| told.as_ref().is_none_or(|told| summary.upload.id >= *told));
-    all.next = told;
-    if found.len() > PAGE as usize {
-        found.truncate(PAGE as usize);
-        all.next = found.last().map(|summary| summary.upload.id.clone());
+    all.uploads
+        .sort_by(|one, other| other.upload.id.cmp(&one.upload.id));
+    all.uploads
+        .dedup_by(|one, other| one.upload.id == other.upload.id);
+    if is_back {
+        all.keep_the_oldest();
+    } else {
+        all.keep_the_newest();
     }
     Ok(all)
+}
+
+/// The first of two cursors in the direction of the search.
+fn nearest(is_back: bool, one: Option<UploadId>, other: Option<UploadId>) -> Option<UploadId> {
+    let both = [one, other].into_iter().flatten();
+    if is_back { both.min() } else { both.max() }
 }
 
 fn any(words: &str) -> impl Iterator<Item = (String, String)> {

@@ -356,6 +356,8 @@ pub struct ListUploads {
     owner: Option<String>,
     /// `next_cursor` of the page before.
     cursor: Option<String>,
+    /// `previous_cursor` of the page behind, for the way back; without `cursor`.
+    after: Option<String>,
     /// Most uploads on the page: 50 if absent, at most 200.
     #[param(value_type = Option<u32>)]
     limit: Option<String>,
@@ -370,6 +372,7 @@ impl ListUploads {
         let given = |text: Option<String>| text.filter(|text| !text.is_empty());
         let mut bad = Vec::new();
         let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(DateTime::<Utc>::from);
+        let id = |text: &str| UploadId::parse(text).ok();
         let limited = |text: &str| text.parse().ok().filter(|limit| (1..=200).contains(limit));
         let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
         let states = format!("is one of {}", states.join(", "));
@@ -399,8 +402,9 @@ impl ListUploads {
                 "cursor",
                 "is the next_cursor of an earlier page",
                 self.cursor,
-                |text| UploadId::parse(text).ok(),
+                id,
             ),
+            after: read(&mut bad, "after", "is a previous_cursor", self.after, id),
             limit: read(&mut bad, "limit", "is 1 to 200", self.limit, limited),
             owner: given(self.owner),
             protocol: given(self.protocol),

@@ -337,6 +337,8 @@ pub struct UploadPage {
     uploads: Vec<UploadLine>,
     /// Ask with it as `cursor` for the next page; `null` on the last.
     next_cursor: Option<String>,
+    /// Ask with it as `after` for the page before; `null` on the first.
+    previous_cursor: Option<String>,
 }
 
 impl UploadPage {
@@ -369,6 +371,7 @@ impl UploadPage {
         Self {
             uploads: listing.uploads.iter().map(line).collect(),
             next_cursor: listing.next.as_ref().map(ToString::to_string),
+            previous_cursor: listing.previous.as_ref().map(ToString::to_string),
         }
     }
 }

@@ -10,6 +10,7 @@ use serde_json::{Map, Value, json};
 
 use crate::domain::{State, Upload, UploadId};
 use crate::error::{Digested, Error};
+use crate::web::mishaps::Told;
 use crate::web::problem::{Kind, log, tell_pause};
 use crate::web::trace::request_id;
 
@@ -205,6 +206,7 @@ impl ResponseError for Refusal {
         }
         let mut answer = answer(status, &Value::Object(members));
         tell_pause(&mut answer, &self.error);
+        answer.extensions_mut().insert(Told(Kind::of(&self.error).slug));
         answer
     }
 }
