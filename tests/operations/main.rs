@@ -11,12 +11,18 @@ mod api;
 #[path = "../support/around.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod around;
+#[path = "../galileo/socket.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod galileo;
 #[path = "../support/place.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod place;
 #[path = "../native_api/process.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
+#[path = "../support/raw_http.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod raw_http;
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
@@ -45,6 +51,7 @@ mod ids;
 mod metadata;
 mod places;
 mod series;
+mod telling;
 #[cfg(feature = "opentelemetry")]
 mod traces;
 
