@@ -169,7 +169,10 @@ fn no_credentials(error: &anyhow::Error) -> Finding {
 
 /// Whether the folder or the share can be used that all files go to: by what the server asks of it before it says so itself.
 async fn try_storage(config: &Config) -> anyhow::Result<()> {
-    relay(config, None)?.check().await.map_err(explain)
+    relay(config, None, &Metrics::off())?
+        .check()
+        .await
+        .map_err(explain)
 }
 
 /// Looks at the settings, the database and the bucket, or at the storage where there is none.

@@ -95,7 +95,8 @@ pub(super) fn serve(
     let access = metrics::Access::beside(&config.metrics.token);
     let patience = BodyPatience(Duration::from_secs(config.server.connections.body_timeout_s));
     let secrets = SecretPaths::new(vec![config.protocols.uppy.token_path.clone()]);
-    let server = server::start(listener, &config.server, tls.transpose()?, move || {
+    let counted = shared.metrics.clone();
+    let server = server::start(listener, &config.server, tls.transpose()?, counted, move || {
         App::new()
             .app_data(shared.uploads.clone())
             .app_data(shared.identity.clone())

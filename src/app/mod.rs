@@ -234,7 +234,7 @@ async fn open_uploads(
     let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
     Ok(Uploads::new(uploads::Parts {
         db: db.clone(),
-        relay: store::relay(config, bucket.as_ref())?,
+        relay: store::relay(config, bucket.as_ref(), &metrics)?,
         bucket,
         clock,
         policy: policy(config),

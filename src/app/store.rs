@@ -24,7 +24,8 @@ use crate::domain::{KeyPrefix, PartLimits};
 use crate::metrics::Metrics;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials, SigningError};
 use crate::storage::{
-    CredentialSource, LocalSettings, LocalStore, S3Relay, S3Store, Storage, StoreSettings, StsSettings,
+    CredentialSource, LocalSettings, LocalStore, Measured, S3Relay, S3Store, Storage, StoreSettings,
+    StsSettings,
 };
 #[cfg(feature = "smb")]
 use crate::storage::{SmbSettings, SmbStore};
@@ -191,8 +192,13 @@ pub(super) fn locate(
     Ok((at(endpoint)?, at(public)?))
 }
 
-/// Where uploads go whose bytes pass through us.
-pub(super) fn relay(config: &Config, bucket: Option<&Bucket>) -> anyhow::Result<Arc<dyn Storage>> {
+/// Where uploads go whose bytes pass through us. Of a folder and of a share every operation is measured here; the bucket sees
+/// to its requests itself.
+pub(super) fn relay(
+    config: &Config,
+    bucket: Option<&Bucket>,
+    metrics: &Metrics,
+) -> anyhow::Result<Arc<dyn Storage>> {
     match config.storage.backend {
         BackendName::S3 => {
             let bucket = bucket.context("there is neither a bucket nor a folder")?;
@@ -211,7 +217,7 @@ pub(super) fn relay(config: &Config, bucket: Option<&Bucket>) -> anyhow::Result<
             };
             let store = LocalStore::open(&settings)
                 .map_err(|error| explain(error).context(format!("storage.local.path {}", local.path)))?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(Measured::new(store, metrics.clone())))
         }
         #[cfg(feature = "smb")]
         BackendName::Smb => {
@@ -227,7 +233,7 @@ pub(super) fn relay(config: &Config, bucket: Option<&Bucket>) -> anyhow::Result<
                 part_size: config.uploads.part_size,
             };
             let store = SmbStore::new(settings).map_err(|error| explain(error).context("storage.smb"))?;
-            Ok(Arc::new(store))
+            Ok(Arc::new(Measured::new(store, metrics.clone())))
         }
         #[cfg(not(feature = "smb"))]
         BackendName::Smb => anyhow::bail!("this build has no SMB (feature `smb`)"),

@@ -5,6 +5,8 @@
 //! name. No label has a value that a client can choose.
 
 mod names;
+mod timed;
+mod words;
 
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -13,15 +15,19 @@ use metrics::{Counter, Gauge, Histogram, Key, KeyName, Label, Metadata, NoopReco
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 
 pub use names::{Kind, METRICS, Metric};
+pub use words::{
+    Background, Backlog, Connections, Delivery, Hook, Renewed, Signed, StorageOperation, StorageOutcome,
+    StoreOutcome, Verdict,
+};
 
 use crate::domain::{Backend, State, Transfer};
 use names::{
-    BUILD_INFO, COMPLETED_BYTES, CREDENTIAL_RENEWALS, CREDENTIALS_LEFT, DATABASE_CONNECTIONS,
-    DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS, HOOK_ANSWERS, HTTP_DURATION, HTTP_IN_FLIGHT,
-    HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES, SIGNATURES, STORE_DURATION,
-    STORE_REQUESTS, UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES, WEBHOOKS_OLDEST, WEBHOOKS_PARKED,
-    WEBHOOKS_PENDING,
+    BACKGROUND_FAILURES, BUILD_INFO, COMPLETED_BYTES, CREDENTIAL_RENEWALS, CREDENTIALS_LEFT,
+    DATABASE_CONNECTIONS, DATABASE_CONNECTIONS_MAX, DATABASE_UP, ERRORS, HOOK_ANSWERS, HTTP_DURATION,
+    HTTP_IN_FLIGHT, HTTP_REQUESTS, OPEN_BYTES, OPEN_UPLOADS, PARTS, RECEIVED_BYTES, SIGNATURES,
+    UPLOADS_BEGUN, UPLOADS_ENDED, WEBHOOK_DELIVERIES, WEBHOOKS_OLDEST, WEBHOOKS_PARKED, WEBHOOKS_PENDING,
 };
+use timed::Timed;
 
 /// How often samples are moved to their buckets, should nobody scrape: until then each takes memory.
 pub const TIDY_EVERY: Duration = Duration::from_secs(5);
@@ -32,8 +38,6 @@ const METHODS: [&str; 8] = [
 ];
 
 const CLASSES: [&str; 5] = ["1xx", "2xx", "3xx", "4xx", "5xx"];
-
-const OUTCOMES: [&str; 4] = ["ok", "refused", "failed", "lost"];
 
 const ENDS: [State; 4] = [State::Complete, State::Aborted, State::Expired, State::Failed];
 
@@ -49,7 +53,9 @@ struct Inner {
     doors: Vec<Door>,
     in_flight: Gauge,
     errors: Vec<(&'static str, Counter)>,
-    store: Vec<StoreOperation>,
+    store: Vec<Timed>,
+    /// By backend and operation.
+    storage: [[Timed; StorageOperation::ALL.len()]; 3],
     begun: [[Counter; 2]; 2],
     ended: [Counter; 4],
     completed_bytes: [Counter; 2],
@@ -59,6 +65,7 @@ struct Inner {
     deliveries: [Counter; 3],
     hooks: [[Counter; 3]; 2],
     renewals: [Counter; 3],
+    background: [Counter; 3],
     scraped: Scraped,
 }
 
@@ -66,12 +73,6 @@ struct Inner {
 struct Door {
     name: &'static str,
     requests: [[OnceLock<Counter>; CLASSES.len()]; METHODS.len()],
-    duration: OnceLock<Histogram>,
-}
-
-struct StoreOperation {
-    name: &'static str,
-    outcomes: [OnceLock<Counter>; OUTCOMES.len()],
     duration: OnceLock<Histogram>,
 }
 
@@ -87,96 +88,6 @@ struct Scraped {
     oldest: Gauge,
     parked: Gauge,
     credentials: Gauge,
-}
-
-/// What a signature is for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Signed {
-    /// A part's URL.
-    Part,
-    /// Another request to the store.
-    Request,
-    /// A form or its policy.
-    Form,
-    /// A signing key that was handed out.
-    Key,
-}
-
-/// How an attempt to deliver a webhook went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Delivery {
-    /// Its receiver took it.
-    Delivered,
-    /// It is tried again.
-    Failed,
-    /// It was given up.
-    Parked,
-}
-
-/// Who was asked about an upload.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Hook {
-    /// The application, before it began.
-    PreCreate,
-    /// The scanner, before it was complete.
-    PreComplete,
-}
-
-/// What came of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Verdict {
-    /// The upload goes on.
-    Accepted,
-    /// It does not.
-    Refused,
-    /// There was no answer that can be used.
-    Failed,
-}
-
-/// What a look for new credentials has brought.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Renewed {
-    /// Others than before.
-    Others,
-    /// The same.
-    Unchanged,
-    /// None.
-    Failed,
-}
-
-/// How a request to the store went.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum StoreOutcome {
-    /// An answer with this status.
-    Answered(u16),
-    /// No answer.
-    Lost,
-}
-
-/// What the database holds that is counted when somebody scrapes.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
-pub struct Backlog {
-    /// Uploads that have not ended.
-    pub open_uploads: u64,
-    /// Their bytes.
-    pub open_bytes: f64,
-    /// Webhooks that are yet to be delivered.
-    pub pending: u64,
-    /// How long the oldest of them has waited.
-    pub oldest: Duration,
-    /// Webhooks that were given up.
-    pub parked: u64,
-}
-
-/// The connections of the database's pool.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Connections {
-    /// How many there may be.
-    pub max: u32,
-    /// Those at work.
-    pub in_use: u32,
-    /// Those that wait for work.
-    pub idle: u32,
 }
 
 impl Metrics {
@@ -237,7 +148,10 @@ impl Metrics {
                 .iter()
                 .map(|kind| (*kind, counter(&ERRORS, &[kind])))
                 .collect(),
-            store: operations.iter().map(|name| StoreOperation::new(name)).collect(),
+            store: operations.iter().map(|name| Timed::of_store(name)).collect(),
+            storage: Backend::ALL.map(|backend| {
+                StorageOperation::ALL.map(|operation| Timed::of_storage(backend.as_str(), operation.as_str()))
+            }),
             begun: transfers
                 .map(|transfer| ["new", "resumed"].map(|how| counter(&UPLOADS_BEGUN, &[transfer, how]))),
             ended: ENDS.map(|state| counter(&UPLOADS_ENDED, &[state.as_str()])),
@@ -252,6 +166,7 @@ impl Metrics {
             }),
             renewals: ["renewed", "unchanged", "failed"]
                 .map(|outcome| counter(&CREDENTIAL_RENEWALS, &[outcome])),
+            background: ["sweep", "scan", "notes"].map(|work| counter(&BACKGROUND_FAILURES, &[work])),
             scraped: Scraped {
                 open_uploads: gauge(&OPEN_UPLOADS, &[]),
                 open_bytes: gauge(&OPEN_BYTES, &[]),
@@ -311,7 +226,7 @@ impl Metrics {
             .record(took.as_secs_f64());
     }
 
-    /// A request was answered with an error of this kind.
+    /// A client was told an error of this kind, or was turned away for it. A kind that is not on the list is not counted.
     pub fn error(&self, kind: &str) {
         if let Some((_, counter)) = self.0.errors.iter().find(|(known, _)| *known == kind) {
             counter.increment(1);
@@ -374,7 +289,8 @@ impl Metrics {
 
     /// A request to the store went so. An operation that is not on the list is not counted.
     pub fn store_request(&self, operation: &str, outcome: StoreOutcome, took: Duration) {
-        let Some(operation) = self.0.store.iter().find(|known| known.name == operation) else {
+        let mut known = self.0.store.iter();
+        let Some(operation) = known.find(|known| known.operation() == operation) else {
             return;
         };
         let place = match outcome {
@@ -383,14 +299,23 @@ impl Metrics {
             StoreOutcome::Answered(_) => 2,
             StoreOutcome::Lost => 3,
         };
-        let recorder = &*self.0.recorder;
-        operation.outcomes[place]
-            .get_or_init(|| counter(recorder, &STORE_REQUESTS, &[operation.name, OUTCOMES[place]]))
-            .increment(1);
-        operation
-            .duration
-            .get_or_init(|| histogram(recorder, &STORE_DURATION, &[operation.name]))
-            .record(took.as_secs_f64());
+        operation.count(&*self.0.recorder, place, took);
+    }
+
+    /// An operation of a folder or of a share went so.
+    pub fn storage_operation(
+        &self,
+        backend: Backend,
+        operation: StorageOperation,
+        outcome: StorageOutcome,
+        took: Duration,
+    ) {
+        self.0.storage[backend as usize][operation as usize].count(&*self.0.recorder, outcome as usize, took);
+    }
+
+    /// So much of what is done in the background has failed.
+    pub fn background_failed(&self, work: Background, count: u64) {
+        self.0.background[work as usize].increment(count);
     }
 
     /// The database's connections just now.
@@ -440,16 +365,6 @@ impl Door {
         Self {
             name,
             requests: Default::default(),
-            duration: OnceLock::new(),
-        }
-    }
-}
-
-impl StoreOperation {
-    fn new(name: &'static str) -> Self {
-        Self {
-            name,
-            outcomes: Default::default(),
             duration: OnceLock::new(),
         }
     }

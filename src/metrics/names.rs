@@ -37,12 +37,24 @@ const STORE_SECONDS: &[f64] = &[
     0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
 ];
 
+/// Seconds that an operation of a folder or a share may take: short ones never leave the machine, long ones bring bytes.
+const STORAGE_SECONDS: &[f64] = &[
+    0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 120.0,
+];
+
 const DOOR: (&str, &str) = (
     "door",
     "the protocol at whose address the request came, or `page`, `files`, `health`, `metrics`, `docs`, `other`",
 );
 const TRANSFER: (&str, &str) = ("transfer", "`direct` or `relay`");
 const OPERATION: (&str, &str) = ("operation", "the S3 operation, such as `UploadPart`");
+
+const FOLDER: (&str, &str) = ("backend", "`local` or `smb`");
+const STORAGE_OPERATION: (&str, &str) = (
+    "operation",
+    "`check`, `begin`, `put`, `append`, `offset`, `parts`, `finish`, `join`, `abort`, `find`, `read`, `remove`, `strays`, \
+     `discard`",
+);
 
 macro_rules! metrics {
     ($($constant:ident = $name:literal, $kind:expr, [$($label:expr),*], $help:literal;)*) => {
@@ -68,7 +80,7 @@ metrics! {
     HTTP_IN_FLIGHT = "muleteer_http_requests_in_flight", Kind::Gauge, [],
         "Requests that are being worked on.";
     ERRORS = "muleteer_errors_total", Kind::Counter, [("kind", "the slugs of the pages under `/problems/`")],
-        "Requests that were answered with an error, by its kind.";
+        "Errors that clients were told, by their kind: in answers, over WebSockets, and as connections were turned away.";
     UPLOADS_BEGUN = "muleteer_uploads_begun_total", Kind::Counter,
         [TRANSFER, ("how", "`new` or `resumed`")],
         "Uploads that were begun, or found again by a client that goes on.";
@@ -100,11 +112,22 @@ metrics! {
         "Requests of ours to the store, each attempt counted.";
     STORE_DURATION = "muleteer_store_request_duration_seconds", Kind::Histogram(STORE_SECONDS), [OPERATION],
         "Seconds that a request of ours to the store took; one that passes bytes on lasts as long as they come.";
+    STORAGE_OPERATIONS = "muleteer_storage_operations_total", Kind::Counter,
+        [FOLDER, STORAGE_OPERATION, ("outcome", "`ok`, `refused` (as things are: there is no such upload, or it stands \
+                                     elsewhere), `full` (no room) or `failed`")],
+        "Operations of the folder or the share; of S3 the requests are counted instead.";
+    STORAGE_DURATION = "muleteer_storage_operation_duration_seconds", Kind::Histogram(STORAGE_SECONDS),
+        [FOLDER, STORAGE_OPERATION],
+        "Seconds that an operation of the folder or the share took; `put` and `append` wait for the client's bytes, and last \
+         as long as they come.";
     CREDENTIALS_LEFT = "muleteer_store_credentials_remaining_seconds", Kind::Gauge, [],
         "Seconds until the store's credentials end; `inf` for those that do not.";
     CREDENTIAL_RENEWALS = "muleteer_store_credential_renewals_total", Kind::Counter,
         [("outcome", "`renewed`, `unchanged` (their giver has no others yet) or `failed`")],
         "Looks for new credentials for the store, by what came of them.";
+    BACKGROUND_FAILURES = "muleteer_background_failures_total", Kind::Counter,
+        [("work", "`sweep`, `scan` or `notes` (of uploads' logs)")],
+        "Work that failed while no client waited for it; it is tried again, but for notes, which are lost.";
     WEBHOOK_DELIVERIES = "muleteer_webhook_deliveries_total", Kind::Counter,
         [("outcome", "`delivered`, `failed` (to be tried again) or `parked`")],
         "Attempts to deliver a webhook.";

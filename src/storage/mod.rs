@@ -9,6 +9,7 @@ mod body;
 mod credentials;
 mod journal;
 mod local;
+mod measured;
 pub(crate) mod s3;
 #[cfg(feature = "smb")]
 mod smb;
@@ -23,6 +24,7 @@ use futures_util::stream::BoxStream;
 pub use body::{Body, BodyError, Expectation, Receipt};
 pub use credentials::CredentialSource;
 pub use local::{LocalSettings, LocalStore};
+pub use measured::Measured;
 pub use s3::{Binds, S3Relay, S3Store, StoreSettings, StsSettings, is_signed};
 #[cfg(feature = "smb")]
 pub use smb::{SmbSettings, SmbStore};

@@ -9,6 +9,7 @@ use super::claims::{Claim, Manner};
 use crate::db::SweepRecord;
 use crate::domain::{State, Upload};
 use crate::error::Error;
+use crate::metrics::Background;
 
 /// Uploads that one round looks at.
 pub(super) const BATCH: u32 = 100;
@@ -50,16 +51,24 @@ impl Uploads {
     /// # Errors
     /// [`Error::Unavailable`] from the database. What a storage does not take back is tried in the next round.
     pub async fn sweep(&self, with_strays: bool) -> Result<Option<Swept>, Error> {
+        let mut swept = Swept::default();
+        let outcome = self.sweep_in_turn(with_strays, &mut swept).await;
+        let failed = swept.failed + usize::from(outcome.is_err());
+        self.0.metrics.background_failed(Background::Sweep, failed as u64);
+        outcome.map(|was_our_turn| was_our_turn.then_some(swept))
+    }
+
+    /// Sweeps, unless another instance is at it: false then.
+    async fn sweep_in_turn(&self, with_strays: bool, swept: &mut Swept) -> Result<bool, Error> {
         // One that is just ending is waited for.
         let turn = match self.0.claims.take(SWEEPER.to_owned(), Manner::LOOK).await {
-            Err(Error::Busy(_)) => return Ok(None),
+            Err(Error::Busy(_)) => return Ok(false),
             turn => turn?,
         };
         let began_at = self.now();
-        let mut swept = Swept::default();
-        let outcome = self.sweep_all(&turn, with_strays, &mut swept).await;
-        self.record_sweep(began_at, swept, outcome.as_ref().err()).await;
-        outcome.map(|()| Some(swept))
+        let outcome = self.sweep_all(&turn, with_strays, swept).await;
+        self.record_sweep(began_at, *swept, outcome.as_ref().err()).await;
+        outcome.map(|()| true)
     }
 
     /// Keeps what a round did, for the admin pages; a round that cannot be written down was done all the same.

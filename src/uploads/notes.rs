@@ -13,6 +13,7 @@ use chrono::{DateTime, TimeDelta, Utc};
 use super::{SignedParts, Uploads};
 use crate::domain::{LogDetail, LogEntry, LogKind, UploadId};
 use crate::error::Error;
+use crate::metrics::Background;
 
 /// The same is written of one upload at most this often.
 const EVERY: TimeDelta = TimeDelta::minutes(1);
@@ -173,7 +174,11 @@ impl Uploads {
     /// # Errors
     /// [`Error::Unavailable`] from the database; the notes are lost then.
     pub async fn write_notes(&self, all: bool) -> Result<(), Error> {
-        self.0.db.log(self.0.notes.take(self.now(), all)).await
+        let written = self.0.db.log(self.0.notes.take(self.now(), all)).await;
+        if written.is_err() {
+            self.0.metrics.background_failed(Background::Notes, 1);
+        }
+        written
     }
 }
 

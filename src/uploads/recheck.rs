@@ -14,6 +14,7 @@ use super::expire::BATCH;
 use super::rates::Pace;
 use crate::domain::{Cut, State, Upload, bare_etag};
 use crate::error::Error;
+use crate::metrics::Background;
 use crate::storage::StoredObject;
 
 impl Uploads {
@@ -32,6 +33,9 @@ impl Uploads {
                     Err(error) => {
                         // It would come again at once, before all that follows it.
                         failed += 1;
+                        if !matches!(error, Error::Busy(_)) {
+                            self.0.metrics.background_failed(Background::Sweep, 1);
+                        }
                         tracing::warn!(upload = %upload.id, %error, "what may have come late is looked for again");
                     }
                 }

@@ -13,7 +13,7 @@ use super::Uploads;
 use super::scan::{Quarantine, Source, Subject};
 use crate::domain::{Backend, Opinion, Scan, ScanState, State, Upload};
 use crate::error::Error;
-use crate::metrics::{Hook, Verdict};
+use crate::metrics::{Background, Hook, Verdict};
 use crate::signing::Operation;
 
 /// Most objects that are looked at at once.
@@ -44,7 +44,11 @@ impl Uploads {
         let mut running = JoinSet::new();
         let mut ailing = false;
         loop {
-            match self.hand_out(&quarantine, &mut running).await {
+            let handed_out = self.hand_out(&quarantine, &mut running).await;
+            if handed_out.is_err() {
+                self.scan_failed();
+            }
+            match handed_out {
                 Ok(()) => ailing = false,
                 // Said once, not every second.
                 Err(error) if !ailing => {
@@ -89,6 +93,7 @@ impl Uploads {
             Ok(upload) => return self.forget_scan(&upload).await,
             Err(error) => {
                 // Its claim runs out, and somebody looks again.
+                self.scan_failed();
                 tracing::warn!(upload = %id, %error, "an upload that is to be scanned cannot be read");
                 return;
             }
@@ -113,12 +118,17 @@ impl Uploads {
             Err(error) => Err(error),
         };
         let Err(error) = outcome else { return };
+        self.scan_failed();
         let reason = cause_of(&error);
         let due = self.now() + pause_after(attempts);
         tracing::warn!(upload = %id, attempts, reason, "a scan did not come to its end, and is tried again");
         if let Err(error) = self.0.db.put_off_scan(&scan, due, Some(reason)).await {
             tracing::warn!(upload = %id, %error, "how a scan went could not be written down");
         }
+    }
+
+    fn scan_failed(&self) {
+        self.0.metrics.background_failed(Background::Scan, 1);
     }
 
     /// Keeps a claim, and ends only once it is lost.

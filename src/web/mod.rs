@@ -16,5 +16,6 @@ pub mod outer;
 pub mod peer;
 pub mod prefer;
 pub mod problem;
+pub mod tally;
 pub mod trace;
 pub mod veil;

@@ -116,9 +116,15 @@ impl Kind {
         .into_bytes()
     }
 
+    /// Has this kind counted as that of the request's answer. Answers in a protocol's own shape say so themselves; what tells
+    /// of an [`Error`] has done so with [`log`].
+    pub fn note(&self) {
+        note_error(self.slug);
+    }
+
     /// A document of this kind.
     pub fn document(&self, detail: &str, extra: Map<String, Value>) -> HttpResponse {
-        note_error(self.slug);
+        self.note();
         let mut document = json!({
             "type": format!("{}/problems/{}", outer::prefix(), self.slug),
             "title": self.title,

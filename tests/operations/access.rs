@@ -8,7 +8,7 @@ use super::{Api, TOKEN, plain};
 use crate::exposition::Exposition;
 
 /// A port that was free a moment ago.
-fn free_port() -> u16 {
+pub fn free_port() -> u16 {
     let free = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
     free.local_addr().expect("its address").port()
 }

@@ -11,12 +11,25 @@ mod api;
 #[path = "../support/around.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod around;
+#[path = "../galileo/socket.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod galileo;
+#[path = "../support/place.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod place;
 #[path = "../native_api/process.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
+#[path = "../support/raw_http.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod raw_http;
 #[path = "../support/s3_client.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod s3_client;
+#[cfg(feature = "smb")]
+#[path = "../support/samba.rs"]
+#[expect(dead_code, reason = "other tests use more of it")]
+mod samba;
 #[path = "../support/server.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
 mod server;
@@ -36,7 +49,9 @@ mod documents;
 mod health;
 mod ids;
 mod metadata;
+mod places;
 mod series;
+mod telling;
 #[cfg(feature = "opentelemetry")]
 mod traces;
 

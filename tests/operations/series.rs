@@ -2,6 +2,7 @@
 
 use muleteer::metrics::{Kind, METRICS};
 
+use super::places::in_a_folder;
 use super::{Api, plain, scrape};
 
 /// Text that differs with each number and looks like nothing in particular.
@@ -68,20 +69,19 @@ async fn a_thousand_paths_methods_and_hosts_make_no_series() {
 async fn every_metric_is_on_the_list_and_of_the_kind_that_the_list_says() {
     let server = plain(|_| {});
     Api::of(&server).upload("film.mp4", 40).await;
-    let scraped = scrape(&server).await;
+    // Of S3 the requests are counted, and of a folder the operations.
+    let folder = plain(in_a_folder);
+    Api::of(&folder).create("film.mp4", 40).await;
+    let mut families = scrape(&server).await.families().clone();
+    families.extend(scrape(&folder).await.families().clone());
     for metric in METRICS {
         let kind = match metric.kind {
             Kind::Counter => "counter",
             Kind::Gauge => "gauge",
             Kind::Histogram(_) => "histogram",
         };
-        let found = scraped.families().get(metric.name).map(String::as_str);
+        let found = families.get(metric.name).map(String::as_str);
         assert_eq!(found, Some(kind), "{}", metric.name);
     }
-    assert_eq!(
-        scraped.families().len(),
-        METRICS.len(),
-        "{:?}",
-        scraped.families()
-    );
+    assert_eq!(families.len(), METRICS.len(), "{families:?}");
 }

@@ -103,6 +103,9 @@ impl Drop for Seat {
 }
 
 impl Full {
+    /// What it is called.
+    pub(super) const KIND: &str = "too-many-connections";
+
     /// Tells whoever comes, which takes no waiting: nothing has been written to this socket yet.
     pub(super) async fn tell(self, socket: &TcpStream, is_secure: bool) {
         tracing::debug!(?self, "a connection was turned away");
@@ -111,11 +114,11 @@ impl Full {
             return;
         }
         let answer = match self {
-            Self::InAll(max) => Kind::named("too-many-connections").raw(
+            Self::InAll(max) => Kind::named(Self::KIND).raw(
                 503,
                 &format!("there are {max} connections already, the most that server.connections.max allows"),
             ),
-            Self::FromAddress(max) => Kind::named("too-many-connections").raw(
+            Self::FromAddress(max) => Kind::named(Self::KIND).raw(
                 429,
                 &format!(
                     "there are {max} connections from this address already, the most that \

@@ -58,31 +58,30 @@ pub(super) enum Refusal {
 }
 
 impl Refusal {
+    /// The kind of the answer, if there is one.
+    pub(super) fn kind(self) -> Option<&'static Kind> {
+        let slug = match self {
+            Self::Nothing => return None,
+            Self::Slow(_) => "head-stalled",
+            Self::Target(_) => "address-too-long",
+            Self::Bytes(_) | Self::Fields(_) => "head-too-large",
+        };
+        Some(Kind::named(slug))
+    }
+
     /// The bytes of the answer, if there is one.
     pub(super) fn answer(self) -> Option<Vec<u8>> {
-        let (slug, detail) = match self {
+        let kind = self.kind()?;
+        let detail = match self {
             Self::Nothing => return None,
             Self::Slow(time) => {
                 let seconds = time.as_secs();
-                (
-                    "head-stalled",
-                    format!("the request's head was not whole after {seconds} seconds"),
-                )
+                format!("the request's head was not whole after {seconds} seconds")
             }
-            Self::Target(most) => (
-                "address-too-long",
-                format!("the request's address may have {most} bytes at most"),
-            ),
-            Self::Bytes(most) => (
-                "head-too-large",
-                format!("the request's head may have {most} bytes at most"),
-            ),
-            Self::Fields(most) => (
-                "head-too-large",
-                format!("the request may have {most} fields at most"),
-            ),
+            Self::Target(most) => format!("the request's address may have {most} bytes at most"),
+            Self::Bytes(most) => format!("the request's head may have {most} bytes at most"),
+            Self::Fields(most) => format!("the request may have {most} fields at most"),
         };
-        let kind = Kind::named(slug);
         Some(kind.raw(kind.status, &detail))
     }
 }

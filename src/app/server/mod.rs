@@ -30,7 +30,7 @@ use actix_web::dev::{
 use actix_web::http::Version;
 use actix_web::rt::net::TcpStream;
 
-use self::crowd::Crowd;
+use self::crowd::{Crowd, Full};
 use self::ends::{Answer, Ends};
 use self::expect::Expected;
 use self::heads::HeadLimits;
@@ -38,12 +38,14 @@ use self::socket::Socket;
 pub(super) use self::socket::Tls;
 use self::wire::Wire;
 use crate::config::ServerConfig;
+use crate::metrics::Metrics;
 use crate::web::interim::{Outgoing, Turn};
 
 /// How long a connection that we end is read on, so that a client that is still sending finds the answer and no reset.
 const LINGER: Duration = Duration::from_secs(1);
 
-/// Starts workers on `listener`; each has its own application, built by `app`.
+/// Starts workers on `listener`; each has its own application, built by `app`. Who is turned away before the application has
+/// a request is counted in `metrics`.
 ///
 /// # Errors
 /// What the listener says.
@@ -51,6 +53,7 @@ pub(super) fn start<F, I, S, B>(
     listener: TcpListener,
     settings: &ServerConfig,
     tls: Option<Tls>,
+    metrics: Metrics,
     app: F,
 ) -> std::io::Result<Server>
 where
@@ -76,6 +79,7 @@ where
     let stop = server.graceful_shutdown_signal();
     let rules = Rules {
         tls,
+        metrics,
         crowd: Crowd::new(settings),
         heads: HeadLimits::new(&settings.connections),
         keep_alive: Duration::from_secs(settings.connections.keep_alive_s),
@@ -104,6 +108,7 @@ where
 #[derive(Clone)]
 struct Rules {
     tls: Option<Tls>,
+    metrics: Metrics,
     crowd: Arc<Crowd>,
     heads: HeadLimits,
     keep_alive: Duration,
@@ -160,6 +165,7 @@ where
             let seat = match rules.crowd.admit(peer) {
                 Ok(seat) => seat,
                 Err(full) => {
+                    rules.metrics.error(Full::KIND);
                     full.tell(&socket, rules.tls.is_some()).await;
                     return Err(DispatchError::DisconnectTimeout);
                 }
@@ -176,7 +182,7 @@ where
                     () = stopping.notified() => return Err(DispatchError::DisconnectTimeout),
                 },
             };
-            Ok((Wire::new(socket, rules.heads, seat), peer))
+            Ok((Wire::new(socket, rules.heads, seat, rules.metrics), peer))
         }
     })
     .and_then(http)

@@ -66,7 +66,7 @@ impl Place {
         };
         let kept = Data::new(Kept::default());
         let its = kept.clone();
-        let server = start(listener, &settings, tls, move || {
+        let server = start(listener, &settings, tls, Metrics::off(), move || {
             App::new()
                 .app_data(its.clone())
                 .route("/count", web::to(count))

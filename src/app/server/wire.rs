@@ -23,6 +23,7 @@ use super::crowd::Seat;
 use super::ends::Ends;
 use super::heads::{HeadLimits, Heads, Refusal};
 use super::socket::Socket;
+use crate::metrics::Metrics;
 use crate::web::interim::Outgoing;
 
 /// Bytes that are read at once where a body flows.
@@ -45,6 +46,8 @@ pub(super) struct Wire {
     refused: Option<Refused>,
     /// How long a client may still take nothing of what is written.
     writing: Option<Pin<Box<Sleep>>>,
+    /// Counts why it was ended.
+    metrics: Metrics,
     _seat: Seat,
 }
 
@@ -56,7 +59,7 @@ struct Refused {
 }
 
 impl Wire {
-    pub(super) fn new(socket: Socket, limits: HeadLimits, seat: Seat) -> Self {
+    pub(super) fn new(socket: Socket, limits: HeadLimits, seat: Seat, metrics: Metrics) -> Self {
         Self {
             socket,
             outgoing: Arc::default(),
@@ -68,6 +71,7 @@ impl Wire {
             limits,
             refused: None,
             writing: None,
+            metrics,
             _seat: seat,
         }
     }
@@ -132,6 +136,9 @@ impl Wire {
 
     fn refuse(&mut self, refusal: Refusal) {
         tracing::debug!(?refusal, "a connection is ended");
+        if let Some(kind) = refusal.kind() {
+            self.metrics.error(kind.slug);
+        }
         let answer = refusal.answer().unwrap_or_default();
         let linger = if answer.is_empty() { Duration::ZERO } else { LINGER };
         self.ahead = BytesMut::new();

@@ -83,6 +83,7 @@ fn details(error: &Error) -> Value {
 
 /// The answer to a method that an address does not take.
 pub fn wrong_method(allowed: &'static str) -> HttpResponse {
+    Kind::named("method-not-allowed").note();
     let text = format!("this address takes {allowed}");
     let mut answer = answer(405, "method_not_allowed", &text, &Value::Null);
     answer

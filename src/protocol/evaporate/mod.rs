@@ -63,6 +63,7 @@ fn door(settings: &EvaporateConfig) -> Option<SigningDoor> {
 
 fn only_get(path: &str) -> Resource {
     resource(path).default_service(to(async || {
+        Kind::named("method-not-allowed").note();
         HttpResponse::MethodNotAllowed()
             .insert_header((CACHE_CONTROL, "no-store"))
             .insert_header((ALLOW, "GET"))

@@ -65,6 +65,7 @@ fn door(settings: &FineUploaderConfig) -> Option<SigningDoor> {
 
 fn only(path: &str, method: &'static str) -> Resource {
     resource(path).default_service(to(move || {
+        Kind::named("method-not-allowed").note();
         let text = format!("this address takes {method} alone");
         let answer = HttpResponse::MethodNotAllowed()
             .insert_header((CACHE_CONTROL, "no-store"))

@@ -4,6 +4,7 @@
 
 use std::time::{Duration, Instant};
 
+use super::frames::Broken;
 use super::handshake::Admitted;
 use super::line::{Fall, Incoming, Line};
 use super::sending::{End, Finished, Sending};
@@ -13,6 +14,8 @@ use crate::domain::{Principal, State, UploadId};
 use crate::error::Error;
 use crate::identity::{Identity, TicketBounds};
 use crate::uploads::Uploads;
+use crate::web::problem::Kind;
+use crate::web::tally::Tally;
 
 /// How many chunks of a client of protocol 2 may be under way at once.
 const WINDOW: u64 = 4;
@@ -28,6 +31,8 @@ pub struct Conversation {
     pub uploads: Uploads,
     /// Who is who.
     pub identity: actix_web::web::Data<Identity>,
+    /// Counts what clients are told that is wrong.
+    pub tally: Tally,
 }
 
 /// Who sends.
@@ -57,14 +62,15 @@ impl Conversation {
         // The client is told first: what is left to do may take a while.
         let end = match end {
             End::Fall(Fall::Stopping) => {
-                let told = Refusal::from(Error::Stopping).signal(true);
-                line.say(&told).await.err().unwrap_or(Fall::Stopping).into()
+                let told = Refusal::from(Error::Stopping);
+                let said = self.tell(&mut line, &told, true).await;
+                said.err().unwrap_or(Fall::Stopping).into()
             }
             End::Fall(Fall::Idle) => End::Refused(Refusal::new("idle", "nothing came for too long")),
             end => end,
         };
         let end = match end {
-            End::Refused(refusal) => match line.say(&refusal.signal(true)).await {
+            End::Refused(refusal) => match self.tell(&mut line, &refusal, true).await {
                 Ok(()) => End::Refused(refusal),
                 Err(fall) => fall.into(),
             },
@@ -86,8 +92,25 @@ impl Conversation {
         }
         match end {
             End::Refused(refusal) => line.dismiss(1008, &refusal.code).await,
-            End::Fall(fall) => line.part(fall).await,
+            End::Fall(fall) => {
+                if let Fall::Broken(broken) = &fall {
+                    // The code of the close is what tells of it.
+                    self.tally.count(kind_of(broken));
+                }
+                line.part(fall).await;
+            }
         }
+    }
+
+    /// Tells the client what is wrong, and counts it first: whoever has heard of it finds it counted.
+    ///
+    /// # Errors
+    /// [`Fall::Gone`] where the client does not take it.
+    async fn tell(&self, line: &mut Line, refusal: &Refusal, fatal: bool) -> Result<(), Fall> {
+        if let Some(kind) = refusal.kind() {
+            self.tally.count(kind);
+        }
+        line.say(&refusal.signal(fatal)).await
     }
 
     /// From the handshake to the first `ready`.
@@ -124,7 +147,7 @@ impl Conversation {
                 .await?;
             if resumed.is_none() {
                 let text = "this upload is not known here, or has run out; the file is sent anew";
-                line.say(&Refusal::new("resume_unknown", text).signal(false))
+                self.tell(line, &Refusal::new("resume_unknown", text), false)
                     .await?;
             }
         }
@@ -276,6 +299,15 @@ impl Sender {
             signals::ready(chunk)
         };
         line.say(&signal).await
+    }
+}
+
+/// What a breach of WebSocket's own rules is counted as.
+fn kind_of(broken: &Broken) -> &'static Kind {
+    if *broken == Broken::TOO_LONG {
+        Kind::named("body-too-large")
+    } else {
+        Kind::named("invalid-request")
     }
 }
 

@@ -34,7 +34,8 @@ use crate::config::{GalileoConfig, ProtocolsConfig};
 use crate::identity::Identity;
 use crate::uploads::Uploads;
 use crate::web::methods::{otherwise, readable};
-use crate::web::problem::{Failure, ProblemDocument};
+use crate::web::problem::{Failure, Kind, ProblemDocument};
+use crate::web::tally::Tally;
 
 /// Files over a WebSocket.
 pub const PROTOCOL: Protocol = Protocol {
@@ -144,6 +145,7 @@ async fn connect(
         door: door.as_ref().clone(),
         uploads: uploads.as_ref().clone(),
         identity,
+        tally: Tally::of(&request),
     };
     // A task of its own: it has to tidy up after a client that resets the connection.
     actix_web::rt::spawn(conversation.hold(line, admitted));
@@ -160,10 +162,13 @@ fn refusal(refused: Refused) -> HttpResponse {
         Refused::NoHandshake(status, text) => {
             let mut answer = HttpResponse::build(status);
             if status == StatusCode::UPGRADE_REQUIRED {
+                Kind::named("unsupported-version").note();
                 // <https://www.rfc-editor.org/rfc/rfc6455#section-4.2.2>
                 answer
                     .insert_header((SEC_WEBSOCKET_VERSION, "13"))
                     .upgrade("websocket");
+            } else {
+                Kind::named("invalid-request").note();
             }
             answer
                 .content_type("text/plain; charset=utf-8")

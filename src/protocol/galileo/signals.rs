@@ -54,6 +54,20 @@ impl Refusal {
         }
     }
 
+    /// What it is counted as: the kind of the same error at any other door. `None` for what the client has asked for.
+    pub fn kind(&self) -> Option<&'static Kind> {
+        let own = match self.code.as_str() {
+            "aborted" => return None,
+            "bad_metadata" | "bad_message" => "invalid-request",
+            "idle" => "body-stalled",
+            "resume_unknown" => "not-found",
+            "size_mismatch" => "inconsistent-upload-length",
+            "too_many_bytes" => "wrong-size",
+            shared => return Some(Kind::named(&shared.replace('_', "-"))),
+        };
+        Some(Kind::named(own))
+    }
+
     /// The signal. One that is not fatal must be followed by a ready, or the client waits for ever.
     pub fn signal(&self, fatal: bool) -> String {
         let mut signal = json!({ "error": self.text, "fatal": fatal, "code": self.code });
@@ -236,6 +250,28 @@ pub fn close(upload: &Upload, path: &str, hash: Option<&Checksum>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_word_for_an_error_is_counted_as_a_kind_that_there_is() {
+        for (code, slug) in [
+            ("bad_metadata", "invalid-request"),
+            ("bad_message", "invalid-request"),
+            ("idle", "body-stalled"),
+            ("resume_unknown", "not-found"),
+            ("size_mismatch", "inconsistent-upload-length"),
+            ("too_many_bytes", "wrong-size"),
+            ("incomplete", "incomplete"),
+            ("superseded", "superseded"),
+            ("forbidden", "forbidden"),
+            ("wrong_state", "wrong-state"),
+        ] {
+            let kind = Refusal::new(code, "words").kind();
+            assert_eq!(kind.map(|kind| kind.slug), Some(slug), "{code}");
+        }
+        let stopping = Refusal::from(Error::Stopping).kind();
+        assert_eq!(stopping.map(|kind| kind.slug), Some("stopping"));
+        assert_eq!(Refusal::new("aborted", "as asked").kind(), None);
+    }
 
     #[test]
     fn the_first_message_says_name_and_size_and_may_say_more() {

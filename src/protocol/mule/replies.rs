@@ -143,6 +143,7 @@ pub fn noted() -> HttpResponse {
 
 /// The script only ever sends GET.
 pub fn wrong_method() -> HttpResponse {
+    Kind::named("method-not-allowed").note();
     HttpResponse::MethodNotAllowed()
         .insert_header((CACHE_CONTROL, "no-store"))
         .insert_header((ALLOW, "GET"))

@@ -213,6 +213,7 @@ impl ResponseError for Refusal {
 
 /// The answer to a method that the address does not take.
 pub fn wrong_method() -> HttpResponse {
+    Kind::named("method-not-allowed").note();
     let allowed = "PUT, GET, HEAD, DELETE";
     let text = format!("this address takes {allowed}");
     let mut answer = answer(

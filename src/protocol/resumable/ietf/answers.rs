@@ -13,7 +13,7 @@ use super::version::NUMBER;
 use super::{Desk, digests};
 use crate::domain::{State, Upload};
 use crate::error::Error;
-use crate::web::problem::{Failure, Kind, ProblemDocument};
+use crate::web::problem::{Failure, Kind, ProblemDocument, log};
 
 /// Where the problem types of the draft are registered (section "Problem Types").
 const REGISTRY: &str = "https://iana.org/assignments/http-problem-types#";
@@ -230,6 +230,8 @@ fn members(value: Value) -> Map<String, Value> {
 /// No answer at all: the connection ends, as it does when a network breaks, after which clients come back. The status is
 /// for the log alone; the content breaks off before the head that it stands in has left.
 fn hang_up(error: &Error) -> HttpResponse {
+    // Nobody is told of it, but operators see how often it happens.
+    log(error);
     let broken = std::io::Error::other("the connection is ended on purpose");
     let broken = futures_util::stream::once(async { Err::<Bytes, _>(broken) });
     HttpResponse::build(Kind::of(error).status()).streaming(broken)
