@@ -9,7 +9,6 @@
 #[expect(dead_code, reason = "other tests use more of it")]
 mod api;
 #[path = "../support/around.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod around;
 #[path = "../galileo/socket.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]
@@ -31,7 +30,6 @@ mod s3_client;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod samba;
 #[path = "../support/server.rs"]
-#[expect(dead_code, reason = "other tests use more of it")]
 mod server;
 #[path = "../native_api/webhook_receiver.rs"]
 #[expect(dead_code, reason = "other tests use more of it")]

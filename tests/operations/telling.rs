@@ -246,7 +246,7 @@ async fn who_finds_no_room_for_a_connection_is_counted() {
         config.metrics.port = port;
     });
     let reader = Api::at(&format!("http://127.0.0.1:{port}")).outside();
-    let reader = reader.with("authorization", &format!("Bearer {}", TOKEN));
+    let reader = reader.with("authorization", &format!("Bearer {TOKEN}"));
     let mut open = Vec::new();
     for _ in 0..2 {
         let mut connection = Connection::to(&server.base).await;
