@@ -120,7 +120,7 @@ async fn the_way_back_leads_over_the_same_pages_and_then_to_what_is_newer() {
         there.insert(0, vec![id(&new).to_owned()]);
         assert_eq!(back, there);
         let both_ways = format!("/uploads?cursor={0}&after={0}", id(&new));
-        for path in ["/uploads?after=x", &both_ways] {
+        for path in ["/uploads?after=x", both_ways.as_str()] {
             let bad = api.get(path).await.expect(400);
             assert_eq!(bad["errors"][0]["field"], "after", "{path}: {bad}");
         }
