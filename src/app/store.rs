@@ -21,6 +21,8 @@ use crate::db::Database;
 #[cfg(feature = "embedded-s3")]
 use crate::dev_s3::{self, DevS3, DevS3Config};
 use crate::domain::{KeyPrefix, PartLimits};
+#[cfg(feature = "aws-credential-chain")]
+use crate::error::Error;
 use crate::metrics::Metrics;
 use crate::signing::{AddressingStyle, BucketLocation, Credentials, SigningError};
 use crate::storage::{
@@ -334,7 +336,13 @@ pub(super) async fn credentials(
     return CredentialSource::chain(&s3.profile, &s3.region, clock.clone(), metrics.clone())
         .await
         .map_err(|error| {
-            explain(error).context("no credentials for S3: set s3.access_key_id, or AWS's own")
+            let told = match error {
+                Error::CredentialsExpired => {
+                    "the credentials for S3 had ended when they were given; the log names their place"
+                }
+                _ => "no credentials for S3: set s3.access_key_id, or AWS's own",
+            };
+            explain(error).context(told)
         });
     #[cfg(not(feature = "aws-credential-chain"))]
     {

@@ -164,7 +164,7 @@ findings! {
         => "Raise `s3.min_part_size` and `uploads.part_size`; every S3 takes 5242880.";
     PartCount "part-count-limit" Error
         "The store takes fewer parts of an upload than the settings allow."
-        => "Set `limits.max_parts` to what the store takes, and `limits.max_size` to so many times `uploads.part_size`.";
+        => "Set `limits.max_parts` to what the store takes, and `limits.max_size` to so many times `s3.min_part_size`.";
     Md5Ignored "content-md5-ignored" Warning
         "The store, reached by HTTP, takes a body that does not have the MD5 that was claimed: damage on the way goes unseen."
         => "Use HTTPS to the store, or a store that checks `Content-MD5`.";

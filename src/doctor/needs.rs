@@ -129,10 +129,10 @@ pub(super) fn relays(config: &Config) -> bool {
     config.storage.backend == crate::config::BackendName::S3
 }
 
-/// Most parts that an upload may come to have at the store, 1 to 10,000. What is appended to through us grows part by part
-/// and heeds no `limits.max_parts`: its largest file decides.
+/// Most parts that an upload may come to have at the store, 1 to 10,000. What is appended to through us is cut into the least
+/// parts that the store takes, and heeds no `limits.max_parts`: its largest file decides.
 pub fn most_parts(config: &Config) -> u16 {
-    let parts = config.limits.max_size.div_ceil(config.uploads.part_size.max(1));
+    let parts = config.limits.max_size.div_ceil(config.min_part_size().max(1));
     let appended = if relays(config) { parts } else { 0 };
     let most = appended
         .max(config.limits.max_parts.into())
@@ -358,7 +358,8 @@ mod tests {
         assert_eq!(most_parts(&config), 10_000);
 
         config.limits.max_parts = 500;
-        config.limits.max_size = config.uploads.part_size * 700;
+        config.limits.max_size = config.min_part_size() * 700;
+        config.uploads.part_size = config.min_part_size() * 2;
         assert_eq!(most_parts(&config), 700, "what is appended heeds its size alone");
 
         config.storage.backend = crate::config::BackendName::Local;

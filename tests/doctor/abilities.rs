@@ -92,8 +92,10 @@ async fn a_store_that_takes_few_parts_is_named_with_the_settings_that_need_no_mo
 
     let finding = only(&ground.examine().await, "part-count-limit");
 
-    let (last, part_size) = (proxy::LAST_PART, ground.config.uploads.part_size);
-    let max_size = part_size * u64::from(last);
+    // What is appended to is cut into the least parts, however large ours are.
+    let (last, least) = (proxy::LAST_PART, ground.config.s3.min_part_size);
+    assert!(least < ground.config.uploads.part_size);
+    let max_size = least * u64::from(last);
     assert!(finding.seen.contains("InvalidArgument"), "{finding:#?}");
     for setting in [
         format!("limits.max_parts = {last}"),

@@ -1,6 +1,7 @@
 //! Section "Upload Append": what is not taken, RUFH-43 to 49, 52, 54 and 57. Nothing is changed by it.
 
 use super::client::{Client, location, problem, registered};
+use super::time_line::{assert_tells, assert_tells_nothing, page_of_upload};
 use super::{MIB, VERSIONS, content, everywhere, here};
 
 /// An upload that has three bytes, and perhaps a length.
@@ -41,6 +42,29 @@ async fn rufh_44_a_wrong_offset_is_answered_as_incomplete() {
                 Some(false),
                 "{version}: {refused:?}"
             );
+        }
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn what_is_refused_in_the_drafts_own_words_is_in_the_uploads_time_line() {
+    here(async |place| {
+        let client = place.speaking(6);
+        let path = three_bytes(&client, None).await;
+        let id = place.at(&path).await.id;
+        let time_line = async || page_of_upload(&place.base, id.as_str()).await;
+        assert_tells_nothing(&time_line().await);
+
+        client.append(&path, 5, false, b"x").await.expect(409);
+        let of_nothing = "sha-256=:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=:";
+        let digest = [("Content-Digest", of_nothing)];
+        let damaged = client.append_with(&path, 3, false, &digest, b"def").await;
+        damaged.expect(400);
+
+        let told = time_line().await;
+        for problem in ["mismatching-upload-offset", "checksum-mismatch"] {
+            assert_tells(&told, problem, "PATCH /files/{id}");
         }
     })
     .await;

@@ -35,6 +35,9 @@ mod samba;
 #[expect(dead_code, reason = "other tests use more of it")]
 mod process;
 
+#[path = "../support/time_line.rs"]
+mod time_line;
+
 mod client;
 
 mod append;

@@ -119,8 +119,11 @@ async fn the_way_back_leads_over_the_same_pages_and_then_to_what_is_newer() {
 
         there.insert(0, vec![id(&new).to_owned()]);
         assert_eq!(back, there);
-        let bad = api.get("/uploads?after=x").await.expect(400);
-        assert_eq!(bad["errors"][0]["field"], "after", "{bad}");
+        let both_ways = format!("/uploads?cursor={0}&after={0}", id(&new));
+        for path in ["/uploads?after=x", both_ways.as_str()] {
+            let bad = api.get(path).await.expect(400);
+            assert_eq!(bad["errors"][0]["field"], "after", "{path}: {bad}");
+        }
     })
     .await;
 }

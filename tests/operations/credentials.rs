@@ -174,6 +174,22 @@ async fn a_start_without_credentials_ends_soon_and_tells_what_each_place_said() 
     assert!(told.contains("no credentials for S3"), "{told}");
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_start_with_credentials_that_had_ended_does_not_call_them_missing() {
+    let giver = Giver::start().await;
+    let place = Place::new();
+    let variables = set_up("the profile", &giver, place.path());
+    let over = giver.issue(TimeDelta::seconds(-1)).json();
+    write(place.path(), "pair.json", &over);
+
+    let ended = place.run_with(&["serve"], &borrowed(&variables));
+
+    let told = String::from_utf8_lossy(&ended.stderr).into_owned();
+    let named = "the credentials for S3 had ended when they were given";
+    assert!(!ended.status.success() && told.contains(named), "{told}");
+    assert!(!told.contains("no credentials for S3"), "{told}");
+}
+
 /// Asks until the answer has this status, and gives it.
 async fn until(status: u16, ask: impl AsyncFn() -> api::Reply) -> api::Reply {
     let began = Instant::now();

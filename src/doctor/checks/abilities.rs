@@ -135,10 +135,10 @@ fn too_many_parts(config: &Config, (refused, taken): (u16, u16), answer: &Answer
     let fix = if taken == 0 {
         "see what the store says to UploadPart".to_owned()
     } else if needs::relays(config) {
-        let size = config.uploads.part_size.saturating_mul(taken.into());
+        let size = config.min_part_size().saturating_mul(taken.into());
         format!(
             "set limits.max_parts = {taken}, and for what is appended to (tus and its like) limits.max_size = {size}: so many \
-             times uploads.part_size, which may be raised"
+             times s3.min_part_size, which may be raised"
         )
     } else {
         format!("set limits.max_parts = {taken}")

@@ -415,6 +415,9 @@ impl ListUploads {
             sizes: None,
             id: None,
         };
+        if query.cursor.is_some() && query.after.is_some() {
+            bad.push(FieldError::new("after", "leads back, and goes without cursor"));
+        }
         if bad.is_empty() {
             Ok(query)
         } else {

@@ -13,6 +13,7 @@ use super::version::NUMBER;
 use super::{Desk, digests};
 use crate::domain::{State, Upload};
 use crate::error::Error;
+use crate::web::mishaps::Told;
 use crate::web::problem::{Failure, Kind, ProblemDocument, log};
 
 /// Where the problem types of the draft are registered (section "Problem Types").
@@ -164,6 +165,7 @@ impl Desk<'_> {
             } => plain(Error::Vanished),
             Error::ChecksumMismatch { .. } => {
                 let mut answer = ProblemDocument::with_status(&error, 400);
+                answer.extensions_mut().insert(Told(Kind::of(&error).slug));
                 self.say_incomplete(answer.headers_mut());
                 answer
             }
@@ -217,7 +219,9 @@ fn plain(error: Error) -> HttpResponse {
 fn registered(slug: &'static str, error: &Error, extra: Value) -> HttpResponse {
     let mut extra = members(extra);
     extra.insert("type".to_owned(), Value::String(format!("{REGISTRY}{slug}")));
-    Kind::named(slug).document(&error.to_string(), extra)
+    let mut answer = Kind::named(slug).document(&error.to_string(), extra);
+    answer.extensions_mut().insert(Told(slug));
+    answer
 }
 
 fn members(value: Value) -> Map<String, Value> {
