@@ -2,7 +2,7 @@
 //!
 //! Separate from receiving parts, because here every byte counts that came, in whatever way its request ended, and
 //! because a client that comes back after a lost connection must find the way free: its new request ends the old one.
-//! Where an upload stands is written down when a request has ended; after a kill the storage is asked.
+//! Where an upload stands is written down when a request has ended (`standing`); after a kill the storage is asked.
 
 use std::time::Duration;
 

@@ -37,6 +37,7 @@ mod resume;
 mod scan;
 mod scanning;
 mod sign;
+mod slot;
 mod sniff;
 mod standing;
 mod status;
