@@ -4,12 +4,12 @@
 
 use super::appending::Role;
 use super::bounds::{Bounds, common_types};
+use super::content::Sniffing;
 use super::cut::Cut;
 use super::name::FileName;
+use super::new_upload::NewUpload;
 use super::plan::{PartLimits, PartPlan};
 use super::quota::Quotas;
-use super::sniff::Sniffing;
-use super::upload::NewUpload;
 use crate::error::{Error, FieldError};
 
 const NOT_WHOLE: Error = Error::Forbidden(

@@ -1,8 +1,8 @@
 //! Abort: give an upload up, in the store and in our record.
 
 use super::Uploads;
-use super::append::append_claim;
 use super::claims::{Claim, Manner};
+use super::standing::append_claim;
 use crate::domain::{Principal, State, Transfer, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::Storage;

@@ -2,7 +2,7 @@
 //!
 //! Separate from receiving parts, because here every byte counts that came, in whatever way its request ended, and
 //! because a client that comes back after a lost connection must find the way free: its new request ends the old one.
-//! Where an upload stands is written down when a request has ended; after a kill the storage is asked.
+//! Where an upload stands is written down when a request has ended (`standing`); after a kill the storage is asked.
 
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use futures_util::stream::BoxStream;
 
 use super::Uploads;
 use super::claims::{Claim, Manner};
-use crate::domain::{Algorithm, Appending, Checksum, Length, Principal, Role, State, Upload, UploadId};
+use super::standing::{appending, taking};
+use crate::domain::{Algorithm, Checksum, Length, Principal, State, Upload, UploadId};
 use crate::error::{Digested, Error};
 use crate::storage::{Body, BodyError, Expectation, Receipt};
 
@@ -97,111 +98,10 @@ impl Uploads {
         Self::see_through(async move { this.take_up(&upload.id, append).await }).await
     }
 
-    /// Where an upload stands for good. Whoever is sending to it is stopped where `rivals` yield, so that it stays there
-    /// until its client goes on.
-    ///
-    /// # Errors
-    /// [`Error::NotFound`], also for an upload that is sent in parts; [`Error::Vanished`]; [`Error::Busy`] where
-    /// whoever is sending does not make way in time; [`Error::Unavailable`].
-    pub async fn standing(&self, caller: &Principal, id: &UploadId, rivals: Rivals) -> Result<Upload, Error> {
-        let upload = self.find(caller, id).await?;
-        if appending(&upload)?.is_settled || !upload.state.is_unfinished() {
-            return Ok(upload);
-        }
-        // Who only looks disturbs nobody who is sending.
-        let manner = match rivals {
-            Rivals::Yield => Manner::TAKE_OVER,
-            Rivals::Stay => Manner::UNTAKEN,
-        };
-        let this = self.clone();
-        Self::see_through(async move {
-            let (_claim, mut upload) = this.claim(&upload.id, manner).await?;
-            if !appending(&upload)?.is_settled && upload.state.is_unfinished() {
-                let offset = this.begin_turn(&mut upload).await?;
-                this.settle(&mut upload, offset).await?;
-            }
-            Ok(upload)
-        })
-        .await
-    }
-
     /// Ends all requests that append, now and from now on, because this process is about to end: what they have
     /// brought is kept.
     pub fn stop_appending(&self) {
         self.0.claims.stop();
-    }
-
-    /// The only one who may append to it just now, and the upload as they find it.
-    pub(super) async fn claim(&self, id: &UploadId, manner: Manner) -> Result<(Claim, Upload), Error> {
-        let claim = self.0.claims.take(append_claim(id), manner).await?;
-        let upload = self.0.db.find_upload(id, None).await?;
-        Ok((claim, upload.ok_or(Error::NotFound("upload"))?))
-    }
-
-    /// Voids what whoever appended before may still write down, and gives where the upload stands.
-    pub(super) async fn begin_turn(&self, upload: &mut Upload) -> Result<u64, Error> {
-        let turn = self.0.db.begin_append(&upload.id).await?;
-        let (Some(turn), Some(appending)) = (turn, &mut upload.appending) else {
-            return Err(Error::WrongState {
-                state: upload.state,
-                verb: "added to",
-            });
-        };
-        appending.fence = turn.fence;
-        appending.is_settled = false;
-        match turn.offset {
-            Some(offset) => Ok(offset),
-            None => self.stored(upload).await,
-        }
-    }
-
-    /// Where the upload stands by its storage's own word.
-    async fn stored(&self, upload: &Upload) -> Result<u64, Error> {
-        let offset = match self.storage(upload)?.offset(upload).await {
-            Err(Error::Vanished) => {
-                self.settle_vanished(upload).await?;
-                return Err(Error::Vanished);
-            }
-            offset => offset?,
-        };
-        if offset < appending(upload)?.offset {
-            return self.lost_bytes(upload, offset).await;
-        }
-        Ok(offset)
-    }
-
-    /// Ends an upload of which the storage has fewer bytes than its client was told: it must not go on from there, for its
-    /// client will not send them again.
-    async fn lost_bytes<T>(&self, upload: &Upload, offset: u64) -> Result<T, Error> {
-        tracing::error!(upload = %upload.id, offset, "the storage has lost bytes that were there");
-        self.change(&upload.id, &[State::Open, State::Completing], State::Failed)
-            .await?;
-        Err(Error::Vanished)
-    }
-
-    /// Writes down where the upload stands.
-    pub(super) async fn settle(&self, upload: &mut Upload, offset: u64) -> Result<(), Error> {
-        let now = self.now();
-        let expires_at = self.life_until(upload, now);
-        let fence = appending(upload)?.fence;
-        let is_ours = self
-            .0
-            .db
-            .settle_append(&upload.id, fence, offset, now, expires_at)
-            .await?;
-        if !is_ours {
-            if let Some(now) = self.0.db.find_upload(&upload.id, None).await? {
-                now.check_unfinished("added to")?;
-            }
-            return Err(Error::Superseded);
-        }
-        if let Some(appending) = &mut upload.appending {
-            appending.offset = offset;
-            appending.is_settled = true;
-        }
-        upload.updated_at = now;
-        upload.expires_at = expires_at;
-        Ok(())
     }
 
     async fn take_up(&self, id: &UploadId, mut append: Append) -> Result<Appended, Error> {
@@ -356,11 +256,6 @@ impl Uploads {
     }
 }
 
-/// The claim of whoever appends to an upload.
-pub(super) fn append_claim(id: &UploadId) -> String {
-    format!("append:{id}")
-}
-
 /// Holds a request against where the upload stands in truth; gives the length that it tells, where none was known.
 fn agree(upload: &Upload, offset: u64, provided: u64, size: Option<u64>) -> Result<Option<u64>, Error> {
     if provided != offset {
@@ -383,22 +278,6 @@ fn fix_length(upload: &mut Upload, size: u64) {
     if let Some(appending) = &mut upload.appending {
         appending.length = Length::Declared;
     }
-}
-
-/// Where the upload stands, if it is one that is appended to.
-pub(super) fn appending(upload: &Upload) -> Result<&Appending, Error> {
-    upload.appending.as_ref().ok_or(Error::NotFound("upload"))
-}
-
-/// Where the upload stands, if bytes may be appended to it.
-pub(super) fn taking(upload: &Upload) -> Result<&Appending, Error> {
-    let known = appending(upload)?;
-    if matches!(known.role, Role::Joined(_)) {
-        return Err(Error::Forbidden(
-            "this upload is made of others, and takes no bytes of its own",
-        ));
-    }
-    Ok(known)
 }
 
 /// Reads a body of which nothing is to be stored; its receipt tells how it ended.

@@ -1,22 +1,21 @@
 //! Claims: who sends a part, or appends to an upload, just now, so that two requests never mix their bytes.
 //!
-//! Separate from the verbs that receive, because a claim lives in two places: in this process, and as a lease in the
-//! database, where other instances see it. Either way a newcomer can make the holder let go within a second. A lease
+//! Separate from the verbs that receive, because a claim lives in two places: in this process (`slot`), and as a lease in
+//! the database, where other instances see it. Either way a newcomer can make the holder let go within a second. A lease
 //! of a process that was killed runs out by itself.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
-use chrono::{DateTime, TimeDelta, Utc};
-use tokio::sync::{Notify, watch};
+use chrono::TimeDelta;
+use tokio::sync::watch;
 
 use super::holder;
+use super::slot::{Slot, Urgency, Watch, Wish};
 use crate::clock::Clock;
 use crate::db::Database;
 use crate::error::Error;
-use crate::storage::BodyError;
 
 /// How long a lease lasts that nobody renews: so long a newcomer waits for a process that was killed on another machine.
 const LEASE: TimeDelta = TimeDelta::seconds(2);
@@ -30,31 +29,6 @@ const LOOKS_TO_RENEWAL: u32 = 2;
 
 /// How often a newcomer looks at another instance's lease.
 const GLANCE: Duration = Duration::from_millis(100);
-
-/// How a newcomer asks the holder of a claim to make way.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Urgency {
-    /// Once it has been idle for a second: two requests send the same, so the first may as well finish.
-    WhenIdle,
-    /// At once: a client that comes back has given up its old connection, whatever that may still deliver.
-    AtOnce,
-}
-
-impl Urgency {
-    /// As it stands in a lease that is wanted; 0 is one that nobody wants.
-    fn level(self) -> i32 {
-        match self {
-            Self::WhenIdle => 1,
-            Self::AtOnce => 2,
-        }
-    }
-
-    fn of_level(level: i32) -> Option<Self> {
-        [Self::WhenIdle, Self::AtOnce]
-            .into_iter()
-            .find(|urgency| urgency.level() == level)
-    }
-}
 
 /// How a claim is taken.
 #[derive(Debug, Clone, Copy)]
@@ -131,64 +105,6 @@ struct Inner {
 struct Held {
     slots: HashMap<String, Arc<Slot>>,
     is_renewed: bool,
-}
-
-/// Who wants a claim just now. A wish is over when whoever has it gives up: its holder must not make way for nobody.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-struct Wanted {
-    /// How many in this process want it once it is idle.
-    when_idle: u32,
-    /// How many in this process want it at once.
-    at_once: u32,
-    /// How other instances want it.
-    elsewhere: Option<Urgency>,
-}
-
-impl Wanted {
-    fn count(&mut self, urgency: Urgency) -> &mut u32 {
-        match urgency {
-            Urgency::WhenIdle => &mut self.when_idle,
-            Urgency::AtOnce => &mut self.at_once,
-        }
-    }
-
-    fn is_at_once(&self) -> bool {
-        self.at_once > 0 || self.elsewhere == Some(Urgency::AtOnce)
-    }
-
-    fn is_at_all(&self) -> bool {
-        self.is_at_once() || self.when_idle > 0 || self.elsewhere.is_some()
-    }
-}
-
-/// A wish for a claim; it ends when it is dropped.
-struct Wish {
-    slot: Arc<Slot>,
-    urgency: Urgency,
-}
-
-impl Wish {
-    fn new(slot: Arc<Slot>, urgency: Urgency) -> Self {
-        slot.wanted.send_modify(|wanted| *wanted.count(urgency) += 1);
-        Self { slot, urgency }
-    }
-}
-
-impl Drop for Wish {
-    fn drop(&mut self) {
-        self.slot
-            .wanted
-            .send_modify(|wanted| *wanted.count(self.urgency) -= 1);
-    }
-}
-
-/// One claim, as its holder and those who wait see it.
-struct Slot {
-    ends_on_stop: bool,
-    wanted: watch::Sender<Wanted>,
-    released: Notify,
-    /// Until when the lease is ours, in microseconds since 1970.
-    until: AtomicI64,
 }
 
 /// The right to send one thing; it ends when it is dropped.
@@ -275,10 +191,7 @@ impl Claims {
         loop {
             let until = self.0.clock.now() + LEASE;
             if self.lease(&name).await? {
-                claim
-                    .slot
-                    .until
-                    .store(until.timestamp_micros(), Ordering::Relaxed);
+                claim.slot.lasts_until(until);
                 return Ok(claim);
             }
             if Instant::now() >= deadline {
@@ -301,12 +214,7 @@ impl Claims {
         if let Some(slot) = held.slots.get(name) {
             return Err(slot.clone());
         }
-        let slot = Arc::new(Slot {
-            ends_on_stop: manner.ends_on_stop,
-            wanted: watch::Sender::new(Wanted::default()),
-            released: Notify::new(),
-            until: AtomicI64::new(i64::MAX),
-        });
+        let slot = Arc::new(Slot::new(manner.ends_on_stop));
         held.slots.insert(name.to_owned(), slot.clone());
         // One task for all of them, however they come and go.
         if !held.is_renewed {
@@ -360,7 +268,7 @@ impl Claims {
         match self.0.db.renew_leases(&self.0.holder, names, until).await {
             Ok(renewed) => {
                 for slot in renewed.iter().filter_map(|name| slots.get(name)) {
-                    slot.until.store(until.timestamp_micros(), Ordering::Relaxed);
+                    slot.lasts_until(until);
                 }
             }
             // What is not renewed runs out, and its holder stops.
@@ -371,21 +279,6 @@ impl Claims {
 
 const BUSY: Error = Error::Busy("somebody else sends the same just now; try again");
 
-impl Slot {
-    /// Notes how other instances want it by now.
-    fn wanted_elsewhere(&self, urgency: Option<Urgency>) {
-        self.wanted.send_if_modified(|wanted| {
-            let is_new = wanted.elsewhere != urgency;
-            wanted.elsewhere = urgency;
-            is_new
-        });
-    }
-
-    fn has_run_out(&self, now: DateTime<Utc>) -> bool {
-        self.until.load(Ordering::Relaxed) <= now.timestamp_micros()
-    }
-}
-
 impl Claim {
     /// Whether it is still ours: its lease was renewed in time.
     pub(super) fn is_ours(&self) -> bool {
@@ -394,61 +287,8 @@ impl Claim {
 
     /// What tells its holder how it stands.
     pub(super) fn watch(&self) -> Watch {
-        Watch {
-            slot: self.slot.clone(),
-            wanted: self.slot.wanted.subscribe(),
-            is_stopping: self.claims.0.is_stopping.subscribe(),
-            clock: self.claims.0.clock.clone(),
-        }
-    }
-}
-
-/// A claim as its holder watches it.
-pub(super) struct Watch {
-    slot: Arc<Slot>,
-    wanted: watch::Receiver<Wanted>,
-    is_stopping: watch::Receiver<bool>,
-    clock: Clock,
-}
-
-impl Watch {
-    /// Whether this process is about to end, and what is received ends with it.
-    pub(super) fn ends_now(&self) -> bool {
-        self.slot.ends_on_stop && *self.is_stopping.borrow()
-    }
-
-    /// Whether somebody wants it at once.
-    pub(super) fn is_wanted_at_once(&self) -> bool {
-        self.wanted.borrow().is_at_once()
-    }
-
-    /// Whether somebody wants it, at once or when it is idle.
-    pub(super) fn is_wanted(&self) -> bool {
-        self.wanted.borrow().is_at_all()
-    }
-
-    /// Whether it is no longer ours, because its lease was not renewed in time.
-    pub(super) fn has_run_out(&self) -> bool {
-        self.slot.has_run_out(self.clock.now())
-    }
-
-    /// Waits until it must be let go of at once: somebody wants it so, or this process is about to end and what is
-    /// received ends with it.
-    pub(super) async fn must_leave(&mut self) -> BodyError {
-        let ends_on_stop = self.slot.ends_on_stop;
-        tokio::select! {
-            biased;
-            _ = self.wanted.wait_for(Wanted::is_at_once) => BodyError::Superseded,
-            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping), if ends_on_stop => BodyError::Stopped,
-        }
-    }
-
-    /// Waits until somebody wants it in any way, or this process is about to end.
-    pub(super) async fn must_leave_if_idle(&mut self) -> BodyError {
-        tokio::select! {
-            _ = self.wanted.wait_for(Wanted::is_at_all) => BodyError::Superseded,
-            _ = self.is_stopping.wait_for(|is_stopping| *is_stopping) => BodyError::Stopped,
-        }
+        let clock = self.claims.0.clock.clone();
+        Watch::new(self.slot.clone(), self.claims.stopping(), clock)
     }
 }
 

@@ -8,7 +8,8 @@ use bytes::Bytes;
 use futures_util::stream::{self, BoxStream};
 use futures_util::{FutureExt as _, StreamExt as _};
 
-use super::claims::{Claim, Watch};
+use super::claims::Claim;
+use super::slot::Watch;
 use crate::storage::BodyError;
 
 /// A holder that has received nothing for this long makes way for a newcomer.

@@ -9,9 +9,10 @@ use futures_util::stream::BoxStream;
 use tokio::sync::watch;
 
 use super::Uploads;
-use super::append::{drain, taking};
+use super::append::drain;
 use super::claims::{Claim, Manner};
 use super::guard::Loss;
+use super::standing::taking;
 use crate::domain::{Checksum, Principal, Upload, UploadId};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation, Receipt};

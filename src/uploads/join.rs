@@ -6,7 +6,8 @@
 use std::time::Duration;
 
 use super::Uploads;
-use super::append::{Rivals, appending};
+use super::append::Rivals;
+use super::standing::appending;
 use crate::domain::{NewUpload, Principal, Role, State, Upload, UploadId};
 use crate::error::Error;
 

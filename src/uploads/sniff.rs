@@ -1,7 +1,8 @@
 //! Sniff: a finished object's first bytes, held against what it may be.
 //!
-//! Separate from `domain::sniff`, which knows what bytes show: here they are fetched, and what is refused is removed. It is
-//! separate from `complete` too, because the same is asked of an object that takes the place of one in quarantine.
+//! Separate from `domain::sniff` and `domain::content`, which know what bytes show and whether it may be: here they are
+//! fetched, and what is refused is removed. It is separate from `outcome` too, because the same is asked of an object that
+//! takes the place of one in quarantine.
 
 use futures_util::StreamExt as _;
 

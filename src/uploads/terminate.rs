@@ -16,7 +16,7 @@ impl Uploads {
     /// [`Error::Unavailable`], [`Error::StoreRefused`].
     pub async fn terminate(&self, caller: &Principal, id: &UploadId) -> Result<(), Error> {
         let upload = self.find(caller, id).await?;
-        super::append::appending(&upload)?;
+        super::standing::appending(&upload)?;
         let this = self.clone();
         Self::see_through(async move { this.end_for_good(&upload).await }).await
     }

@@ -8,8 +8,10 @@ use super::api::{Api, id};
 use super::{PART, on_both, on_both_with};
 
 /// The handlers, whose attributes say what they answer to.
-const HANDLERS: [&str; 3] = [
+const HANDLERS: [&str; 5] = [
+    include_str!("../../src/protocol/native/listing.rs"),
     include_str!("../../src/protocol/native/mod.rs"),
+    include_str!("../../src/protocol/native/signatures.rs"),
     include_str!("../../src/protocol/native/verdict.rs"),
     include_str!("../../src/protocol/native/webhooks.rs"),
 ];

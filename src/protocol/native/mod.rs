@@ -3,8 +3,10 @@
 //! JSON both ways, times in RFC 3339, sizes in bytes, errors as problem documents. The OpenAPI document is made
 //! from these handlers and shapes.
 
+mod listing;
 mod openapi;
 mod requests;
+mod signatures;
 mod verdict;
 mod views;
 mod webhooks;
@@ -17,8 +19,8 @@ use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder, delete, get, pos
 use serde::Serialize;
 
 pub use openapi::document;
-use requests::{CompleteUpload, CreateUpload, ListUploads, RecordOnePart, RecordParts, SignParts};
-use views::{ReceivedView, SessionView, SignaturesView, Sums, UploadPage, UploadView};
+use requests::{CompleteUpload, CreateUpload, RecordOnePart, RecordParts};
+use views::{ReceivedView, SessionView, Sums, UploadView};
 
 use super::Protocol;
 use crate::config::ProtocolsConfig;
@@ -53,8 +55,8 @@ fn routes(services: &mut ServiceConfig, _: &ProtocolsConfig, mount: &str) {
     let doors = scope(mount)
         .service(session)
         .service(create)
-        .service(list)
-        .service(sign)
+        .service(listing::list)
+        .service(signatures::sign)
         .service(record_one)
         .service(receive)
         .service(record_many)
@@ -125,38 +127,6 @@ async fn create(
     };
     let view = view(&caller, &begun.status, &uploads, &identity).await?;
     Ok(fresh(answer, &view))
-}
-
-/// Signs parts, at most 10,000 at once. Each URL takes a PUT of exactly that part's bytes. Of an upload whose `transfer` is
-/// `relay` nothing is signed (403).
-#[utoipa::path(tag = "uploads", request_body = SignParts, params(("id" = String, Path, description = "The upload")),
-    responses(
-        (status = 200, body = SignaturesView),
-        (status = 400, description = "`errors` names each bad field"),
-        (status = 404, description = "Not there, or not yours"),
-        (status = 409, description = "The upload has ended; `state` says how"),
-        (status = 429, description = "Too many signatures are asked for; `Retry-After` says when"),
-        (status = 503, description = "The server's own credentials have run out; `Retry-After` says when to come again"),
-    ))]
-#[post("/uploads/{id}/signatures")]
-async fn sign(request: HttpRequest, path: Path<String>, payload: Payload, uploads: Data<Uploads>) -> Answer {
-    let (caller, id) = caller_and_id(&request, &path).await?;
-    let wanted: SignParts = body::json(&request, payload).await?;
-    if let Some(code) = &wanted.refused {
-        uploads.store_has_refused(&caller, &id, code).await?;
-    }
-    let signed = uploads
-        .sign_parts(
-            &caller,
-            &id,
-            |part_count| wanted.parts.parse(part_count),
-            wanted.checksums,
-        )
-        .await?;
-    Ok(fresh(
-        HttpResponse::Ok(),
-        &SignaturesView::new(&signed, wanted.format),
-    ))
 }
 
 /// Records that a part has arrived in the store (`chunk_loaded`); the same again does no harm.
@@ -338,20 +308,6 @@ async fn abort(request: HttpRequest, path: Path<String>, uploads: Data<Uploads>)
     let (caller, id) = caller_and_id(&request, &path).await?;
     uploads.abort(&caller, &id).await?;
     Ok(HttpResponse::NoContent().finish())
-}
-
-/// Uploads, newest first, in cursor pages: with the scope `admin` everybody's, else your own.
-#[utoipa::path(tag = "uploads", params(ListUploads), responses(
-    (status = 200, body = UploadPage),
-    (status = 400, description = "`errors` names each bad parameter"),
-    (status = 403, description = "Somebody else's uploads need the scope `admin`"),
-))]
-#[get("/uploads")]
-async fn list(request: HttpRequest, uploads: Data<Uploads>) -> Answer {
-    let query = body::query::<ListUploads>(&request)?.parse()?;
-    let caller = auth::caller_or_newcomer(&request).await?;
-    let listing = uploads.list(&caller, query).await?;
-    Ok(fresh(HttpResponse::Ok(), &UploadPage::new(&listing, &uploads)))
 }
 
 async fn caller_and_id(request: &HttpRequest, id: &str) -> Result<(Principal, UploadId), Error> {

@@ -16,9 +16,9 @@ use utoipa::openapi::{OpenApi as Document, PathItem, SecurityRequirement, Server
     paths(
         super::session,
         super::create,
-        super::list,
+        super::listing::list,
         super::show,
-        super::sign,
+        super::signatures::sign,
         super::record_one,
         super::receive,
         super::record_many,

@@ -3,17 +3,13 @@
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, Utc};
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 use serde_json::Value;
-use utoipa::{IntoParams, ToSchema};
+use utoipa::ToSchema;
 
-use crate::domain::{
-    Checksum, Checksums, FileName, MAX_PARTS, MediaType, NewUpload, PartSet, State, SupportCode, Transfer,
-    UploadId, Wishes,
-};
+use crate::domain::{Checksum, Checksums, FileName, MAX_PARTS, MediaType, NewUpload, Transfer, Wishes};
 use crate::error::{Error, FieldError};
-use crate::uploads::{ArrivedPart, ListingQuery};
+use crate::uploads::ArrivedPart;
 
 /// Most members of `metadata`, and most characters of a member's name and value.
 const MAX_METADATA: (usize, usize, usize) = (50, 128, 1024);
@@ -146,73 +142,6 @@ fn check_metadata(metadata: &BTreeMap<String, String>, bad: &mut Vec<FieldError>
     }
 }
 
-/// Part numbers as text or as a list.
-#[derive(Debug, ToSchema)]
-#[serde(untagged)]
-pub enum Selection {
-    /// Such as `1-1000` or `3,7,20-29`.
-    Text(String),
-    /// Such as `[3, 7]`.
-    List(Vec<u64>),
-}
-
-impl<'de> Deserialize<'de> for Selection {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let wanted = || D::Error::custom("is text such as \"1-1000\" or a list of numbers such as [3, 7]");
-        match Value::deserialize(deserializer)? {
-            Value::String(text) => Ok(Self::Text(text)),
-            Value::Array(list) => {
-                let numbers: Option<Vec<u64>> = list.iter().map(Value::as_u64).collect();
-                numbers.map(Self::List).ok_or_else(wanted)
-            }
-            _ => Err(wanted()),
-        }
-    }
-}
-
-impl Selection {
-    /// The numbers, held against the upload's.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming `parts`.
-    pub fn parse(&self, part_count: u32) -> Result<PartSet, Error> {
-        match self {
-            Self::Text(text) => PartSet::parse(text, part_count),
-            Self::List(numbers) => PartSet::from_numbers(numbers.iter().copied(), part_count),
-        }
-    }
-}
-
-/// How signatures are told.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize, ToSchema)]
-#[serde(rename_all = "lowercase")]
-pub enum SignatureFormat {
-    /// A whole URL for each part.
-    #[default]
-    Full,
-    /// What all URLs share, once, and a number and a signature for each part.
-    Compact,
-}
-
-/// Which parts to sign.
-#[derive(Debug, Deserialize, ToSchema)]
-#[serde(deny_unknown_fields)]
-pub struct SignParts {
-    /// Which parts: `"1-1000"`, `"3,7"` or `[3, 7]`.
-    pub parts: Selection,
-    /// How to tell.
-    #[serde(default)]
-    pub format: SignatureFormat,
-    /// The checksum of each of these parts by its number, in base64, where the upload's `checksum` is `signed`: the store
-    /// then takes no other bytes. All of them or none.
-    #[serde(default)]
-    pub checksums: Option<BTreeMap<u16, String>>,
-    /// The store's error code for a part that it has refused with an earlier URL, where there was one: if it blames the
-    /// server's credentials, these are tried first, and replaced if the store takes them no more.
-    #[serde(default)]
-    pub refused: Option<String>,
-}
-
 /// One part that has arrived; its number is in the address.
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
@@ -320,124 +249,4 @@ impl RecordParts {
         };
         self.parts.into_iter().map(arrived).collect()
     }
-}
-
-/// Which uploads to list; every parameter narrows.
-#[derive(Debug, Default, Deserialize, IntoParams)]
-#[serde(deny_unknown_fields, default)]
-#[into_params(parameter_in = Query)]
-pub struct ListUploads {
-    /// `open`, `completing`, `complete`, `aborted`, `expired` or `failed`.
-    state: Option<String>,
-    /// The protocol that began them, such as `native` or `tus`.
-    protocol: Option<String>,
-    /// Exactly this file name.
-    filename: Option<String>,
-    /// A file name that begins so; of very many, the first ten thousand in the order of their names.
-    filename_prefix: Option<String>,
-    /// Exactly this object key.
-    key: Option<String>,
-    /// Exactly this multipart upload id of the store.
-    upload_id: Option<String>,
-    /// Exactly so many bytes.
-    #[param(value_type = Option<u64>)]
-    size: Option<String>,
-    /// Begun from this IP address; needs the scope `admin`.
-    client_ip: Option<String>,
-    /// The code that the uploader's page shows.
-    support_code: Option<String>,
-    /// Begun at this time or later: RFC 3339.
-    #[param(value_type = Option<chrono::DateTime<chrono::Utc>>)]
-    since: Option<String>,
-    /// Begun before this time: RFC 3339.
-    #[param(value_type = Option<chrono::DateTime<chrono::Utc>>)]
-    until: Option<String>,
-    /// Whose uploads; somebody else's need the scope `admin`.
-    owner: Option<String>,
-    /// `next_cursor` of the page before.
-    cursor: Option<String>,
-    /// `previous_cursor` of the page behind, for the way back; without `cursor`.
-    after: Option<String>,
-    /// Most uploads on the page: 50 if absent, at most 200.
-    #[param(value_type = Option<u32>)]
-    limit: Option<String>,
-}
-
-impl ListUploads {
-    /// The query in the verbs' words.
-    ///
-    /// # Errors
-    /// [`Error::Invalid`] naming every bad parameter at once.
-    pub fn parse(self) -> Result<ListingQuery, Error> {
-        let given = |text: Option<String>| text.filter(|text| !text.is_empty());
-        let mut bad = Vec::new();
-        let time = |text: &str| DateTime::parse_from_rfc3339(text).ok().map(DateTime::<Utc>::from);
-        let id = |text: &str| UploadId::parse(text).ok();
-        let limited = |text: &str| text.parse().ok().filter(|limit| (1..=200).contains(limit));
-        let states: Vec<&str> = State::ALL.iter().map(|state| state.as_str()).collect();
-        let states = format!("is one of {}", states.join(", "));
-        let query = ListingQuery {
-            state: read(&mut bad, "state", &states, self.state, State::parse),
-            size: read(&mut bad, "size", "is a number of bytes", self.size, |text| {
-                text.parse().ok()
-            }),
-            client_ip: read(
-                &mut bad,
-                "client_ip",
-                "is an IP address",
-                self.client_ip,
-                |text| text.parse().ok(),
-            ),
-            support_code: read(
-                &mut bad,
-                "support_code",
-                "has eight letters and digits, such as 7K3M-0Q9X",
-                self.support_code,
-                SupportCode::parse,
-            ),
-            since: read(&mut bad, "since", "is a time in RFC 3339", self.since, time),
-            until: read(&mut bad, "until", "is a time in RFC 3339", self.until, time),
-            cursor: read(
-                &mut bad,
-                "cursor",
-                "is the next_cursor of an earlier page",
-                self.cursor,
-                id,
-            ),
-            after: read(&mut bad, "after", "is a previous_cursor", self.after, id),
-            limit: read(&mut bad, "limit", "is 1 to 200", self.limit, limited),
-            owner: given(self.owner),
-            protocol: given(self.protocol),
-            filename: given(self.filename),
-            filename_prefix: given(self.filename_prefix),
-            key: given(self.key),
-            multipart_id: given(self.upload_id),
-            sizes: None,
-            id: None,
-        };
-        if query.cursor.is_some() && query.after.is_some() {
-            bad.push(FieldError::new("after", "leads back, and goes without cursor"));
-        }
-        if bad.is_empty() {
-            Ok(query)
-        } else {
-            Err(Error::Invalid(bad))
-        }
-    }
-}
-
-/// A parameter that was given, as `parse` reads it; where that fails, `rule` is said of `field`.
-fn read<T>(
-    bad: &mut Vec<FieldError>,
-    field: &str,
-    rule: &str,
-    text: Option<String>,
-    parse: impl FnOnce(&str) -> Option<T>,
-) -> Option<T> {
-    let text = text.filter(|text| !text.is_empty())?;
-    let value = parse(&text);
-    if value.is_none() {
-        bad.push(FieldError::new(field, rule));
-    }
-    value
 }

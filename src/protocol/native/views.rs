@@ -6,15 +6,11 @@ use chrono::{DateTime, Utc};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::requests::SignatureFormat;
 use crate::domain::{
-    Algorithm, Checksum, Checksums, Grant, PartNumber, Policy, Principal, State, StoredPart, SupportCode,
-    Transfer,
+    Algorithm, Checksum, Checksums, Grant, Policy, Principal, State, StoredPart, SupportCode, Transfer,
 };
 use crate::identity::Scopes;
-use crate::uploads::{
-    Listing, PartChecksum, RecordedPart, Signature, SignedParts, Status, UploadSummary, Uploads,
-};
+use crate::uploads::{PartChecksum, RecordedPart, Status};
 
 /// A part that the store holds.
 #[derive(Debug, Serialize, ToSchema)]
@@ -52,7 +48,7 @@ impl From<PartChecksum> for ChecksumView {
 }
 
 /// The header that S3 reads a checksum from.
-fn header_of(algorithm: Algorithm) -> &'static str {
+pub(super) fn header_of(algorithm: Algorithm) -> &'static str {
     match algorithm {
         Algorithm::Crc32 => "x-amz-checksum-crc32",
         Algorithm::Crc32c => "x-amz-checksum-crc32c",
@@ -201,177 +197,6 @@ impl UploadView {
             expires_at: upload.expires_at,
             location: complete.then_some(location),
             etag: upload.etag.clone().filter(|_| complete),
-        }
-    }
-}
-
-/// Signed parts, in one of two formats.
-#[derive(Debug, Serialize, ToSchema)]
-#[serde(untagged)]
-pub enum SignaturesView {
-    /// A whole URL for each part.
-    Full {
-        /// When the URLs die.
-        expires_at: DateTime<Utc>,
-        /// One for each part, ascending.
-        signatures: Vec<SignedPartView>,
-    },
-    /// `url = head + number + middle + signature + tail`
-    Compact {
-        /// When the URLs die.
-        expires_at: DateTime<Utc>,
-        /// What stands before the number.
-        head: String,
-        /// What stands between number and signature.
-        middle: String,
-        /// What stands after the signature; often empty.
-        tail: String,
-        /// `[number, signature]`, ascending.
-        #[schema(value_type = Vec<(u16, String)>)]
-        signatures: Vec<(u16, HexSignature)>,
-    },
-}
-
-/// A door for one part.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct SignedPartView {
-    /// The part.
-    number: u16,
-    /// Where to PUT its bytes.
-    url: String,
-    /// Headers that are signed and must be sent. Browsers send `Content-Length` by themselves.
-    #[schema(value_type = BTreeMap<String, String>)]
-    headers: SignedHeaders,
-}
-
-/// The headers of one part's request.
-#[derive(Debug, Serialize)]
-pub struct SignedHeaders {
-    #[serde(rename = "Content-Length")]
-    content_length: String,
-    /// By its header; none or one.
-    #[serde(flatten)]
-    checksum: Option<BTreeMap<&'static str, String>>,
-}
-
-/// A signature in hexadecimal, kept on the stack.
-#[derive(Debug)]
-pub struct HexSignature(Signature);
-
-impl Serialize for HexSignature {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.0.as_str())
-    }
-}
-
-impl SignaturesView {
-    /// Signs and tells.
-    pub fn new(signed: &SignedParts, format: SignatureFormat) -> Self {
-        let signer = signed.signer();
-        let expires_at = signed.expires_at();
-        match format {
-            SignatureFormat::Full => {
-                let claimed = |(algorithm, value): (Algorithm, &str)| {
-                    BTreeMap::from([(header_of(algorithm), value.to_owned())])
-                };
-                let door = |(number, size): (PartNumber, u64)| SignedPartView {
-                    number: number.get(),
-                    url: signed.url(number, size),
-                    headers: SignedHeaders {
-                        content_length: size.to_string(),
-                        checksum: signed.checksum(number).map(claimed),
-                    },
-                };
-                let signatures = signed.parts().map(door).collect();
-                Self::Full {
-                    expires_at,
-                    signatures,
-                }
-            }
-            SignatureFormat::Compact => {
-                let sign = |(number, size): (PartNumber, u64)| {
-                    (number.get(), HexSignature(signed.signature(number, size)))
-                };
-                Self::Compact {
-                    expires_at,
-                    head: signer.head().to_owned(),
-                    middle: signer.middle().to_owned(),
-                    tail: signer.tail().to_owned(),
-                    signatures: signed.parts().map(sign).collect(),
-                }
-            }
-        }
-    }
-}
-
-/// One upload in a list.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UploadLine {
-    id: String,
-    support_code: String,
-    state: &'static str,
-    transfer: &'static str,
-    protocol: String,
-    owner: String,
-    filename: String,
-    size: Option<u64>,
-    bucket: String,
-    key: String,
-    upload_id: Option<String>,
-    part_size: u64,
-    part_count: u32,
-    /// Parts whose arrival was recorded.
-    parts_recorded: u64,
-    /// Their bytes, or those that were appended.
-    bytes_recorded: u64,
-    created_at: DateTime<Utc>,
-    updated_at: DateTime<Utc>,
-    expires_at: DateTime<Utc>,
-    location: Option<String>,
-}
-
-/// One page of uploads.
-#[derive(Debug, Serialize, ToSchema)]
-pub struct UploadPage {
-    /// Newest first.
-    uploads: Vec<UploadLine>,
-    /// Ask with it as `cursor` for the next page; `null` on the last.
-    next_cursor: Option<String>,
-    /// Ask with it as `after` for the page before; `null` on the first.
-    previous_cursor: Option<String>,
-}
-
-impl UploadPage {
-    /// The page in JSON words.
-    pub fn new(listing: &Listing, uploads: &Uploads) -> Self {
-        let line = |summary: &UploadSummary| {
-            let upload = &summary.upload;
-            UploadLine {
-                id: upload.id.to_string(),
-                support_code: SupportCode::of(&upload.id).to_string(),
-                state: upload.state.as_str(),
-                transfer: upload.transfer.as_str(),
-                protocol: upload.protocol.clone(),
-                owner: upload.owner.to_string(),
-                filename: upload.filename.as_str().to_owned(),
-                size: upload.known_size(),
-                bucket: upload.bucket.clone(),
-                key: upload.key.to_string(),
-                upload_id: upload.multipart_id.clone(),
-                part_size: upload.part_size,
-                part_count: upload.plan().part_count(),
-                parts_recorded: summary.parts_recorded,
-                bytes_recorded: summary.bytes_recorded,
-                created_at: upload.created_at,
-                updated_at: upload.updated_at,
-                expires_at: upload.expires_at,
-                location: (upload.state == State::Complete).then(|| uploads.location(upload)),
-            }
-        };
-        Self {
-            uploads: listing.uploads.iter().map(line).collect(),
-            next_cursor: listing.next.as_ref().map(ToString::to_string),
-            previous_cursor: listing.previous.as_ref().map(ToString::to_string),
         }
     }
 }
