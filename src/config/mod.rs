@@ -19,6 +19,7 @@ mod secret;
 mod storage;
 mod sts;
 mod validate;
+mod variables;
 
 use serde::{Deserialize, Serialize};
 
