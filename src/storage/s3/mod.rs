@@ -1,7 +1,7 @@
 //! The store's requests: each verb is one signed request.
 //!
-//! Separate from `signing`, which sends nothing, from `sending`, which asks again where that may help, and from `answers`,
-//! which knows how stores differ.
+//! Separate from `signing`, which sends nothing, from `sending`, which asks again where that may help, and from `answers`
+//! and `documents`, which know how stores differ.
 
 pub(crate) mod answers;
 mod append;
@@ -9,6 +9,7 @@ mod appended;
 mod browsers;
 mod bytes_through;
 mod checks;
+mod documents;
 mod gather;
 mod held;
 mod intake;
