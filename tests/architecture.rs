@@ -1,9 +1,11 @@
 //! Holds `src/` against the layers that `docs/ARCHITECTURE.md` draws, and against the habits of this code base.
 //!
 //! The compiler cannot know that a handler must not reach into the database. Here each layer says which other
-//! modules of ours it may name, and which outside crates it must not; the scanner (`architecture/scan.rs`) reads what
-//! the files really name. Tests beside the code (`#[cfg(test)]`) are free.
+//! modules of ours it may name, and which outside crates it must not (`architecture/layers.rs`); the scanner
+//! (`architecture/scan.rs`) reads what the files really name. Tests beside the code (`#[cfg(test)]`) are free.
 
+#[path = "architecture/layers.rs"]
+mod layers;
 #[path = "architecture/scan.rs"]
 mod scan;
 
@@ -11,148 +13,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// One row of the layer table.
-struct Layer {
-    /// Top-level modules of `src/` that the row is about.
-    modules: &'static [&'static str],
-    /// Our other top-level modules that these may name; [`EVERYTHING`] for the modules that put all together.
-    may_use: &'static [&'static str],
-    /// Beginnings of outside paths that these must not name.
-    never: &'static [&'static str],
-}
-
-const EVERYTHING: &[&str] = &["*"];
-const WEB_AND_DATABASE: &[&str] = &["actix", "diesel", "utoipa", "askama"];
-
-const LAYERS: &[Layer] = &[
-    // Pure rules: testable without a runtime, a clock or a disk.
-    Layer {
-        modules: &["domain", "signing"],
-        may_use: &["error"],
-        never: &[
-            "actix",
-            "diesel",
-            "tokio",
-            "std::fs",
-            "std::net::TcpListener",
-            "std::net::TcpStream",
-            "std::net::UdpSocket",
-            "std::net::ToSocketAddrs",
-            "reqwest",
-            "hyper",
-            "s3s",
-        ],
-    },
-    Layer {
-        modules: &["error"],
-        may_use: &["domain"],
-        never: WEB_AND_DATABASE,
-    },
-    Layer {
-        modules: &["clock"],
-        may_use: &[],
-        never: WEB_AND_DATABASE,
-    },
-    // What is counted: told by everybody else, and asks nobody.
-    Layer {
-        modules: &["metrics"],
-        may_use: &["domain"],
-        never: &["actix", "diesel", "reqwest", "utoipa", "askama", "tokio"],
-    },
-    Layer {
-        modules: &["telemetry"],
-        may_use: &["domain", "config"],
-        never: &["actix", "diesel", "utoipa", "askama"],
-    },
-    Layer {
-        modules: &["config"],
-        may_use: &["domain", "error"],
-        never: WEB_AND_DATABASE,
-    },
-    Layer {
-        modules: &["db"],
-        may_use: &["domain", "error", "signing", "config", "metrics", "telemetry"],
-        never: &["actix", "reqwest"],
-    },
-    Layer {
-        modules: &["storage"],
-        may_use: &[
-            "domain",
-            "error",
-            "signing",
-            "config",
-            "clock",
-            "metrics",
-            "telemetry",
-        ],
-        never: &["actix", "diesel"],
-    },
-    Layer {
-        modules: &["uploads"],
-        may_use: &[
-            "domain",
-            "db",
-            "storage",
-            "signing",
-            "clock",
-            "error",
-            "config",
-            "metrics",
-            "telemetry",
-        ],
-        never: &["actix", "diesel", "reqwest", "utoipa", "askama"],
-    },
-    // Brings events to their receivers, and asks in the verbs' name; what is said and asked was decided by the verbs.
-    Layer {
-        modules: &["hooks"],
-        may_use: &["uploads", "domain", "db", "clock", "error", "config", "metrics"],
-        never: &["actix", "diesel", "utoipa", "askama"],
-    },
-    // Who is asking. Where a credential stands in a request is the business of `web`; whom the application knows, and by
-    // which keys its tokens are known, is asked from here.
-    Layer {
-        modules: &["identity"],
-        may_use: &["domain", "db", "signing", "clock", "error", "config"],
-        never: WEB_AND_DATABASE,
-    },
-    Layer {
-        modules: &["web"],
-        may_use: &[
-            "uploads",
-            "identity",
-            "domain",
-            "error",
-            "config",
-            "clock",
-            "metrics",
-            "telemetry",
-        ],
-        never: &["diesel", "reqwest"],
-    },
-    // A protocol renders what was signed, so it may name the (plain) types of `signing`.
-    Layer {
-        modules: &["protocol", "pages"],
-        may_use: &["uploads", "identity", "domain", "web", "error", "config"],
-        never: &["diesel", "reqwest"],
-    },
-    // Could be a crate of its own: it knows S3 and a directory, and nothing of uploads.
-    Layer {
-        modules: &["dev_s3"],
-        may_use: &[],
-        never: &["actix", "diesel", "reqwest"],
-    },
-    // Tries things out at the store and at a server; it changes nothing of an upload.
-    Layer {
-        modules: &["doctor"],
-        may_use: &["domain", "storage", "signing", "config", "clock", "error"],
-        never: &["actix", "diesel", "utoipa", "askama"],
-    },
-    Layer {
-        modules: &["app", "cli", "main", "lib", "fuzzing"],
-        may_use: EVERYTHING,
-        never: &[],
-    },
-];
+use layers::{EVERYTHING, LAYERS};
 
 const LONGEST_FILE: usize = 500;
 

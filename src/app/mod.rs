@@ -7,50 +7,44 @@ mod examine;
 mod folder;
 mod http;
 mod observe;
+mod secrets;
 mod server;
+mod settings;
 mod signals;
 mod store;
+mod tasks;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use actix_web::dev::{Server, ServerHandle};
 use actix_web::web::Data;
 use anyhow::Context as _;
-use chrono::TimeDelta;
-use secrecy::SecretString;
 use tokio::task::JoinHandle;
-use uuid::Uuid;
 
 use self::certificate::Certificate;
 pub use self::examine::{StoreAtHand, examine};
 use self::http::Shared;
 pub use self::observe::Scrapes;
+use self::secrets::{identity_settings, receipt_key, token_secret};
+use self::settings::{hours, outbox, page_settings, policy, quarantine};
 use self::signals::{Signals, Stopping};
 use self::store::Embedded;
+use self::tasks::{spawn_notes, spawn_sweeper};
 use crate::clock::Clock;
-use crate::config::{BackendName, Config, OnReject, OwnerLimits, Secret, Sniff, UploadsConfig};
+use crate::config::Config;
 use crate::db::Database;
-use crate::domain::{
-    AllowedHosts, EventKind, IdMark, KeyTemplate, PartLimits, Policy, Quota, Quotas, Sniffing,
-};
+use crate::domain::{IdMark, KeyTemplate};
 use crate::error::Error;
 use crate::hooks::{self, Deliveries, PreCreate};
-use crate::identity::{Identity, IdentitySettings};
+use crate::identity::Identity;
 use crate::metrics::Metrics;
-use crate::pages::{Attempts, PageSettings};
-use crate::signing::{PublicKey, ReceiptKey};
-use crate::uploads::{self, Gate, Outbox, Quarantine, Rates, Subscription, Swept, Uploads};
+use crate::pages::Attempts;
+use crate::uploads::{self, Gate, Outbox, Quarantine, Rates, Swept, Uploads};
 use crate::web::failures::Failures;
 use crate::web::headers::Policies;
 use crate::web::health::Draining;
-
-/// The name under which the key that signs tokens and cookies is kept in the database.
-const TOKEN_SECRET: &str = "token-signing";
-
-/// The name under which the key that signs receipts is kept in the database.
-const RECEIPT_SECRET: &str = "receipt-signing";
 
 /// A server that accepts connections.
 pub struct Running {
@@ -231,7 +225,7 @@ async fn open_uploads(
         metrics,
     } = around;
     let bucket = store::bucket(config, embedded, &clock, &metrics).await?;
-    let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
+    let secret = token_secret(config, db).await?;
     Ok(Uploads::new(uploads::Parts {
         db: db.clone(),
         relay: store::relay(config, bucket.as_ref(), &metrics)?,
@@ -303,178 +297,6 @@ pub fn explain(error: Error) -> anyhow::Error {
         Error::Internal(cause) | Error::Unavailable { cause, .. } => anyhow::Error::from_boxed(cause),
         other => anyhow::Error::new(other),
     }
-}
-
-fn page_settings(config: &Config) -> PageSettings {
-    let native = &config.protocols.native;
-    PageSettings {
-        api: native.enabled.then(|| format!("{}/v1", native.path)),
-        anonymous: config.admits_anonymous(),
-        embedded_store: config.uses_embedded_store(),
-        place: place_of(config),
-    }
-}
-
-/// What people are told of the place where files go, where that is no store.
-fn place_of(config: &Config) -> Option<&'static str> {
-    match config.storage.backend {
-        _ if !config.takes_all_through_us() => None,
-        BackendName::Smb => Some("a file share, through the server"),
-        BackendName::Local | BackendName::S3 => Some("a folder on the server"),
-    }
-}
-
-fn policy(config: &Config) -> Policy {
-    Policy {
-        max_size: config.limits.max_size,
-        types: Some(config.limits.types.clone()).filter(|types| !types.is_empty()),
-        parts: PartLimits::s3(config.min_part_size(), config.uploads.part_size)
-            .with_most(config.limits.max_parts),
-        quotas: Quotas {
-            named: quota(&config.limits.named),
-            visitor: quota(&config.limits.visitor),
-            anybody: quota(&config.limits.anybody),
-        },
-        sniffing: match config.limits.sniff {
-            Sniff::Off => Sniffing::Off,
-            Sniff::Types => Sniffing::Types,
-            Sniff::Declared => Sniffing::Declared,
-        },
-        whole_objects: config.limits.whole_objects,
-    }
-}
-
-fn quota(settings: &OwnerLimits) -> Quota {
-    let unless_zero = |limit: u64| (limit > 0).then_some(limit);
-    Quota {
-        uploads: unless_zero(settings.open_uploads),
-        bytes: unless_zero(settings.open_bytes),
-    }
-}
-
-fn allowed_hosts(config: &Config) -> anyhow::Result<AllowedHosts> {
-    AllowedHosts::new(&config.hooks.allowed_hosts).map_err(anyhow::Error::msg)
-}
-
-/// How others are told, and the operator besides.
-fn outbox(config: &Config) -> anyhow::Result<Outbox> {
-    let hooks = &config.hooks;
-    let url = Some(&hooks.url).filter(|url| !url.is_empty());
-    let operator = url.map(|url| -> anyhow::Result<_> {
-        let host = url::Url::parse(url)?.host_str().unwrap_or_default().to_owned();
-        let kinds = hooks.events.iter().filter_map(|name| EventKind::parse(name));
-        Ok(Arc::new(Subscription {
-            url: url.clone(),
-            host,
-            kinds: kinds.collect(),
-        }))
-    });
-    Ok(Outbox {
-        allowed_hosts: allowed_hosts(config)?,
-        operator: operator.transpose()?,
-        ..Outbox::default()
-    })
-}
-
-/// Where files wait that are looked at before their uploads are complete.
-fn quarantine(config: &Config, clock: &Clock) -> anyhow::Result<Option<Quarantine>> {
-    let hook = &config.hooks.pre_complete;
-    let scanner = hooks::scanner(&config.hooks, clock.clone()).map_err(explain)?;
-    Ok(scanner.map(|scanner| Quarantine {
-        scanner,
-        patience: Duration::from_secs(hook.wait_s),
-        later: Duration::from_secs(hook.later_s),
-        keeps: hook.rejected == OnReject::Keep,
-        bell: Arc::default(),
-        decided: Arc::default(),
-    }))
-}
-
-fn hours(hours: u64) -> TimeDelta {
-    TimeDelta::hours(i64::try_from(hours).unwrap_or(i64::MAX / 3600))
-}
-
-async fn identity_settings(config: &Config, db: &Database) -> anyhow::Result<IdentitySettings> {
-    let secret = secret(&config.auth.secret, TOKEN_SECRET, db).await?;
-    Ok(IdentitySettings {
-        secret: SecretString::from(secret),
-        api_key: config.auth.api_key.expose().to_owned(),
-        anonymous: config.admits_anonymous(),
-        token_lifetime: hours(config.uploads.ttl_hours),
-        jwt: config.auth.jwt.clone(),
-        forward: config.auth.forward.clone(),
-    })
-}
-
-/// The secret that the settings give, or the one that all instances share under `name`.
-async fn secret(given: &Secret, name: &str, db: &Database) -> anyhow::Result<String> {
-    if !given.is_empty() {
-        return Ok(given.expose().to_owned());
-    }
-    db.shared_secret(name, random_secret()).await.map_err(explain)
-}
-
-/// The key that receipts are signed with: that of the settings, or one that is made once and kept in the database.
-async fn receipt_key(config: &Config, db: &Database) -> anyhow::Result<ReceiptKey> {
-    let secret = secret(&config.receipts.private_key, RECEIPT_SECRET, db).await?;
-    let key =
-        ReceiptKey::new(&secret).context("receipts.private_key must be 32 bytes in base64 or hexadecimal")?;
-    let previous = config.receipts.previous_keys.iter().map(|text| {
-        PublicKey::parse(text)
-            .with_context(|| format!("receipts.previous_keys: {text:?} is no Ed25519 key in base64"))
-    });
-    Ok(key.with_previous(previous.collect::<anyhow::Result<_>>()?))
-}
-
-/// 244 random bits in hexadecimal.
-fn random_secret() -> String {
-    format!("{}{}", Uuid::new_v4().simple(), Uuid::new_v4().simple())
-}
-
-/// Writes the notes of uploads' logs every few seconds.
-fn spawn_notes(uploads: Uploads) -> JoinHandle<()> {
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(Duration::from_secs(2));
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        loop {
-            ticks.tick().await;
-            if let Err(error) = uploads.write_notes(false).await {
-                tracing::warn!(%error, "notes of uploads' logs are lost");
-            }
-        }
-    })
-}
-
-fn spawn_sweeper(uploads: Uploads, settings: &UploadsConfig) -> JoinHandle<()> {
-    let interval = Duration::from_secs(settings.sweep_interval_s);
-    let between_strays = Duration::from_secs(settings.orphan_interval_s);
-    tokio::spawn(async move {
-        let mut ticks = tokio::time::interval(interval);
-        ticks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut strays_at: Option<Instant> = None;
-        loop {
-            ticks.tick().await;
-            let with_strays = strays_at.is_none_or(|at| at.elapsed() >= between_strays);
-            match uploads.sweep(with_strays).await {
-                Ok(None) => {}
-                Ok(Some(swept)) => {
-                    if with_strays {
-                        strays_at = Some(Instant::now());
-                    }
-                    if swept != Swept::default() {
-                        let Swept {
-                            expired,
-                            completed,
-                            strays,
-                            failed,
-                        } = swept;
-                        tracing::info!(expired, completed, strays, failed, "swept");
-                    }
-                }
-                Err(error) => tracing::warn!(%error, "the sweep did not finish"),
-            }
-        }
-    })
 }
 
 #[cfg(test)]

@@ -14,7 +14,7 @@ use secrecy::SecretString;
 
 use super::explain;
 #[cfg(feature = "embedded-s3")]
-use super::secret;
+use super::secrets::secret;
 use crate::clock::Clock;
 use crate::config::{BackendName, Config, PathStyle};
 use crate::db::Database;

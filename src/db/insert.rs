@@ -11,7 +11,7 @@ use super::connection::{AnyConnection, write_transaction};
 use super::events::append_change;
 use super::quotas::{self, Room};
 use super::schema::uploads;
-use super::uploads::UploadRow;
+use super::upload_row::UploadRow;
 use super::webhooks::{NewEvent, insert_events};
 use crate::domain::{LogDetail, LogEntry, LogKind, Quota, Upload};
 use crate::error::Error;

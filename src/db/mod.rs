@@ -27,6 +27,7 @@ mod search;
 mod secrets;
 mod sessions;
 mod sweeps;
+mod upload_row;
 mod uploads;
 mod upsert;
 mod url;

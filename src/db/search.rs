@@ -18,7 +18,7 @@ use super::column::{is_storable, to_bytes};
 use super::connection::AnyConnection;
 use super::parts::recorded;
 use super::schema::uploads;
-use super::uploads::UploadRow;
+use super::upload_row::UploadRow;
 use crate::domain::{Owner, State, SupportCode, Upload, UploadId};
 use crate::error::Error;
 

@@ -39,7 +39,7 @@ mod through;
 /// Findings that are seeded elsewhere, each with the file that does it.
 const ELSEWHERE: [(&str, &str); 1] = [
     // What it takes is at hand there: a server whose files all go to a folder.
-    ("storage-unusable", "tests/native_api/folder.rs"),
+    ("storage-unusable", "tests/native_api/folder_start.rs"),
 ];
 
 /// Whether a test's source speaks of a finding, by its name or as the program does.

@@ -86,7 +86,7 @@ fn shapes() -> BTreeMap<String, Shape> {
 
 /// Which settings have other names among the variables.
 fn variables() -> BTreeMap<String, Vec<String>> {
-    let source = include_str!("../../src/config/load.rs");
+    let source = include_str!("../../src/config/variables.rs");
     let list = source.split("const WELL_KNOWN").nth(1).expect("the list");
     let list = list.split("];").next().expect("its end");
     let mut variables: BTreeMap<String, Vec<String>> = BTreeMap::new();

@@ -2,7 +2,7 @@
 
 use chrono::TimeDelta;
 use futures_util::future::join_all;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::api::{Api, Reply, all_parts, file, id};
 use super::doors::{DOORS, begin_by, open_all};
@@ -88,7 +88,7 @@ async fn of_two_hundred_who_begin_at_once_at_two_servers_as_many_as_allowed_do()
 }
 
 /// Begins an upload at one of all [`DOORS`], or by tus without a length.
-async fn begin(server: &TestServer, door: &str) -> Reply {
+pub async fn begin(server: &TestServer, door: &str) -> Reply {
     if door != DEFERRED {
         return begin_by(door, server).await;
     }
@@ -98,7 +98,7 @@ async fn begin(server: &TestServer, door: &str) -> Reply {
         .await
 }
 
-const DEFERRED: &str = "tus, deferred";
+pub const DEFERRED: &str = "tus, deferred";
 
 #[tokio::test]
 async fn every_door_holds_the_same_quota() {
@@ -130,51 +130,6 @@ async fn every_door_holds_the_same_quota() {
         );
         let refused = api.post("/uploads", &file("another.bin", 5)).await;
         refused.problem(429, "quota-reached");
-    }
-}
-
-#[tokio::test]
-async fn every_door_holds_the_same_rate_and_says_how_long_to_wait() {
-    for door in DOORS.into_iter().chain([DEFERRED]) {
-        let server = start(Kind::Sqlite, |config| {
-            open_all(config);
-            config.limits.rates.creations_per_owner = 1;
-        });
-        let server = server.expect("SQLite is never skipped");
-        Api::of(&server).create("other.bin", 5).await;
-
-        let refused = begin(&server, door).await;
-
-        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
-        let seconds = refused.header("retry-after").parse::<i64>();
-        let seconds = seconds.unwrap_or_else(|_| panic!("{door}: no seconds"));
-        assert!((1..=60).contains(&seconds), "{door}: {seconds}");
-        server.advance(TimeDelta::seconds(seconds));
-        let begun = begin(&server, door).await;
-        assert!(
-            (200..300).contains(&begun.status),
-            "{door}: {} {}",
-            begun.status,
-            begun.text()
-        );
-    }
-}
-
-#[tokio::test]
-async fn what_is_presigned_counts_for_the_address_that_asks() {
-    for door in ["uppy presign", "uppy form", "mule", "evaporate", "fine uploader"] {
-        let server = start(Kind::Sqlite, |config| {
-            open_all(config);
-            config.limits.rates.signatures_per_address = 1;
-        });
-        let server = server.expect("SQLite is never skipped");
-
-        let signed = begin_by(door, &server).await;
-        assert_eq!(signed.status / 100, 2, "{door}: {}", signed.text());
-        let refused = begin_by(door, &server).await;
-
-        assert_eq!(refused.status, 429, "{door}: {}", refused.text());
-        assert!(!refused.header("retry-after").is_empty(), "{door}");
     }
 }
 
@@ -278,143 +233,5 @@ async fn without_limits_the_session_tells_the_stores_own() {
         let session = Api::of(&server).get("/session").await.expect(200);
         assert_eq!(session["limits"]["max_parts"], 10_000);
     })
-    .await;
-}
-
-#[tokio::test]
-async fn who_is_too_fast_is_told_how_long_to_wait_and_then_goes_on() {
-    on_both_with(
-        |config| {
-            config.limits.rates.creations_per_owner = 3;
-            config.limits.rates.signatures_per_address = 3;
-        },
-        async |server| {
-            let api = Api::of(&server);
-            let upload = api.create("a.bin", 48).await;
-            for name in ["b.bin", "c.bin"] {
-                api.create(name, 16).await;
-            }
-            let refused = api.post("/uploads", &file("d.bin", 16)).await;
-            refused.problem(429, "too-fast");
-            let seconds: i64 = refused.header("retry-after").parse().expect("seconds");
-            assert!((1..=20).contains(&seconds), "{seconds}");
-            // Others are not held up, and what goes on is no new upload of theirs.
-            Api::nobody(&server)
-                .post("/uploads", &file("e.bin", 16))
-                .await
-                .expect(201);
-
-            assert_eq!(api.sign(&upload, all_parts(&upload)).await.len(), 3);
-            let path = format!("/uploads/{}/signatures", id(&upload));
-            let refused = api.post(&path, &json!({ "parts": [1] })).await;
-            refused.problem(429, "too-fast");
-
-            server.clock.advance(TimeDelta::seconds(seconds));
-            api.create("d.bin", 16).await;
-            assert_eq!(api.sign(&upload, json!([1])).await.len(), 1);
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn an_address_that_guesses_keys_is_not_listened_to_for_a_while() {
-    on_both_with(
-        |config| config.limits.rates.failures_per_address = 2,
-        async |server| {
-            let guesser = Api::nobody(&server).with("x-api-key", "mule_not-a-key-of-ours");
-            for _ in 0..2 {
-                guesser.get("/uploads").await.problem(401, "unauthenticated");
-            }
-            guesser.get("/uploads").await.problem(429, "too-fast");
-            // Not even to the right one, since nobody looks; without a key nothing is asked.
-            Api::of(&server).get("/uploads").await.problem(429, "too-fast");
-            Api::nobody(&server)
-                .post("/uploads", &file("a.bin", 16))
-                .await
-                .expect(201);
-
-            server.clock.advance(TimeDelta::minutes(1));
-            for _ in 0..20 {
-                Api::of(&server).get("/uploads").await.expect(200);
-            }
-        },
-    )
-    .await;
-}
-
-const PAGE: &[u8] = b"<!DOCTYPE html><script>alert(document.domain)</script>";
-const PICTURE: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR and so on";
-
-/// Sends one file straight to the store, and asks for its completion.
-async fn send_picture(api: &Api, name: &str, bytes: &[u8]) -> (Value, Reply) {
-    let wanted = json!({ "filename": name, "size": bytes.len(), "content_type": "image/png" });
-    let upload = api.post("/uploads", &wanted).await.expect(201);
-    for door in api.sign(&upload, all_parts(&upload)).await {
-        let at =
-            usize::try_from(super::PART * (door["number"].as_u64().expect("a number") - 1)).expect("small");
-        let end = bytes.len().min(at + usize::try_from(super::PART).expect("small"));
-        assert_eq!(api.put_part(&door, bytes[at..end].to_vec()).await, 200);
-    }
-    let reply = api.complete(&upload).await;
-    (upload, reply)
-}
-
-#[tokio::test]
-async fn a_page_that_is_called_a_picture_is_never_announced_and_nothing_of_it_stays() {
-    on_both_with(
-        |config| config.limits.types = vec!["image/*".into()],
-        async |server| {
-            let api = Api::of(&server);
-            send_picture(&api, "a.png", PICTURE).await.1.expect(200);
-
-            let (upload, refused) = send_picture(&api, "b.png", PAGE).await;
-            let problem = refused.problem(415, "content-refused");
-            assert_eq!(
-                (&problem["found"], &problem["declared"]),
-                (&json!("text/html"), &json!("image/png"))
-            );
-            assert_eq!(api.show(&upload).await["state"], "failed");
-            let key = upload["key"].as_str().expect("a key");
-            assert_eq!(super::store_of(&server).get(key).await.status, 404);
-
-            // The same through the server.
-            let tus = api
-                .outside()
-                .with("tus-resumable", "1.0.0")
-                .with("upload-offset", "0");
-            let begun = tus
-                .with("upload-length", &PAGE.len().to_string())
-                // name.png, image/png
-                .with("upload-metadata", "filename bmFtZS5wbmc=,filetype aW1hZ2UvcG5n")
-                .raw("POST", "/files", Vec::new())
-                .await;
-            assert_eq!(begun.status, 201, "{}", begun.text());
-            let place = begun.header("location").to_owned();
-            let patch = tus.with("content-type", "application/offset+octet-stream");
-            let refused = patch.raw("PATCH", &place, PAGE.to_vec()).await;
-            assert_eq!(refused.status, 415, "{}", refused.text());
-        },
-    )
-    .await;
-}
-
-#[tokio::test]
-async fn without_a_list_of_types_the_bytes_have_a_say_only_where_asked() {
-    on_both(async |server| {
-        send_picture(&Api::of(&server), "a.png", PAGE).await.1.expect(200);
-    })
-    .await;
-    on_both_with(
-        |config| config.limits.sniff = muleteer::config::Sniff::Declared,
-        async |server| {
-            let api = Api::of(&server);
-            send_picture(&api, "a.png", PAGE)
-                .await
-                .1
-                .problem(415, "content-refused");
-            send_picture(&api, "b.png", PICTURE).await.1.expect(200);
-        },
-    )
     .await;
 }

@@ -1,21 +1,15 @@
 //! A file is looked at before its upload is complete: nobody hears of it before the scanner has said so, and never if it has
 //! said no.
 
-use std::time::Duration;
-
 use chrono::TimeDelta;
-use futures_util::future::join_all;
 use muleteer::config::{BackendName, Config, OnReject, Secret};
-use muleteer::db::Database;
-use muleteer::domain::UploadId;
 use serde_json::{Value, json};
 
 use super::api::{Api, all_parts, id, part_of};
-use super::icap_server::{INFECTED, IcapServer};
 use super::server::TestServer;
 use super::webhook_receiver::{Answer, Receiver};
 use super::webhooks::{assert_signed_with, telling};
-use super::{PART, beside, on_both_with, store_of};
+use super::{PART, on_both_with, store_of};
 
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 
@@ -26,12 +20,12 @@ pub fn says(verdict: &str) -> Answer {
     )
 }
 
-fn later() -> Answer {
+pub fn later() -> Answer {
     Answer::Json(202, "{}".into())
 }
 
 /// Settings with this scanner, for whose verdict clients do not wait.
-fn scanned_by(scanner: &Receiver) -> impl Fn(&mut Config) {
+pub fn scanned_by(scanner: &Receiver) -> impl Fn(&mut Config) {
     let url = scanner.url();
     move |config| {
         telling(config);
@@ -52,7 +46,7 @@ pub fn waiting_for(scanner: &Receiver) -> impl Fn(&mut Config) {
 
 impl Api {
     /// Begins an upload that reports there, and sends all of it.
-    async fn sent(&self, name: &str, receiver: &Receiver) -> Value {
+    pub async fn sent(&self, name: &str, receiver: &Receiver) -> Value {
         let wanted = json!({ "filename": name, "size": PART + 1, "webhook_url": receiver.url() });
         let upload = self.post("/uploads", &wanted).await.expect(201);
         self.send_parts(&upload, all_parts(&upload)).await;
@@ -60,25 +54,13 @@ impl Api {
     }
 
     /// Says something of an upload with this token; the status.
-    async fn judge(&self, upload: &Value, token: &str, verdict: &str) -> u16 {
+    pub async fn judge(&self, upload: &Value, token: &str, verdict: &str) -> u16 {
         let scanner = self.bearing(&json!(token));
         let path = format!("/uploads/{}/verdict", id(upload));
         scanner
             .post(&path, &json!({ "verdict": verdict, "reason": "a worm" }))
             .await
             .status
-    }
-
-    /// Completes an upload, as often as it takes.
-    async fn complete_at_last(&self, upload: &Value) -> Value {
-        for _ in 0..400 {
-            let reply = self.complete(upload).await;
-            if reply.status != 503 {
-                return reply.expect(200);
-            }
-            tokio::time::sleep(std::time::Duration::from_millis(50)).await;
-        }
-        panic!("never complete: {}", self.show(upload).await);
     }
 }
 
@@ -293,126 +275,6 @@ async fn a_rejected_object_stays_where_the_operator_wants_to_see_it() {
 }
 
 #[tokio::test]
-async fn a_scanner_that_is_down_holds_uploads_up_and_loses_none() {
-    let scanner = Receiver::start().await;
-    on_both_with(scanned_by(&scanner), async |server| {
-        scanner.forget();
-        scanner.next_answers(&[
-            Answer::Status(500),
-            Answer::HangUp,
-            Answer::Json(200, "{}".into()),
-        ]);
-        let (api, application) = (Api::of(&server), Receiver::start().await);
-        let upload = api.sent("a.bin", &application).await;
-        assert_eq!(api.complete(&upload).await.status, 503);
-
-        scanner.always(says("accept"));
-        for tries in 1..=3 {
-            scanner.wait_for(tries).await;
-            assert_eq!(api.complete(&upload).await.status, 503, "{tries}");
-            // Longer than any of these pauses, and not so long that the store finds our requests too far from its own time.
-            server.advance(TimeDelta::seconds(10));
-        }
-
-        api.complete_at_last(&upload).await;
-        application.wait_for(1).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_stop_between_the_last_byte_and_the_verdict_loses_nothing() {
-    let scanner = Receiver::start().await;
-    on_both_with(scanned_by(&scanner), async |server| {
-        scanner.forget();
-        scanner.next_answers(&[Answer::Silence]);
-        let application = Receiver::start().await;
-        let api = Api::of(&server);
-        let upload = api.sent("a.bin", &application).await;
-        assert_eq!(api.complete(&upload).await.status, 503);
-        scanner.wait_for(1).await;
-
-        let server = server.restart();
-        scanner.always(says("accept"));
-        // Nobody renews the claim of whoever was asked for it before.
-        server.advance(TimeDelta::seconds(31));
-
-        api.complete_at_last(&upload).await;
-        assert_eq!(scanner.seen().len(), 2);
-        application.wait_for(1).await;
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn of_two_instances_one_has_each_file_looked_at() {
-    let scanner = Receiver::start().await;
-    scanner.always(says("accept"));
-    on_both_with(waiting_for(&scanner), async |server| {
-        scanner.forget();
-        let other = beside(&server);
-        let (one, two) = (Api::of(&server), Api::of(&other));
-        let application = Receiver::start().await;
-        let uploads = join_all((0..6).map(|n| {
-            let (one, application) = (&one, &application);
-            async move { one.sent(&format!("{n}.bin"), application).await }
-        }))
-        .await;
-
-        let completed = uploads.iter().zip([&one, &two].into_iter().cycle());
-        let completed = join_all(completed.map(|(upload, api)| api.complete(upload))).await;
-
-        assert!(completed.iter().all(|reply| reply.status == 200), "{completed:?}");
-        assert_eq!(scanner.seen().len(), 6);
-        assert_eq!(application.wait_for(6).await.len(), 6);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_verdict_on_an_object_that_was_replaced_meanwhile_is_none_on_the_other() {
-    let scanner = Receiver::start().await;
-    on_both_with(scanned_by(&scanner), async |server| {
-        scanner.forget();
-        let said = |verdict: &str| json!({ "verdict": verdict, "reason": "a worm" }).to_string();
-        scanner.next_answers(&[
-            Answer::LateJson(Duration::from_millis(1500), said("accept")),
-            Answer::LateJson(Duration::from_secs(4), said("reject")),
-        ]);
-        let (api, application) = (Api::of(&server), Receiver::start().await);
-        let upload = api.sent("a.bin", &application).await;
-        api.complete(&upload).await.problem(503, "still-completing");
-        scanner.wait_for(1).await;
-
-        // As where a client sends another object with a signature that is still good, and asks for its upload then.
-        let (store, key) = (store_of(&server), upload["key"].as_str().expect("a key"));
-        assert_eq!(store.put(key, b"a worm, not the file").await.status, 200);
-        let tag = store.ask("HEAD", key).send().await;
-        let tag = tag.header("etag").expect("a tag").to_owned();
-        let db = Database::open(&server.config.database_url(), 1).await;
-        let db = db.expect("the database");
-        let its_id = UploadId::parse(id(&upload)).expect("an id");
-        db.begin_scan(&its_id, Some(tag), server.clock.now())
-            .await
-            .expect("written down");
-        db.close().await.expect("closed");
-
-        scanner.wait_for(2).await;
-        let mut state = api.show(&upload).await["state"].clone();
-        for _ in 0..400 {
-            if state != "completing" {
-                break;
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-            state = api.show(&upload).await["state"].clone();
-        }
-        assert_eq!(state, "failed", "the other was rejected");
-        assert_eq!(object_status(&server, &upload).await, 404);
-    })
-    .await;
-}
-
-#[tokio::test]
 async fn an_upload_in_quarantine_can_be_given_up_and_never_expires_unseen() {
     let scanner = Receiver::start().await;
     scanner.always(later());
@@ -450,98 +312,6 @@ async fn an_upload_in_quarantine_can_be_given_up_and_never_expires_unseen() {
         assert!(application.seen().is_empty());
     })
     .await;
-}
-
-/// Sends bytes with a presigned request; the status.
-pub async fn send_presigned(signed: &Value, bytes: Vec<u8>) -> u16 {
-    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
-    let mut request = http.put(signed["url"].as_str().expect("a URL")).body(bytes);
-    for (name, value) in signed["headers"].as_object().into_iter().flatten() {
-        request = request.header(name, value.as_str().expect("text"));
-    }
-    request.send().await.expect("an answer").status().as_u16()
-}
-
-#[tokio::test]
-async fn an_object_that_takes_anothers_place_is_held_against_the_largest_size_too() {
-    let scanner = Receiver::start().await;
-    scanner.always(later());
-    let adjust = |config: &mut Config| {
-        scanned_by(&scanner)(config);
-        config.protocols.uppy.presign = true;
-        config.limits.max_size = 8;
-    };
-    on_both_with(adjust, async |server| {
-        scanner.forget();
-        let api = Api::of(&server);
-        let wanted = json!({ "method": "PUT", "key": "a.bin" });
-        let put = api.outside().post("/s3/presign", &wanted).await.expect(200);
-        assert_eq!(send_presigned(&put, vec![b'x'; 5]).await, 200);
-        server.advance(TimeDelta::minutes(3));
-        muleteer::app::sweep(&super::around::beside(&server), server.clock.clone())
-            .await
-            .expect("a sweep");
-        let asked = scanner.wait_for(1).await.remove(0).json();
-        let upload = api.get("/uploads").await.expect(200)["uploads"][0].clone();
-        assert_eq!(upload["id"], asked["upload_id"]);
-
-        // The signature is still good, and bounds no size.
-        assert_eq!(send_presigned(&put, vec![b'x'; 9]).await, 200);
-        let token = asked["verdict_token"].as_str().expect("a token");
-        assert_eq!(api.judge(&upload, token, "accept").await, 204);
-
-        assert_eq!(api.show(&upload).await["state"], "failed");
-        assert_eq!(object_status(&server, &upload).await, 404);
-    })
-    .await;
-}
-
-#[tokio::test]
-async fn a_scanner_that_speaks_icap_is_shown_every_byte() {
-    let scanner = IcapServer::start().await;
-    for backend in [BackendName::S3, BackendName::Local] {
-        let adjust = |config: &mut Config| {
-            config.storage.backend = backend;
-            config.protocols.tus.downloads = true;
-            config.storage.local.path = format!("{}/uploads", config.data_dir);
-            config.hooks.pre_complete.url.clone_from(&scanner.url);
-            config.hooks.pre_complete.wait_s = 30;
-        };
-        on_both_with(adjust, async |server| {
-            let api = Api::of(&server).outside().with("tus-resumable", "1.0.0");
-            let clean: Vec<u8> = (0..100_000u32).map(|n| (n % 251) as u8).collect();
-            for file in [&b""[..], b"abc", b"abcd", b"abcde", &clean] {
-                let before = scanner.seen().len();
-                let length = file.len().to_string();
-                let api = api
-                    .with("upload-length", &length)
-                    .with("content-type", "application/offset+octet-stream");
-                let sent = api.raw("POST", "/files", file.to_vec()).await;
-                assert_eq!(sent.status, 201, "{length}: {}", sent.text());
-                let seen = scanner.seen();
-                assert_eq!(seen.len(), before + 1, "{length}");
-                assert_eq!(seen[before].body, file);
-                assert!(seen[before].heads.contains(&format!("Content-Length: {length}")));
-                let file_at = sent.header("location").replace(&server.base, "");
-                assert_eq!(api.raw("GET", &file_at, Vec::new()).await.body, file, "{length}");
-            }
-
-            let mut worm = clean.clone();
-            worm.extend_from_slice(INFECTED);
-            let length = worm.len().to_string();
-            let sending = api
-                .with("upload-length", &length)
-                .with("content-type", "application/offset+octet-stream");
-            let sent = sending.raw("POST", "/files", worm).await;
-            assert_eq!(sent.status, 422, "{}", sent.text());
-            assert!(sent.text().contains("Test-Signature"), "{}", sent.text());
-            let uploads = Api::of(&server).get("/uploads?state=failed").await.expect(200);
-            assert_eq!(uploads["uploads"].as_array().map(Vec::len), Some(1));
-            let there = api.get(&format!("/files/{}", id(&uploads["uploads"][0]))).await;
-            assert!((400..500).contains(&there.status), "{}", there.status);
-        })
-        .await;
-    }
 }
 
 #[tokio::test]

@@ -1,14 +1,19 @@
 //! A signature for a whole object cannot be taken back, and is good for a while after the upload is complete: whatever it
 //! brings then goes through the same gate, and what was told of the first bytes is told anew, or taken back.
 
+use std::time::Duration;
+
+use chrono::TimeDelta;
 use muleteer::config::Config;
+use muleteer::db::Database;
+use muleteer::domain::UploadId;
 use serde_json::{Value, json};
 
 use super::api::{Api, id};
-use super::on_both_with;
-use super::quarantine::{object_status, says, send_presigned, waiting_for};
+use super::quarantine::{later, object_status, says, scanned_by, waiting_for};
 use super::server::TestServer;
-use super::webhook_receiver::{Delivery, Receiver};
+use super::webhook_receiver::{Answer, Delivery, Receiver};
+use super::{on_both_with, store_of};
 
 /// Settings with which this receiver is told that uploads are complete; it asked for nothing else.
 fn told_to(operator: &Receiver) -> impl Fn(&mut Config) {
@@ -27,6 +32,16 @@ async fn signed_put(server: &TestServer) -> (Api, Value, Value) {
     let upload = api.get("/uploads").await.expect(200)["uploads"][0].clone();
     assert_eq!(upload["key"], put["key"]);
     (api, put, upload)
+}
+
+/// Sends bytes with a presigned request; the status.
+async fn send_presigned(signed: &Value, bytes: Vec<u8>) -> u16 {
+    let http = reqwest::Client::builder().no_proxy().build().expect("a client");
+    let mut request = http.put(signed["url"].as_str().expect("a URL")).body(bytes);
+    for (name, value) in signed["headers"].as_object().into_iter().flatten() {
+        request = request.header(name, value.as_str().expect("text"));
+    }
+    request.send().await.expect("an answer").status().as_u16()
 }
 
 fn events(told: &[Delivery]) -> Vec<Value> {
@@ -116,6 +131,83 @@ async fn a_scanner_is_asked_about_other_bytes_and_about_the_same_ones_only_once(
         assert_eq!(api.get(&receipt).await.status, 409);
         let told = operator.wait_for(2).await;
         assert_eq!(events(&told), ["upload.complete", "upload.rejected"]);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn a_verdict_on_an_object_that_was_replaced_meanwhile_is_none_on_the_other() {
+    let scanner = Receiver::start().await;
+    on_both_with(scanned_by(&scanner), async |server| {
+        scanner.forget();
+        let said = |verdict: &str| json!({ "verdict": verdict, "reason": "a worm" }).to_string();
+        scanner.next_answers(&[
+            Answer::LateJson(Duration::from_millis(1500), said("accept")),
+            Answer::LateJson(Duration::from_secs(4), said("reject")),
+        ]);
+        let (api, application) = (Api::of(&server), Receiver::start().await);
+        let upload = api.sent("a.bin", &application).await;
+        api.complete(&upload).await.problem(503, "still-completing");
+        scanner.wait_for(1).await;
+
+        // As where a client sends another object with a signature that is still good, and asks for its upload then.
+        let (store, key) = (store_of(&server), upload["key"].as_str().expect("a key"));
+        assert_eq!(store.put(key, b"a worm, not the file").await.status, 200);
+        let tag = store.ask("HEAD", key).send().await;
+        let tag = tag.header("etag").expect("a tag").to_owned();
+        let db = Database::open(&server.config.database_url(), 1).await;
+        let db = db.expect("the database");
+        let its_id = UploadId::parse(id(&upload)).expect("an id");
+        db.begin_scan(&its_id, Some(tag), server.clock.now())
+            .await
+            .expect("written down");
+        db.close().await.expect("closed");
+
+        scanner.wait_for(2).await;
+        let mut state = api.show(&upload).await["state"].clone();
+        for _ in 0..400 {
+            if state != "completing" {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+            state = api.show(&upload).await["state"].clone();
+        }
+        assert_eq!(state, "failed", "the other was rejected");
+        assert_eq!(object_status(&server, &upload).await, 404);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_object_that_takes_anothers_place_is_held_against_the_largest_size_too() {
+    let scanner = Receiver::start().await;
+    scanner.always(later());
+    let adjust = |config: &mut Config| {
+        scanned_by(&scanner)(config);
+        config.protocols.uppy.presign = true;
+        config.limits.max_size = 8;
+    };
+    on_both_with(adjust, async |server| {
+        scanner.forget();
+        let api = Api::of(&server);
+        let wanted = json!({ "method": "PUT", "key": "a.bin" });
+        let put = api.outside().post("/s3/presign", &wanted).await.expect(200);
+        assert_eq!(send_presigned(&put, vec![b'x'; 5]).await, 200);
+        server.advance(TimeDelta::minutes(3));
+        muleteer::app::sweep(&super::around::beside(&server), server.clock.clone())
+            .await
+            .expect("a sweep");
+        let asked = scanner.wait_for(1).await.remove(0).json();
+        let upload = api.get("/uploads").await.expect(200)["uploads"][0].clone();
+        assert_eq!(upload["id"], asked["upload_id"]);
+
+        // The signature is still good, and bounds no size.
+        assert_eq!(send_presigned(&put, vec![b'x'; 9]).await, 200);
+        let token = asked["verdict_token"].as_str().expect("a token");
+        assert_eq!(api.judge(&upload, token, "accept").await, 204);
+
+        assert_eq!(api.show(&upload).await["state"], "failed");
+        assert_eq!(object_status(&server, &upload).await, 404);
     })
     .await;
 }

@@ -1,4 +1,4 @@
-//! Strangers where the table of `everybody` does not reach: pages that write requests to the store themselves, addresses with
+//! Strangers where the table of `requests` does not reach: pages that write requests to the store themselves, addresses with
 //! a token in them, and connections.
 
 use muleteer::config::Anonymous;
@@ -7,10 +7,9 @@ use serde_json::{Value, json};
 use super::TestServer;
 use super::access::key;
 use super::api::{Api, Reply};
-use super::everybody::{
-    ABOUT_AN_UPLOAD, Ids, begin_everywhere, of_nothing, revoked, server, token, token_text, told,
-};
+use super::everybody::{revoked, server, token, token_text};
 use super::page::{EMPTY, Written, hash_of};
+use super::requests::{ABOUT_AN_UPLOAD, Ids, begin_everywhere, of_nothing, told};
 use super::socket::Handshake;
 
 /// A request to the store: method, key, query.

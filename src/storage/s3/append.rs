@@ -10,11 +10,11 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{StreamExt as _, stream};
 use uuid::Uuid;
 
-use super::PAUSES;
 use super::appended::{Appended, Cut, Piece, confirmation, mark, newest_fence};
 use super::intake::Intake;
 use super::joined::Ending;
 use super::relay::S3Relay;
+use super::sending::PAUSES;
 use crate::domain::{Length, PartNumber, Sha256Sum, StoredPart, Upload};
 use crate::error::Error;
 use crate::storage::{Body, Expectation};

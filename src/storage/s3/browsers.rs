@@ -9,7 +9,8 @@ use chrono::{DateTime, Utc};
 use secrecy::{ExposeSecret as _, SecretString};
 
 use super::checks::signed_header;
-use super::{S3Store, borrowed, object_headers, unsigned};
+use super::sending::unsigned;
+use super::{S3Store, borrowed, object_headers};
 use crate::domain::{Algorithm, ObjectKey, Upload};
 use crate::error::Error;
 use crate::signing::policy::{self, Form, SignedForm};

@@ -12,7 +12,8 @@ use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::answers::Answer;
 use super::checks::{altered, is_mismatch};
-use super::{S3Store, lost, object_headers};
+use super::sending::lost;
+use super::{S3Store, object_headers};
 use crate::domain::{FileName, MediaType, ObjectKey, PartNumber};
 use crate::error::Error;
 use crate::signing::{Operation, Payload};

@@ -6,7 +6,7 @@
 //! has its group sent again. Every instance cuts the same groups, and sending one twice gives the same part, so nothing
 //! has to be agreed.
 
-use super::answers::ListedObject;
+use super::documents::ListedObject;
 use super::joined::Ending;
 use super::relay::S3Relay;
 use crate::domain::{PartNumber, PartPlan, StoredPart, Upload};

@@ -9,8 +9,8 @@ use std::ops::Range;
 use bytes::Bytes;
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
-use super::PAUSES;
 use super::relay::S3Relay;
+use super::sending::PAUSES;
 use crate::domain::{Algorithm, Checksum, ObjectKey, PartNumber, Sha256Sum, Upload};
 use crate::error::Error;
 use crate::storage::{Body, BodyError, Expectation};

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
 use super::S3Store;
-use super::answers::{ListedObject, ListedUpload};
+use super::documents::{ListedObject, ListedUpload};
 use crate::domain::ObjectKey;
 use crate::error::Error;
 use crate::signing::Operation;

@@ -1,6 +1,7 @@
-//! The store's requests: each verb is one signed request, asked again where that may help.
+//! The store's requests: each verb is one signed request.
 //!
-//! Separate from `signing`, which sends nothing, and from `answers`, which knows how stores differ.
+//! Separate from `signing`, which sends nothing, from `sending`, which asks again where that may help, and from `answers`
+//! and `documents`, which know how stores differ.
 
 pub(crate) mod answers;
 mod append;
@@ -8,6 +9,7 @@ mod appended;
 mod browsers;
 mod bytes_through;
 mod checks;
+mod documents;
 mod gather;
 mod held;
 mod intake;
@@ -17,6 +19,7 @@ mod joined;
 mod listings;
 mod observed;
 mod relay;
+mod sending;
 mod sts;
 
 use std::sync::atomic::AtomicBool;
@@ -25,36 +28,19 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use chrono::{DateTime, Utc};
 
-use self::answers::{ABOUT_THE_KEY, Answer};
 pub use self::browsers::Binds;
 pub use self::checks::is_signed;
 pub(crate) use self::join::completion_list;
 pub use self::relay::S3Relay;
+use self::sending::http_client;
 use self::sts::Sts;
 pub use self::sts::StsSettings;
 use super::StoredObject;
 use super::credentials::CredentialSource;
-use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, WantedChecksum, is_loopback};
+use crate::domain::{MediaType, ObjectKey, StoredPart, Upload, WantedChecksum};
 use crate::error::Error;
 use crate::metrics::Metrics;
-use crate::signing::{
-    BucketLocation, Credentials, ObjectHeaders, Operation, Payload, SigningError, SigningKeys, v4,
-};
-
-/// How often a request is sent at most, with these pauses between.
-const PAUSES: [Duration; 3] = [
-    Duration::from_millis(100),
-    Duration::from_millis(400),
-    Duration::from_secs(1),
-];
-
-/// Joining ten thousand parts, or copying a large one, may take a store minutes.
-const PATIENCE_TO_COMPLETE: Duration = Duration::from_mins(5);
-/// What has bytes of files, and dropping what there is of ten thousand parts; for all else there is a setting.
-const PATIENCE: Duration = Duration::from_secs(30);
-
-/// What clients say of our credentials is looked into so often at most.
-const TRIED_RECENTLY: Duration = Duration::from_secs(1);
+use crate::signing::{BucketLocation, Credentials, ObjectHeaders, Operation, SigningKeys};
 
 /// Most pages of a part list: ten of a thousand, and room for stores with smaller pages.
 const MAX_PAGES: usize = 200;
@@ -272,170 +258,6 @@ impl S3Store {
             .success()?
             .etag)
     }
-
-    /// Somebody says that the store has refused a signature of ours with this code. If that is about credentials which are
-    /// renewed, the store is asked whether it takes those at hand, once every second at most.
-    ///
-    /// # Errors
-    /// [`Error::CredentialsExpired`] where it does not, and there are no others.
-    pub async fn doubt_credentials(&self, code: &str, now: DateTime<Utc>) -> Result<(), Error> {
-        if !self.credentials.is_renewed() || !ABOUT_THE_KEY.contains(&code) {
-            return Ok(());
-        }
-        let mut tried = self.tried.lock().await;
-        if tried.is_some_and(|at| at.elapsed() < TRIED_RECENTLY) {
-            return Ok(());
-        }
-        let outcome = self.check(now).await;
-        *tried = Some(Instant::now());
-        match outcome {
-            Err(error @ Error::CredentialsExpired) => Err(error),
-            // Whatever else is wrong with the store is not what was asked.
-            _ => Ok(()),
-        }
-    }
-
-    /// What is left of the credentials at hand; `None` for those that do not end.
-    pub fn credentials_left(&self, now: DateTime<Utc>) -> Option<Duration> {
-        let left = self.credentials.left(now)?;
-        Some(left.to_std().unwrap_or_default())
-    }
-
-    /// The answer, unless it refuses the credentials that its request was signed with: those that are renewed are looked for
-    /// anew, and `None` says that others are at hand, so that the same request may be taken.
-    ///
-    /// # Errors
-    /// [`Error::CredentialsExpired`] where there are no others yet.
-    async fn unless_refused(&self, answer: Answer, used: &Credentials) -> Result<Option<Answer>, Error> {
-        let code = answer.code();
-        let is_renewed = self.credentials.is_renewed();
-        // Of a key in the settings, only a temporary one runs out; all else is for the operator to mend.
-        if !answer.blames_credentials() || !(is_renewed || code == "ExpiredToken") {
-            return Ok(Some(answer));
-        }
-        let others = self.credentials.replace(used).await;
-        tracing::warn!(
-            code,
-            credential = used.access_key_id,
-            others,
-            "the store refuses the credentials"
-        );
-        if others {
-            Ok(None)
-        } else {
-            Err(Error::CredentialsExpired)
-        }
-    }
-
-    /// How long the answer to a request of our own may take.
-    fn patience(&self, operation: Operation<'_>) -> Duration {
-        match operation {
-            Operation::CompleteMultipartUpload { .. }
-            | Operation::CompleteChecked { .. }
-            | Operation::UploadPartCopy { .. } => PATIENCE_TO_COMPLETE,
-            Operation::AbortMultipartUpload { .. }
-            | Operation::PutObject { .. }
-            | Operation::UploadPart { .. }
-            | Operation::UploadAnyPart { .. }
-            | Operation::GetObject { .. } => PATIENCE,
-            _ => self.settings.answer_timeout,
-        }
-    }
-
-    /// Sends one request of our own, up to four times; twice where no answer comes in time.
-    async fn send(
-        &self,
-        operation: Operation<'_>,
-        key: &str,
-        now: DateTime<Utc>,
-        body: Bytes,
-    ) -> Result<Answer, Error> {
-        let mut pauses = PAUSES.into_iter();
-        let (began, patience) = (Instant::now(), self.patience(operation));
-        loop {
-            // Signed anew for each attempt: stores refuse what was signed a quarter of an hour ago.
-            let now = now + began.elapsed();
-            let outcome = self.send_once(operation, key, now, body.clone()).await;
-            let again = match &outcome {
-                Ok(answer) => answer.is_transient(),
-                Err(Error::CredentialsExpired) => self.credentials.is_renewed(),
-                Err(error) => matches!(error, Error::Unavailable { .. }),
-            };
-            // One time-out may be a dead connection's, two are the store's.
-            let has_time = began.elapsed() < patience + patience / 2;
-            match pauses.next().filter(|_| again && has_time) {
-                Some(pause) => tokio::time::sleep(pause).await,
-                None => return outcome,
-            }
-        }
-    }
-
-    async fn send_once(
-        &self,
-        operation: Operation<'_>,
-        key: &str,
-        now: DateTime<Utc>,
-        body: Bytes,
-    ) -> Result<Answer, Error> {
-        let payload = if body.is_empty() {
-            Payload::Empty
-        } else {
-            Payload::Bytes(&body)
-        };
-        let patience = self.patience(operation);
-        loop {
-            let credentials = self.credentials.current(now).await?;
-            let request = self.request(operation, key, now, payload, &credentials)?;
-            let request = request.timeout(patience).body(body.clone());
-            let sent = async { Answer::of(request.send().await.map_err(lost)?).await };
-            let answer = self
-                .observe(operation, |answer: &Answer| answer.status, sent)
-                .await?;
-            // It goes round only with other credentials, and those are given once a second at most.
-            if let Some(answer) = self.unless_refused(answer, &credentials).await? {
-                return Ok(answer);
-            }
-        }
-    }
-
-    /// A request of ours with its signature, still without its body.
-    fn request(
-        &self,
-        operation: Operation<'_>,
-        key: &str,
-        now: DateTime<Utc>,
-        payload: Payload<'_>,
-        credentials: &Credentials,
-    ) -> Result<reqwest::RequestBuilder, Error> {
-        let location = &self.settings.location;
-        let signed = v4::sign(operation, key, location, credentials, now, payload).map_err(unsigned)?;
-        let mut request = self.http.request(signed.method, &signed.url);
-        for (name, value) in signed.headers {
-            request = request.header(name, value);
-        }
-        // A signed length must be sent, also that of nothing, which the client would leave out.
-        if let Some(length) = signed.content_length {
-            request = request.header(http::header::CONTENT_LENGTH, length);
-        }
-        Ok(request)
-    }
-}
-
-/// Connections to a host, with or without a port.
-fn http_client(host: &str) -> Result<reqwest::Client, Error> {
-    let mut http = reqwest::Client::builder()
-        .connect_timeout(Duration::from_secs(10))
-        .redirect(reqwest::redirect::Policy::none());
-    if is_loopback(host) {
-        // No proxy of the surroundings can reach this machine's own loopback for us.
-        http = http.no_proxy();
-    }
-    http.build().map_err(Error::internal)
-}
-
-/// A request that brought no answer.
-fn lost(error: reqwest::Error) -> Error {
-    Error::unavailable("the store", error.without_url())
 }
 
 fn object_headers<'a>(
@@ -456,13 +278,4 @@ fn borrowed(fields: &[(String, String)]) -> Vec<(&str, &str)> {
     fields
         .map(|(name, value)| (name.as_str(), value.as_str()))
         .collect()
-}
-
-/// What cannot be signed is a defect of ours: keys, ids and numbers were checked long before.
-/// The exception are credentials that have just run out.
-fn unsigned(error: SigningError) -> Error {
-    match error {
-        SigningError::NoLifetime => Error::CredentialsExpired,
-        other => Error::internal(other),
-    }
 }

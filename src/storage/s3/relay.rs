@@ -13,8 +13,8 @@ use chrono::{DateTime, Utc};
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 
 use super::S3Store;
-use super::answers::ListedObject;
 use super::checks::is_mismatch;
+use super::documents::ListedObject;
 use super::held::Rooms;
 use crate::clock::Clock;
 use crate::domain::{

@@ -12,8 +12,9 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::Deserialize;
 use tokio::sync::Semaphore;
 
+use super::S3Store;
 use super::answers::text_of;
-use super::{PAUSES, S3Store, http_client, unsigned};
+use super::sending::{PAUSES, http_client, unsigned};
 use crate::domain::{KeyPrefix, Owner};
 use crate::error::Error;
 use crate::signing::Credentials;
