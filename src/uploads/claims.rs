@@ -290,20 +290,34 @@ impl Claim {
         let clock = self.claims.0.clock.clone();
         Watch::new(self.slot.clone(), self.claims.stopping(), clock)
     }
-}
 
-impl Drop for Claim {
-    fn drop(&mut self) {
-        let (claims, name) = (self.claims.clone(), std::mem::take(&mut self.name));
-        let slot = self.slot.clone();
-        // The lease goes first: a newcomer in this process must not find its own predecessor there.
-        let release = async move {
+    /// Lets go, and waits until others can see it. One that is merely dropped does so a moment later.
+    pub(super) async fn end(mut self) {
+        // Seen through even where whoever waits for it is not.
+        let _ = tokio::spawn(self.let_go()).await;
+    }
+
+    /// Does what is to be done once, whoever waits for it.
+    fn let_go(&mut self) -> impl Future<Output = ()> + use<> {
+        let (claims, slot) = (self.claims.clone(), self.slot.clone());
+        let name = std::mem::take(&mut self.name);
+        async move {
+            // The lease goes first: a newcomer in this process must not find its own predecessor there.
             if let Err(error) = claims.release(&name).await {
                 tracing::warn!(%error, "a lease could not be released, and will run out");
             }
             claims.held().slots.remove(&name);
             slot.released.notify_waiters();
-        };
+        }
+    }
+}
+
+impl Drop for Claim {
+    fn drop(&mut self) {
+        if self.name.is_empty() {
+            return; // ended already
+        }
+        let release = self.let_go();
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(release);
         }

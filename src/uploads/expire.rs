@@ -68,6 +68,8 @@ impl Uploads {
         let began_at = self.now();
         let outcome = self.sweep_all(&turn, with_strays, swept).await;
         self.record_sweep(began_at, *swept, outcome.as_ref().err()).await;
+        // `muleteer sweep` is gone a moment later, and would leave its turn to run out.
+        turn.end().await;
         outcome.map(|()| true)
     }
 

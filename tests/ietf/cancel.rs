@@ -72,7 +72,10 @@ async fn rufh_71_cancelling_ends_a_running_creation() {
 
         client.cancel(&path).await.expect(204);
 
-        assert_eq!(String::from_utf8_lossy(&running.rest().await), "");
+        // It is hung up on, or hears that there is no such upload any more where it notices by itself first.
+        let heard = running.rest().await;
+        let heard = String::from_utf8_lossy(&heard);
+        assert!(heard.is_empty() || heard.starts_with("HTTP/1.1 404 "), "{heard}");
         assert!(place.is_clean().await);
     })
     .await;

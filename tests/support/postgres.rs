@@ -29,7 +29,7 @@ pub fn fresh_database() -> Option<String> {
     static COUNTER: AtomicU32 = AtomicU32::new(0);
     let admin_url = admin_url()?;
     let number = COUNTER.fetch_add(1, Ordering::Relaxed);
-    let name = format!("test_{}_{number}", std::process::id());
+    let name = format!("{}{}_{number}", of_this_machine(), std::process::id());
     let mut admin = PgConnection::establish(admin_url).expect("the test PostgreSQL takes connections");
     // A server given from outside may still have the database of an earlier process with our number. `template0`,
     // because a session in `template1` (somebody's psql) would block the copy.
@@ -51,9 +51,44 @@ fn admin_url() -> Option<&'static str> {
         if std::env::var("MULETEER_TEST_POSTGRES").is_ok_and(|value| value == "skip") {
             return None;
         }
-        Some(std::env::var("MULETEER_TEST_POSTGRES_URL").unwrap_or_else(|_| start_server()))
+        let Ok(url) = std::env::var("MULETEER_TEST_POSTGRES_URL") else {
+            return Some(start_server());
+        };
+        // Beside the tests: a thousand databases of some megabytes are more disk than many a machine has to spare.
+        let server = url.clone();
+        std::thread::spawn(move || drop_left_over(&server));
+        Some(url)
     })
     .as_deref()
+}
+
+/// What the names of all our databases begin with: others may test with the same server.
+fn of_this_machine() -> String {
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    format!("test_{}_", boot.get(..8).unwrap_or("any"))
+}
+
+/// Drops the databases of this machine's earlier test binaries. A process that goes on, or a session that somebody still
+/// has, keeps its database.
+fn drop_left_over(server: &str) {
+    #[derive(diesel::QueryableByName)]
+    struct Database {
+        #[diesel(sql_type = diesel::sql_types::Text)]
+        name: String,
+    }
+    let ours = of_this_machine();
+    let listing =
+        format!("SELECT datname::text AS name FROM pg_database WHERE starts_with(datname::text, '{ours}')");
+    let Ok(mut admin) = PgConnection::establish(server) else {
+        return;
+    };
+    let databases: Vec<Database> = diesel::sql_query(listing).load(&mut admin).unwrap_or_default();
+    for Database { name } in databases {
+        let process = name[ours.len()..].split('_').next().unwrap_or_default();
+        if Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists() {
+            let _ = diesel::sql_query(format!("DROP DATABASE IF EXISTS {name}")).execute(&mut admin);
+        }
+    }
 }
 
 /// Starts a server that ends with this process, and returns its administrator's URL.
