@@ -9,7 +9,7 @@ use serde_json::json;
 use super::api::{Api, file, id};
 use super::exposition::{Exposition, promtool};
 use super::webhook_receiver::{Answer, Receiver};
-use super::{PART, on_both, scrape};
+use super::{PART, on_both, scrape, send_in_two};
 use crate::server::TestServer;
 
 const DONE: &[&str] = &[
@@ -117,23 +117,9 @@ async fn an_upload_from_the_browser_is_counted_step_by_step() {
 #[tokio::test]
 async fn bytes_that_pass_through_us_are_counted() {
     on_both(async |server| {
-        let tus = Api::of(&server).outside().with("tus-resumable", "1.0.0");
         let before = scrape(&server).await;
 
-        let made = tus
-            .with("upload-length", "50")
-            .raw("POST", "/files", Vec::new())
-            .await;
-        assert_eq!(made.status, 201, "{}", made.text());
-        let place = made.header("location").to_owned();
-        let sender = tus.with("content-type", "application/offset+octet-stream");
-        for (offset, bytes) in [("0", 20), ("20", 30)] {
-            let sent = sender
-                .with("upload-offset", offset)
-                .raw("PATCH", &place, vec![7; bytes])
-                .await;
-            assert_eq!(sent.status, 204, "{}", sent.text());
-        }
+        send_in_two(&server).await;
 
         let after = scrape(&server).await;
         after.assert_grown(

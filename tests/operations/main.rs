@@ -96,3 +96,22 @@ async fn scrape(server: &TestServer) -> Exposition {
     assert_eq!(answer.status, 200, "{}", answer.text());
     Exposition::read(&answer.text())
 }
+
+/// An upload by tus of 50 bytes, in two pieces of 20 and 30.
+async fn send_in_two(server: &TestServer) {
+    let tus = Api::of(server).outside().with("tus-resumable", "1.0.0");
+    let made = tus
+        .with("upload-length", "50")
+        .raw("POST", "/files", Vec::new())
+        .await;
+    assert_eq!(made.status, 201, "{}", made.text());
+    let place = made.header("location").to_owned();
+    let sender = tus.with("content-type", "application/offset+octet-stream");
+    for (offset, bytes) in [("0", 20), ("20", 30)] {
+        let sent = sender
+            .with("upload-offset", offset)
+            .raw("PATCH", &place, vec![7; bytes])
+            .await;
+        assert_eq!(sent.status, 204, "{}", sent.text());
+    }
+}

@@ -9,8 +9,8 @@ use muleteer::config::{BackendName, Config, Secret};
 use super::api::{Api, file, id, part_of};
 use super::exposition::Exposition;
 use super::place::{Backend, Place};
-use super::server::{Kind, TestServer};
-use super::{PART, TOKEN, plain, scrape};
+use super::server::Kind;
+use super::{PART, TOKEN, plain, scrape, send_in_two};
 
 /// A server without a bucket, whose files all lie in a folder.
 pub fn in_a_folder(config: &mut Config) {
@@ -28,25 +28,6 @@ fn timed(backend: &str, operation: &str) -> String {
     format!(
         "muleteer_storage_operation_duration_seconds_count{{backend=\"{backend}\",operation=\"{operation}\"}}"
     )
-}
-
-/// An upload by tus in two pieces.
-async fn send_in_two(server: &TestServer) {
-    let tus = Api::of(server).outside().with("tus-resumable", "1.0.0");
-    let made = tus
-        .with("upload-length", "50")
-        .raw("POST", "/files", Vec::new())
-        .await;
-    assert_eq!(made.status, 201, "{}", made.text());
-    let place = made.header("location").to_owned();
-    let sender = tus.with("content-type", "application/offset+octet-stream");
-    for (offset, bytes) in [("0", 20), ("20", 30)] {
-        let sent = sender
-            .with("upload-offset", offset)
-            .raw("PATCH", &place, vec![7; bytes])
-            .await;
-        assert_eq!(sent.status, 204, "{}", sent.text());
-    }
 }
 
 /// Holds how often something was done against how often that was timed, too.

@@ -76,6 +76,11 @@ fn drop_left_over(server: &str) {
         #[diesel(sql_type = diesel::sql_types::Text)]
         name: String,
     }
+    // Without it nobody can say which processes go on.
+    let processes = Path::new("/proc");
+    if !processes.join("self").exists() {
+        return;
+    }
     let ours = of_this_machine();
     let listing =
         format!("SELECT datname::text AS name FROM pg_database WHERE starts_with(datname::text, '{ours}')");
@@ -85,7 +90,7 @@ fn drop_left_over(server: &str) {
     let databases: Vec<Database> = diesel::sql_query(listing).load(&mut admin).unwrap_or_default();
     for Database { name } in databases {
         let process = name[ours.len()..].split('_').next().unwrap_or_default();
-        if Path::new("/proc/self").exists() && !Path::new("/proc").join(process).exists() {
+        if !processes.join(process).exists() {
             let _ = diesel::sql_query(format!("DROP DATABASE IF EXISTS {name}")).execute(&mut admin);
         }
     }
